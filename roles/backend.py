@@ -1,0 +1,146 @@
+"""What thinks for an agent: the protocol that every backend answers to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from supervisor.snapshot import Experiment, Hypothesis, Note
+from supervisor.states import Direction
+
+Report = Callable[[str], None]  # a line of thinking, for the pane; plain text, never markup
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """One editable file as it stands at a commit."""
+
+    path: str  # relative to the lab's root
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One experiment of the past, with its change: what a backend learns from."""
+
+    experiment: Experiment
+    diff: str  # unified, "" when there is none
+    edit: str  # Hypothesis.edit of what it tested, "" when there was none
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBrief:
+    """What the chief is given. Read-only in every sense."""
+
+    program: str  # program.md
+    canvas: tuple[Canvas, ...]  # as of the champion
+    champion: Experiment | None
+    metric: str
+    direction: Direction
+    noise_sd: float | None  # None before the first repeats
+    tried: tuple[Tried, ...]  # everything in this lab, oldest first
+    open_hypotheses: tuple[Hypothesis, ...]  # not yet tested: not to be proposed again
+    notes: tuple[Note, ...]
+    wanted: int  # how many hypotheses
+    seed: int  # for backends that draw lots
+    messages: tuple[str, ...] = ()  # what the person said
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedHypothesis:
+    """One hypothesis as a chief returns it; `supervisor` gives it an id and a place."""
+
+    title: str
+    rationale: str
+    change: str
+    expected_gain: float | None  # in the metric's unit, positive is better
+    category: str
+    edit: str = ""  # JSON for the same backend's `edit`
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a step of thinking cost."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the chief returns."""
+
+    hypotheses: tuple[ProposedHypothesis, ...]
+    summary: str  # a paragraph for plan.md
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class EditTask:
+    """What a junior is given for one experiment."""
+
+    program: str
+    worktree: Path
+    editable: tuple[str, ...]  # relative paths; only these may change
+    hypothesis: Hypothesis | None  # None: the plan is empty, form one yourself
+    incumbent: Experiment
+    metric: str
+    direction: Direction
+    noise_sd: float | None
+    tried: tuple[Tried, ...]
+    seed: int
+    messages: tuple[str, ...] = ()
+    repair: str = ""  # why the last attempt at this hypothesis failed, "" the first time
+
+
+class EditResult(StrEnum):
+    """How an edit ended."""
+
+    EDITED = "edited"
+    THOUGHT = "thought"  # reasoned, nothing worth running
+    NOT_APPLICABLE = "not-applicable"  # the canvas lacks what the hypothesis wants to change
+
+
+@dataclass(frozen=True, slots=True)
+class EditOutcome:
+    """What a junior's backend did to the worktree."""
+
+    result: EditResult
+    title: str  # what was changed, one line
+    expectation: str  # written before the edit: what it should do to the metric and why
+    explanation: str = ""  # for a thought or a change that could not be made
+    edit: str = ""  # as Hypothesis.edit, so that it can be carried to another parent
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """What a verdict taught."""
+
+    text: str  # expected, seen, what it means
+    note_title: str = ""  # with note_text: worth another agent's time
+    note_text: str = ""
+    cost: Cost = field(default_factory=Cost)
+
+
+class Backend(Protocol):
+    """One mind. Any call may take long and may raise `BackendError`."""
+
+    name: str
+
+    def plan(self, brief: PlanBrief, report: Report) -> Plan:
+        """Read, think, return hypotheses. Never writes anywhere."""
+
+    def edit(self, task: EditTask, report: Report) -> EditOutcome:
+        """Change the canvas in `task.worktree` for one hypothesis, and nothing else."""
+
+    def reflect(self, task: EditTask, experiment: Experiment, report: Report) -> Reflection:
+        """Say what the verdict of `experiment` means. Never writes anywhere."""
+
+
+class BackendError(Exception):
+    """A backend could not do a step; the text is one line for the person."""

@@ -1,0 +1,143 @@
+"""The contract between whoever orders a training run and the runner that makes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+SPEC_FILE = "spec.json"
+OUTCOME_FILE = "outcome.json"
+PROGRESS_FILE = "progress.json"
+LOG_FILE = "run.log"
+LOCK_FILE = "runner.lock"
+MARKER_VARIABLE = "AUTORESEARCH_RUN"  # in every process of a run: how leftovers are found
+CHANNEL_VARIABLE = "AUTORESEARCH_CHANNEL"  # descriptor of the referee's end of the socket pair
+
+
+class RunEnding(StrEnum):
+    """How a training run ended."""
+
+    MEASURED = "measured"
+    CRASHED = "crashed"  # exception, non-zero exit, diverged, NaN, no result, two results that differ
+    OUT_OF_MEMORY = "out-of-memory"
+    TIMED_OUT = "timed-out"
+    REJECTED = "rejected"  # a probe of the referee said no
+    ENDED = "ended"  # the runner was told to stop; says nothing about the code
+
+
+class RunPhase(StrEnum):
+    """What a run is doing now."""
+
+    STARTING = "starting"
+    SMOKE = "smoke"
+    WARM_UP = "warm-up"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything a runner needs; written to `directory / spec.json` before it starts."""
+
+    run_id: str
+    directory: Path  # run.log, outcome.json, … of this attempt
+    cwd: Path  # the bench
+    argv: tuple[str, ...]
+    env: dict[str, str]  # the whole environment; nothing is inherited
+    seed: int
+    budget_s: float
+    clock: str  # "cpu" or "wall"
+    device: str  # "cpu:0", "cuda:0", "mps"
+    timeout_s: float  # wall clock of the whole run, smoke included
+    metric: str = "val_bpb"
+    smoke: bool = True  # a run of seconds first, inside the same lease, with the same argv
+    has_referee: bool = True  # False: the last printed `metric: number` line serves
+    core: int | None = None  # pin the process tree to this CPU core
+    marker: str = ""  # the lab's mark, see MARKER_VARIABLE
+    readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
+    sandbox: bool = True  # no network and no other user files, where the system offers it
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The latest word of a running run."""
+
+    phase: RunPhase
+    fraction: float  # of the training budget, 0 to 1
+    elapsed_s: float  # of the budget
+    step: int = 0
+    loss: float | None = None
+    tokens_per_s: float | None = None
+    at: float = 0.0  # epoch seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What the runner saw; its own timestamps and meters, beside the referee's report."""
+
+    run_id: str
+    ending: RunEnding
+    reason: str  # one line, "" when measured
+    metric: float | None
+    started_at: float
+    finished_at: float
+    training_s: float  # of the budget's clock, between the first and the last batch
+    total_s: float  # wall clock of the whole run
+    cpu_s: float  # of the whole process tree
+    cpu_per_wall: float | None  # while training; below 0.95 the machine was shared
+    peak_memory_mb: float
+    steps: int | None = None
+    tokens: int | None = None
+    parameters: int | None = None
+    exit_code: int | None = None
+    sandbox: str = "none"  # what really confined it: "bwrap", "unshare", "none"
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)  # the referee's, as sent
+
+
+def to_json(record: RunSpec | RunOutcome | RunProgress) -> str:
+    """The record as one JSON object."""
+    return json.dumps(dataclasses.asdict(record), default=str, indent=1)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` whole or not at all; a reader never sees half a file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def read_spec(directory: Path) -> RunSpec:
+    """The spec of the run in `directory`. Raises OSError or ValueError when it is not there or not whole."""
+    data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
+    data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
+    data["argv"] = tuple(data["argv"])
+    data["readable"] = tuple(Path(entry) for entry in data["readable"])
+    return RunSpec(**data)
+
+
+def read_outcome(directory: Path) -> RunOutcome | None:
+    """The outcome of the run in `directory`, or None while it has none."""
+    try:
+        data = json.loads((directory / OUTCOME_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    data["ending"] = RunEnding(data["ending"])
+    return RunOutcome(**data)
+
+
+def read_progress(directory: Path) -> RunProgress | None:
+    """The latest progress of the run in `directory`, or None before the first."""
+    try:
+        data = json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    data["phase"] = RunPhase(data["phase"])
+    return RunProgress(**data)

@@ -1,0 +1,4 @@
+"""What happens to research: lab state, experiments, leases, verdicts, policy.
+
+Imports `sessions` only.
+"""

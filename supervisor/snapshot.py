@@ -1,0 +1,266 @@
+"""`LabSnapshot`: the whole lab at one moment, frozen. Everything that shows or decides starts from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sessions.training_runs import RunEnding, RunProgress
+from supervisor.states import (
+    AgentState,
+    CampaignState,
+    Clock,
+    Direction,
+    ExperimentState,
+    HypothesisState,
+    Role,
+    RunKind,
+    RunState,
+    Verdict,
+    Wanted,
+)
+
+# Kinds whose making was decided before any outcome was known: these, and only these, estimate noise and incumbents.
+DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.DRIFT})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What makes scores comparable; scores of two settings are never ranked together."""
+
+    id: str  # short hash of the rest
+    referee_hash: str
+    data_fingerprint: str
+    metric: str
+    budget_s: float
+    clock: Clock
+    device_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Any one of them ends the campaign; None: no such limit."""
+
+    experiments: int | None = None  # verdicts other than baselines
+    hours: float | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One run of the lab, named by its tag."""
+
+    tag: str
+    state: CampaignState
+    wanted: Wanted
+    reason: str  # why it is not running, "" while it is
+    base_commit: str
+    metric: str
+    direction: Direction
+    setting: Setting
+    limits: Limits
+    started_at: float
+    running_s: float  # up to now, pauses left out
+    drafts_ahead: int
+    approve: bool  # hypotheses wait for the person's yes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run of an experiment's commit."""
+
+    id: str  # "e0012.3": the third run of e0012
+    experiment_id: str
+    kind: RunKind
+    ordinal: int  # 1 for the first; the k-th run of anything uses the k-th seed
+    seed: int
+    state: RunState
+    queued_at: float
+    device: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    ending: RunEnding | None = None
+    reason: str = ""
+    metric: float | None = None
+    training_s: float | None = None
+    total_s: float | None = None
+    cpu_per_wall: float | None = None
+    peak_memory_mb: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    attempt: int = 1  # 2 when the first one's runner was lost
+    progress: RunProgress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One hypothesis on its way to a verdict."""
+
+    id: str  # "e0012"; e0000 is the baseline
+    agent: str  # "" for the baseline
+    title: str
+    state: ExperimentState
+    parent_id: str | None  # the incumbent it is judged against; None for the baseline
+    parent_commit: str
+    setting_id: str
+    created_at: float
+    branch: str = ""
+    commit: str | None = None
+    hypothesis_id: str | None = None
+    verdict: Verdict | None = None
+    reason: str = ""
+    expectation: str = ""
+    reflection: str = ""
+    gain: float | None = None  # over the incumbent, in the metric's unit, positive is better
+    gain_low: float | None = None  # interval of the gain
+    gain_high: float | None = None
+    confidence: float | None = None  # that the gain is above zero, 0 to 1
+    ready_at: float | None = None
+    decided_at: float | None = None
+    cost_usd: float = 0.0
+    lines_added: int = 0
+    lines_removed: int = 0
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def deciding_runs(self) -> tuple[Run, ...]:
+        """Measured runs that its own verdict rests on."""
+        kinds = (RunKind.CANDIDATE, RunKind.REPLICATION)
+        return tuple(run for run in self.runs if run.kind in kinds and run.metric is not None)
+
+    @property
+    def unbiased_runs(self) -> tuple[Run, ...]:
+        """Measured runs that were decided beforehand: the honest estimate of this commit."""
+        return tuple(run for run in self.runs if run.kind in DECIDED_BEFOREHAND and run.metric is not None)
+
+    @property
+    def metric(self) -> float | None:
+        """The best honest figure there is: the mean of its unbiased runs, else of its deciding ones."""
+        values = [run.metric for run in (self.unbiased_runs or self.deciding_runs) if run.metric is not None]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One entry of the plan."""
+
+    id: str  # "h-07"
+    title: str
+    rationale: str
+    change: str  # in words
+    expected_gain: float | None  # in the metric's unit, positive is better
+    category: str
+    state: HypothesisState
+    author: str  # an agent's name, or "person"
+    position: float  # the smallest goes first
+    created_at: float
+    edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
+    parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
+    claimed_by: str | None = None
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One running role."""
+
+    name: str
+    role: Role
+    backend: str
+    state: AgentState
+    state_since: float
+    wanted: Wanted
+    doing: str = ""  # one line for people: "planning h-12…h-15"
+    waiting_for: str = ""
+    branch: str = ""  # juniors
+    incumbent_id: str | None = None  # juniors: the experiment they build on
+    heartbeat_at: float | None = None
+    restarts: int = 0  # deaths in a row
+    cost_usd: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something a training run can be given, whole."""
+
+    id: str  # "cpu:0", "cuda:0", "mps"
+    kind: str  # "cpu", or the accelerator's model: part of the setting
+    label: str  # for people: "core 0", "NVIDIA H200 141 GB"
+    run_id: str | None = None  # the lease
+    since: float | None = None  # when its state began
+    problem: str = ""  # why it is out of use
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The spread of one training run's metric when nothing changes but the seed."""
+
+    sd: float
+    degrees_of_freedom: float
+    runs: int  # that it rests on; 0: only the prior
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A shared Markdown finding."""
+
+    id: str  # its file name without .md
+    title: str
+    author: str
+    created_at: float
+    path: Path
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, in one line."""
+
+    id: int
+    at: float
+    agent: str  # "" for the lab itself
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabSnapshot:
+    """The whole lab at one moment."""
+
+    root: Path
+    taken_at: float
+    version: int  # rises with every change in the store
+    campaign: Campaign | None  # None before the first launch
+    agents: tuple[Agent, ...] = ()
+    devices: tuple[Device, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()  # by position
+    experiments: tuple[Experiment, ...] = ()  # by id
+    notes: tuple[Note, ...] = ()  # newest first
+    events: tuple[Event, ...] = ()  # the last ones, oldest first
+    noise: Noise | None = None
+    champion_id: str | None = None  # best verified commit; the baseline until there is a better one
+    baseline_id: str | None = None
+    supervisor_alive: bool = False
+    kept: int = 0
+    counted: int = 0  # verdicts that count against the limit
+    experiments_per_hour: float = 0.0
+    _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
+
+    def experiment(self, experiment_id: str | None) -> Experiment | None:
+        """The experiment of that id, if there is one."""
+        if experiment_id is None:
+            return None
+        if not self._by_id:
+            self._by_id.update({experiment.id: experiment for experiment in self.experiments})
+        return self._by_id.get(experiment_id)
+
+    def agent(self, name: str) -> Agent | None:
+        """The agent of that name, if there is one."""
+        return next((agent for agent in self.agents if agent.name == name), None)
+
+    def run(self, run_id: str | None) -> Run | None:
+        """The run of that id, if there is one."""
+        if run_id is None:
+            return None
+        experiment = self.experiment(run_id.partition(".")[0])
+        return next((run for run in experiment.runs if run.id == run_id), None) if experiment else None
