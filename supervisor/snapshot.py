@@ -20,7 +20,7 @@ from supervisor.states import (
     Wanted,
 )
 
-# Kinds whose making was decided before any outcome was known: these, and only these, estimate noise and incumbents.
+# Decided before any outcome was known: these runs, and only these, estimate noise and incumbents.
 DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.DRIFT})
 
 
