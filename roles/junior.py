@@ -110,7 +110,7 @@ class Junior:
                 time.time(),
                 experiment.id,
             )
-        record_reflection(desk.store, experiment.id, reflection.text or "-", time.time())
+        record_reflection(desk.store, experiment.id, reflection.text or "-")
 
     def _begin(self, snapshot: LabSnapshot) -> Experiment | None:
         has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)

@@ -126,6 +126,18 @@ class Repository:
         """`git status --porcelain` of a worktree, untracked files one by one."""
         return ask_git(worktree, "status", "--porcelain", "--untracked-files=all")
 
+    def changed_since(self, worktree: Path, commit: str) -> tuple[str, ...]:
+        """The paths of a worktree that differ from `commit`, committed, staged or not, and untracked ones."""
+        tracked = ask_git(
+            worktree, "diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", commit, "--"
+        )
+        untracked = ask_git(worktree, "ls-files", "-z", "--others", "--exclude-standard")
+        return tuple(sorted({*_split(tracked), *_split(untracked)}))
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` was built on `older`, or is it."""
+        return run_git(self.root, "merge-base", "--is-ancestor", older, newer).status == 0
+
     def checked_out_at(self, branch: str) -> Path | None:
         """The worktree that has `branch` checked out, the person's own included; None when none has."""
         wanted = branch if branch.startswith("refs/") else f"refs/heads/{branch}"

@@ -91,12 +91,11 @@ class Bureau:
         if isinstance(sources, Refusal):
             self._reject(experiment, draft, sources, now)
             return sources
-        parent_hash = hash_sources(
-            {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
-        )
+        before = {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
         changed = self.repository.changed_since(worktree, experiment.parent_commit)
-        refusal = check_edit(self.store, sources, parent_hash, changed, editable)
-        draft = self._commit(experiment, draft, sources)
+        refusal = check_edit(self.store, sources, hash_sources(before), changed, editable)
+        if sources != before:
+            draft = self._commit(experiment, draft, sources)
         if refusal is not None:
             self._reject(experiment, draft, refusal, now)
             return refusal

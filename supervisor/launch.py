@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import subprocess
 import time
@@ -31,6 +32,7 @@ from supervisor.store.reading import tags
 SUPERVISOR_WINDOW = "supervisor"
 FINGERPRINT_KEY = "data_fingerprint:"  # the line by which prepare.py names the data
 MAIN_BRANCHES = ("main", "master")
+TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 
 Say = Callable[[str], None]
 
@@ -151,22 +153,26 @@ def _join(
         )
     now = time.time()
     campaigns.record_devices(store, found, now)
-    limits = campaign.limits
-    over = campaign.state in (CampaignState.FINISHED, CampaignState.STOPPED)
-    more = options.experiments is not None or (over and limits.experiments is not None)
-    if more:
-        room = options.experiments or limits.experiments or 0
-        reached = limits.experiments is not None and snapshot.counted >= limits.experiments
-        total = snapshot.counted + room if options.experiments is not None or reached else limits.experiments
-        limits = Limits(total, limits.hours, limits.usd)
-    if options.hours is not None:
-        limits = Limits(limits.experiments, campaign.running_s / 3600 + options.hours, limits.usd)
-    elif over and limits.hours is not None and campaign.running_s >= limits.hours * 3600:
-        limits = Limits(limits.experiments, None, limits.usd)
-    if options.usd is not None:
-        spent = sum(agent.cost_usd for agent in snapshot.agents)
-        limits = Limits(limits.experiments, limits.hours, spent + options.usd)
-    campaigns.resume_campaign(store, campaign.tag, limits, now)
+    campaigns.resume_campaign(store, campaign.tag, _limits_from_now(snapshot, campaign, options), now)
+
+
+def _limits_from_now(snapshot: LabSnapshot, campaign: Campaign, options: LaunchOptions) -> Limits:
+    """What the person asks for counts from now; a limit that ended the campaign is given once more."""
+    old = campaign.limits
+    spent = sum(agent.cost_usd for agent in snapshot.agents)
+    hours = campaign.running_s / 3600
+    experiments = _extended(old.experiments, snapshot.counted, options.experiments)
+    return Limits(
+        None if experiments is None else round(experiments),
+        _extended(old.hours, hours, options.hours),
+        _extended(old.usd, spent, options.usd),
+    )
+
+
+def _extended(limit: float | None, used: float, more: float | None) -> float | None:
+    if more is not None:
+        return used + more
+    return used + limit if limit is not None and used >= limit else limit
 
 
 def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions) -> None:
@@ -255,17 +261,19 @@ def _expect_committed(repository: Repository, base: str, editable: tuple[str, ..
 
 
 def _new_tag(repository: Repository, store: Store, wanted: str | None, now: float) -> str:
-    taken = set(tags(store)) | {
-        ref.removeprefix("refs/heads/autoresearch/").partition("-")[0]
-        for ref in repository.refs("refs/heads/autoresearch/")
-    }
+    branches = repository.refs("refs/heads/autoresearch/")
+    known = tags(store)
+
+    def is_taken(tag: str) -> bool:
+        return tag in known or any(ref.startswith(f"refs/heads/autoresearch/{tag}-") for ref in branches)
+
     if wanted is not None:
-        if not wanted.replace("_", "").replace(".", "").isalnum() or wanted.startswith("."):
+        if not TAG.fullmatch(wanted):
             raise LaunchError(
-                f"--tag {wanted!r}: letters, digits, . and _ only, so that it can be part of a branch name"
+                f"--tag {wanted!r}: letters, digits, - . and _ only; it becomes part of a branch name"
             )
-        if wanted in taken:
+        if is_taken(wanted):
             raise LaunchError(f"--tag {wanted}: there are branches of that name; take another tag")
         return wanted
     today = time.strftime("%b%d", time.localtime(now)).lower()
-    return next(tag for tag in (today, *(f"{today}.{n}" for n in range(2, 1000))) if tag not in taken)
+    return next(tag for tag in (today, *(f"{today}.{n}" for n in range(2, 1000))) if not is_taken(tag))

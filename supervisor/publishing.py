@@ -104,10 +104,11 @@ def write_plan(lab: Lab, snapshot: LabSnapshot) -> None:
 def _entry(hypothesis: Hypothesis) -> list[str]:
     gain = f"{hypothesis.expected_gain:+.4f}" if hypothesis.expected_gain is not None else "unknown"
     taken = f", {hypothesis.claimed_by}" if hypothesis.claimed_by else ""
+    kind = hypothesis.category or "idea"
     return [
         f"## {hypothesis.id} {' '.join(hypothesis.title.split())}",
         "",
-        f"*{hypothesis.state}{taken} · {hypothesis.category or 'idea'} · by {hypothesis.author} · expected gain {gain}*",
+        f"*{hypothesis.state}{taken} · {kind} · by {hypothesis.author} · expected gain {gain}*",
         "",
         hypothesis.rationale.strip(),
         "",

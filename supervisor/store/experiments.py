@@ -63,8 +63,8 @@ def begin_experiment(
         parent = row["parent_id"] if row and row["parent_id"] is not None else own["incumbent_id"]
         commit = db.execute("SELECT commit_sha FROM experiments WHERE id = ?", (parent,)).fetchone()[0]
         inserted = db.execute(
-            "INSERT INTO experiments (tag, agent, title, state, parent_id, parent_commit, setting_id, created_at, branch, "
-            "hypothesis_id) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO experiments (tag, agent, title, state, parent_id, parent_commit, setting_id, created_at, "
+            "branch, hypothesis_id) VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 tag,
                 agent,
@@ -281,7 +281,7 @@ def unpublished_experiments(store: Store, tag: str) -> tuple[str, ...]:
     return tuple(ids.experiment_id(row["id"]) for row in rows)
 
 
-def record_reflection(store: Store, experiment: str, text: str, now: float) -> None:
+def record_reflection(store: Store, experiment: str, text: str) -> None:
     """What the verdict taught its agent."""
     with store.transaction() as db:
         number = ids.number_of(experiment)

@@ -50,8 +50,8 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     """Take a result, once, and free the device; False when the run is not running (its result was taken before)."""
     with store.transaction() as db:
         changed = db.execute(
-            "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, total_s = ?, "
-            "cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL WHERE id = ? AND state = ?",
+            "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
+            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL WHERE id = ? AND state = ?",
             (
                 RunState.FINISHED,
                 outcome.finished_at,
@@ -96,7 +96,8 @@ def lose_run(store: Store, tag: str, run: str, now: float, why: str, *, capped: 
             )
         else:
             db.execute(
-                "UPDATE runs SET state = ?, finished_at = ?, ending = 'crashed', reason = ?, progress = NULL WHERE id = ?",
+                "UPDATE runs SET state = ?, finished_at = ?, ending = 'crashed', reason = ?, progress = NULL "
+                "WHERE id = ?",
                 (RunState.FINISHED, now, f"its runner was lost {ATTEMPTS} times: {why}", run),
             )
         record_event(db, tag, now, "", f"{run}: {why}; attempt {attempt}")

@@ -23,7 +23,11 @@ def worktree(repository: Repository, tmp_path: Path) -> Path:
 def fingerprint(repository: Repository) -> tuple[object, ...]:
     """Everything of the person's that must never change."""
     root = repository.root
-    files = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file() and ".git" not in path.parts}
+    files = {
+        path: path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".git" not in path.parts
+    }
     return (
         files,
         (repository.git_dir / "config").read_bytes(),
