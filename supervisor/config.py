@@ -1,0 +1,189 @@
+"""`autoresearch.toml`: what a lab researches, how it measures, and when it ends.
+
+Every key has a default, documented beside it; a lab of our own layout needs no file at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from supervisor.states import Clock, Direction
+
+CONFIG_FILE = "autoresearch.toml"
+CPU_KIND = "cpu"  # the device kind whose budget is CPU time
+CPU_BUDGET_S = 20.0
+ACCELERATOR_BUDGET_S = 300.0
+# A CPU second takes longer than a second on a shared machine; the rest is start-up and evaluation.
+TIMEOUT_BUDGETS = {Clock.CPU: 6.0, Clock.WALL: 2.0}
+SHORTEST_TIMEOUT_S = 60.0  # imports, smoke and evaluation take their seconds however small the budget
+
+Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, typed strictly, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class LabSection(Section):
+    """`[lab]`: what is edited and how it runs."""
+
+    editable: tuple[Name, ...] = Field(("training/train.py",), min_length=1)  # all else is protected
+    command: Name = "{python} training/train.py"  # run at the top of a checkout
+    setup: str = "{python} prepare.py"  # once, before the first run; "": nothing to set up
+    smoke: str = ""  # a run of seconds that shows whether the code works at all
+    python: str = ""  # "": the lab's own .venv or uv environment, else the tool's
+    seed_env: str = ""  # the variable by which a foreign lab takes its seed
+    caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder
+    env: tuple[Name, ...] = ()  # variables passed on to runs, beside a short allow-list
+    budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
+    timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
+    clock: Clock | None = None  # what the budget counts, "cpu" or "wall"; None ("auto"): as the device has it
+
+    @field_validator("editable")
+    @classmethod
+    def _stays_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"must be relative to the lab and stay inside it (got {path!r})")
+        return paths
+
+    @field_validator("command", "setup", "smoke")
+    @classmethod
+    def _knows_its_placeholders(cls, command: str) -> str:
+        try:
+            unknown = {name for _, name, _, _ in Formatter().parse(command) if name is not None} - {"python"}
+        except ValueError as error:
+            raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+        if unknown:
+            raise ValueError(f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces")
+        return command
+
+    @field_validator("clock", mode="before")
+    @classmethod
+    def _auto_is_none(cls, clock: object) -> object:
+        return None if clock == "auto" else clock
+
+
+class SecondaryMetric(Section):
+    """`[[metric.also]]`: a figure that is kept and shown, and never decides."""
+
+    name: Name
+    direction: Direction = Direction.LOWER
+
+
+class MetricSection(Section):
+    """`[metric]`: what is measured, and which way it improves."""
+
+    name: Name = "val_bpb"
+    direction: Direction = Direction.LOWER
+    also: tuple[SecondaryMetric, ...] = ()
+
+
+class ChecksSection(Section):
+    """`[checks]`: what an edit must pass before it may run."""
+
+    command: str = ""  # non-zero: the experiment is rejected; "": no check
+
+
+class AgentSpec(Section):
+    """What thinks for a role."""
+
+    backend: Name = "offline"
+    model: str = ""  # "": the backend's own default
+
+
+class AgentsSection(Section):
+    """`[agents]`: who works here."""
+
+    juniors: int = Field(2, ge=1, le=64)  # may outnumber the devices
+    chief: AgentSpec = AgentSpec()
+    junior: AgentSpec = AgentSpec()
+    drafts_ahead: int = Field(1, ge=0, le=8)  # edits a junior may draft while its last one trains
+    approve: bool = False  # hypotheses wait for the person's yes
+
+
+class LimitsSection(Section):
+    """`[limits]`: any one of them ends the run; None: no such limit."""
+
+    experiments: int | None = Field(None, gt=0)  # verdicts other than baselines
+    hours: float | None = Field(None, gt=0)
+    usd: float | None = Field(None, gt=0)
+
+
+class DecideSection(Section):
+    """`[decide]`: how sure a keep has to be."""
+
+    false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
+    max_runs: int = Field(3, ge=1, le=20)  # seeds that one candidate may be given
+    noise_floor: float = Field(0.0, ge=0)  # smallest standard deviation that is believed, in the metric's unit
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one training run is given."""
+
+    seconds: float
+    clock: Clock
+    timeout_s: float  # wall clock of the whole command
+
+
+class LabConfig(Section):
+    """The whole file."""
+
+    lab: LabSection = LabSection()
+    metric: MetricSection = MetricSection()
+    checks: ChecksSection = ChecksSection()
+    agents: AgentsSection = AgentsSection()
+    limits: LimitsSection = LimitsSection()
+    decide: DecideSection = DecideSection()
+
+    def resolved(self, device_kind: str) -> Budget:
+        """The budget on this kind of device: what the file says, else 20 s of CPU time or 300 s of wall clock."""
+        on_cpu = device_kind == CPU_KIND
+        clock = self.lab.clock or (Clock.CPU if on_cpu else Clock.WALL)
+        seconds = self.lab.budget_s or (CPU_BUDGET_S if on_cpu else ACCELERATOR_BUDGET_S)
+        timeout_s = self.lab.timeout_s or max(TIMEOUT_BUDGETS[clock] * seconds, SHORTEST_TIMEOUT_S)
+        return Budget(seconds, clock, timeout_s)
+
+    def over(self, base: LabConfig) -> Self:
+        """This configuration where it says something, `base` where it is silent."""
+        merged = {}
+        for name in type(self).model_fields:
+            mine, below = getattr(self, name), getattr(base, name)
+            said = {key: getattr(mine, key) for key in mine.model_fields_set}
+            merged[name] = below.model_copy(update=said)
+        return self.model_copy(update=merged)
+
+
+def default_config() -> LabConfig:
+    """A lab of our own layout: program.md, prepare.py, training/train.py."""
+    return LabConfig()
+
+
+def karpathy_config() -> LabConfig:
+    """An unchanged clone of karpathy/autoresearch: train.py, prepare.py and program.md at the root."""
+    return LabConfig(
+        lab=LabSection(
+            editable=("train.py",),
+            command="uv run train.py",
+            setup="uv run prepare.py",
+            caches=("~/.cache/autoresearch",),
+            budget_s=ACCELERATOR_BUDGET_S,
+            clock=Clock.WALL,  # his prepare.py counts wall seconds, whatever the device
+        )
+    )
+
+
+def read_config(path: Path, base: LabConfig | None = None) -> LabConfig:
+    """The configuration in `path`, with `base` (our layout's) where it is silent. Raises ConfigError."""
+    from supervisor.config_errors import parse_toml, validated
+
+    return validated(LabConfig, path, *parse_toml(path)).over(base or default_config())
