@@ -5,6 +5,7 @@ Every key has a default, documented beside it; a lab of our own layout needs no 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Formatter
@@ -60,8 +61,9 @@ class LabSection(Section):
     def _knows_its_placeholders(cls, command: str) -> str:
         try:
             unknown = {name for _, name, _, _ in Formatter().parse(command) if name is not None} - {"python"}
+            shlex.split(command)
         except ValueError as error:
-            raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+            raise ValueError(f"{str(error).lower()} in {command!r}") from None
         if unknown:
             raise ValueError(f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces")
         return command

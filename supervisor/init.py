@@ -6,7 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.git import NotARepository, Repository
+from sessions.errors import NotARepository
+from sessions.git import Repository
 from supervisor.config import CONFIG_FILE, karpathy_config
 from supervisor.errors import LabError
 from supervisor.lab import STATE_FOLDER, Layout, detect_layout
@@ -44,7 +45,7 @@ def init_lab(directory: Path, preset: str = DEFAULT_PRESET) -> InitReport:
         raise LabError(f"{directory} is a file; name a folder")
     if directory.is_dir() and any(directory.iterdir()):
         try:
-            return _init_repository(Path(Repository.find(directory).root))
+            return _init_repository(Repository.find(directory).root)
         except NotARepository:
             pass
     return _init_folder(directory)
@@ -65,7 +66,7 @@ def _init_folder(directory: Path) -> InitReport:
         (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
         created.insert(0, ".gitignore")
     repository = Repository.init(directory)
-    commit = repository.commit_files(created, "A lab: the referee, the canvas and the programme")
+    commit = repository.commit_first(created, "A lab: the referee, the canvas and the programme")
     return InitReport(directory, tuple(created), commit)
 
 

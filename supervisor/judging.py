@@ -15,6 +15,7 @@ from supervisor.store.hypotheses import NewHypothesis
 from supervisor.verdicts import DecideRules, Decision, Ruling, decide
 
 BASELINE_RUNS = 3  # measured ones, at the least
+FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
 PORT = "port"  # category of a hypothesis that carries a kept change to another incumbent
 
 _VERDICT_OF_ENDING = {
@@ -68,24 +69,33 @@ def judge(snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules) -> 
         return Judge(experiment.id, Judgement(verdict, failure.reason))
     if parent.state is not ExperimentState.DECIDED or snapshot.noise is None:
         return None
-    decision = decide(
-        values(experiment, unbiased=False),
-        values(parent, unbiased=True),
-        snapshot.noise,
-        rules,
-        campaign.direction,
-    )
+    measured = values(parent, unbiased=True)
+    if not measured:
+        return _fresh_run(experiment, parent, "the incumbent has no run yet that was decided beforehand")
+    decision = decide(values(experiment, unbiased=False), measured, snapshot.noise, rules, campaign.direction)
     match decision.ruling:
         case Ruling.REPEAT_CANDIDATE:
             return QueueRun(experiment.id, RunKind.REPLICATION, decision.reason)
         case Ruling.REPEAT_INCUMBENT:
-            if any(_under_way(run) for run in parent.runs):
-                return None
-            return QueueRun(parent.id, RunKind.FRESH, decision.reason)
+            return _fresh_run(experiment, parent, decision.reason)
         case Ruling.DISCARD:
             return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, decision.reason))
         case Ruling.KEEP:
             return _keep(snapshot, experiment, decision)
+
+
+def _fresh_run(experiment: Experiment, parent: Experiment, why: str) -> Judge | QueueRun | None:
+    if any(_under_way(run) for run in parent.runs):
+        return None
+    if len(failed_fresh_runs(parent)) >= FAILED_FRESH_RUNS:
+        text = f"can't be judged: fresh runs of its incumbent {parent.id} fail ({failed_fresh_runs(parent)[-1].reason})"
+        return Judge(experiment.id, Judgement(Verdict.DISCARD, text))
+    return QueueRun(parent.id, RunKind.FRESH, why)
+
+
+def failed_fresh_runs(experiment: Experiment) -> tuple[Run, ...]:
+    """Fresh runs of an incumbent that ended without a metric."""
+    return tuple(r for r in experiment.runs if r.kind is RunKind.FRESH and r.ending and r.metric is None)
 
 
 def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> Judge:
@@ -93,7 +103,7 @@ def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> 
     if agent is not None and agent.incumbent_id == experiment.parent_id:
         return Judge(experiment.id, _judgement(Verdict.KEEP, decision, decision.reason), new_incumbent=True)
     now_on = agent.incumbent_id if agent else None
-    reason = f"better than {experiment.parent_id} ({decision.reason}); its branch is at {now_on} by now, tried again there"
+    reason = f"better than {experiment.parent_id} ({decision.reason}); its branch went on to {now_on}: tried again"
     retry = port_of(experiment, now_on) if now_on else None
     return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
 

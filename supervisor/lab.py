@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sessions.git import NotARepository, Repository
+from sessions.errors import NotARepository
+from sessions.git import Repository
 from supervisor.config import CONFIG_FILE, LabConfig, default_config, karpathy_config, read_config
 from supervisor.errors import ConfigError, NotALab
 
@@ -40,6 +43,11 @@ class Lab:
     config: LabConfig
     layout: Layout
     has_referee: bool  # prepare.py speaks the run channel; else a printed metric serves
+
+    @property
+    def marker(self) -> str:
+        """In the environment of every process of the lab's runs: how leftovers are found."""
+        return hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
 
     @property
     def db(self) -> Path:
@@ -144,7 +152,7 @@ def _root_of(start: Path) -> Path:
         if folder.name == STATE_FOLDER:
             start = folder.parent
     try:
-        return Path(Repository.find(start).root)
+        return Repository.find(start).root
     except NotARepository as error:
         raise NotALab(
             f"{start} is not in a git repository; `autoresearch-tui init` makes a lab, --lab DIR names one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from supervisor.actions import QueueRun, StartRun
+from supervisor.judging import failed_fresh_runs
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
 from supervisor.standing import CHAMPION_RUNS, CLIMBED
 from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
@@ -122,10 +123,10 @@ def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) ->
 
 
 def _pending(experiment: Experiment) -> int:
-    return sum(
-        run.kind is RunKind.FRESH and run.state in (RunState.QUEUED, RunState.RUNNING)
-        for run in experiment.runs
-    )
+    # A failed one counts too, or a commit that fails now and then would be run for ever.
+    under_way = (RunState.QUEUED, RunState.RUNNING)
+    waiting = sum(run.kind is RunKind.FRESH and run.state in under_way for run in experiment.runs)
+    return waiting + len(failed_fresh_runs(experiment))
 
 
 def _verdict_hangs_on(snapshot: LabSnapshot, parent: Experiment) -> bool:

@@ -51,7 +51,8 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     with store.transaction() as db:
         changed = db.execute(
             "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
-            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL WHERE id = ? AND state = ?",
+            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL "
+            "WHERE id = ? AND state = ?",
             (
                 RunState.FINISHED,
                 outcome.finished_at,
