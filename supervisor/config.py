@@ -65,7 +65,9 @@ class LabSection(Section):
         except ValueError as error:
             raise ValueError(f"{str(error).lower()} in {command!r}") from None
         if unknown:
-            raise ValueError(f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces")
+            raise ValueError(
+                f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces"
+            )
         return command
 
     @field_validator("clock", mode="before")
@@ -125,7 +127,9 @@ class DecideSection(Section):
 
     false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
     max_runs: int = Field(3, ge=1, le=20)  # seeds that one candidate may be given
-    noise_floor: float = Field(0.0, ge=0)  # smallest standard deviation that is believed, in the metric's unit
+    noise_floor: float = Field(
+        0.0, ge=0
+    )  # smallest standard deviation that is believed, in the metric's unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def _init_folder(directory: Path) -> InitReport:
 def _init_repository(root: Path) -> InitReport:
     file = root / CONFIG_FILE
     if file.exists():
-        raise LabError(f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`")
+        raise LabError(
+            f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
+        )
     file.write_text(config_for(root), encoding="utf-8")
     return InitReport(root, (CONFIG_FILE,), None)
 

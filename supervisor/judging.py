@@ -103,7 +103,9 @@ def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> 
     if agent is not None and agent.incumbent_id == experiment.parent_id:
         return Judge(experiment.id, _judgement(Verdict.KEEP, decision, decision.reason), new_incumbent=True)
     now_on = agent.incumbent_id if agent else None
-    reason = f"better than {experiment.parent_id} ({decision.reason}); its branch went on to {now_on}: tried again"
+    reason = (
+        f"better than {experiment.parent_id} ({decision.reason}); its branch went on to {now_on}: tried again"
+    )
     retry = port_of(experiment, now_on) if now_on else None
     return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
 

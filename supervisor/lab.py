@@ -131,7 +131,8 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
 def detect_layout(root: Path) -> Layout | None:
     """The known layout that the files at `root` form, if any."""
     return next(
-        (layout for layout, files in LAYOUT_FILES.items() if all((root / file).is_file() for file in files)), None
+        (layout for layout, files in LAYOUT_FILES.items() if all((root / file).is_file() for file in files)),
+        None,
     )
 
 

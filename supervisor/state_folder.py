@@ -12,8 +12,28 @@ from supervisor.lab import STATE_FOLDER, STATE_POINTER, Lab
 
 # SQLite's WAL keeps its index in memory shared between processes: not across machines.
 NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afs beegfs ceph cifs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs fuse.vmhgfs-fuse "
-    "fuse.weka gpfs lustre ncpfs nfs nfs4 smb3 smbfs vboxsf".split()
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "fuse.vmhgfs-fuse",
+        "fuse.weka",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+    ]
 )
 LEAST_FREE_MB = 200
 MOUNTS = Path("/proc/self/mounts")  # Linux only; elsewhere nothing is refused

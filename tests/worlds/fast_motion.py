@@ -12,7 +12,17 @@ from pathlib import Path
 
 from sessions.devices import FoundDevice
 from sessions.training_runs import RunEnding, RunOutcome
-from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, QueueRun, SendBack, SettleBaseline, StartRun
+from supervisor.actions import (
+    Action,
+    Adopt,
+    AskChief,
+    ChangeState,
+    Judge,
+    QueueRun,
+    SendBack,
+    SettleBaseline,
+    StartRun,
+)
 from supervisor.judging import baseline_runs_for
 from supervisor.policy import next_actions
 from supervisor.snapshot import Experiment, LabSnapshot, Limits, Run, Setting
