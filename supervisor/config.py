@@ -5,6 +5,7 @@ Every key has a default, documented beside it; a lab of our own layout needs no 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Formatter
@@ -60,10 +61,13 @@ class LabSection(Section):
     def _knows_its_placeholders(cls, command: str) -> str:
         try:
             unknown = {name for _, name, _, _ in Formatter().parse(command) if name is not None} - {"python"}
+            shlex.split(command)
         except ValueError as error:
-            raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+            raise ValueError(f"{str(error).lower()} in {command!r}") from None
         if unknown:
-            raise ValueError(f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces")
+            raise ValueError(
+                f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces"
+            )
         return command
 
     @field_validator("clock", mode="before")
@@ -123,7 +127,9 @@ class DecideSection(Section):
 
     false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
     max_runs: int = Field(3, ge=1, le=20)  # seeds that one candidate may be given
-    noise_floor: float = Field(0.0, ge=0)  # smallest standard deviation that is believed, in the metric's unit
+    noise_floor: float = Field(
+        0.0, ge=0
+    )  # smallest standard deviation that is believed, in the metric's unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ class LabConfig(Section):
     decide: DecideSection = DecideSection()
 
     def resolved(self, device_kind: str) -> Budget:
-        """The budget on this kind of device: what the file says, else 20 s of CPU time or 300 s of wall clock."""
+        """The budget on this kind of device: as the file says, else 20 s of CPU time or 300 s."""
         on_cpu = device_kind == CPU_KIND
         clock = self.lab.clock or (Clock.CPU if on_cpu else Clock.WALL)
         seconds = self.lab.budget_s or (CPU_BUDGET_S if on_cpu else ACCELERATOR_BUDGET_S)

@@ -58,11 +58,13 @@ def parse_toml(path: Path) -> tuple[str, dict[str, Any]]:
 def validated(model: type[Model], path: Path, text: str, data: Mapping[str, Any]) -> Model:
     """`data` as a `model`. Raises ConfigError for the first thing wrong, in the file's order."""
     try:
-        # Through JSON: there, a strict model takes lists for tuples and words for enums, and nothing else loosely.
+        # Through JSON: there a strict model takes lists for tuples and words for enums, nothing else loosely.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         lines = _lines_of(text)
-        found = sorted((_line_of(lines, detail["loc"]), _describe(model, detail)) for detail in error.errors())
+        found = sorted(
+            (_line_of(lines, detail["loc"]), _describe(model, detail)) for detail in error.errors()
+        )
         rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         line, words = found[0]
         raise ConfigError(f"{path.name}:{line}: {words}{rest}") from None
@@ -83,12 +85,16 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{where}: {context['error']}"
     words = PLAIN_WORDS.get(detail["type"], detail["msg"]).format_map(context)
     value = detail["input"]
-    shown = "" if detail["type"] == "missing" or isinstance(value, dict | list) else f" (got {_as_toml(value)})"
+    shown = (
+        "" if detail["type"] == "missing" or isinstance(value, dict | list) else f" (got {_as_toml(value)})"
+    )
     return f"{where}: {words}{shown}"
 
 
 def _as_toml(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool | int | float) else str(value)
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool | int | float) else str(value)
+    )
 
 
 def _unknown(model: type[BaseModel], tables: Sequence[str | int], key: str) -> str:

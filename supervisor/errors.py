@@ -1,11 +1,11 @@
 """What can go wrong with a lab. Every text is one line for the person: what failed, and what to do next.
 
-    LabError
-    ├── NotALab            there is no lab here
-    ├── ConfigError        autoresearch.toml does not say something usable
-    ├── StateError         the state folder cannot be made or used
-    ├── StoreError         the database cannot be opened, read or written
-    └── LaunchError        the lab cannot be started
+LabError
+├── NotALab            there is no lab here
+├── ConfigError        autoresearch.toml does not say something usable
+├── StateError         the state folder cannot be made or used
+├── StoreError         the database cannot be opened, read or written
+└── LaunchError        the lab cannot be started
 """
 
 

@@ -6,7 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.git import NotARepository, Repository
+from sessions.errors import NotARepository
+from sessions.git import Repository
 from supervisor.config import CONFIG_FILE, karpathy_config
 from supervisor.errors import LabError
 from supervisor.lab import STATE_FOLDER, Layout, detect_layout
@@ -29,7 +30,7 @@ class InitReport:
 
 
 def template_path() -> Path:
-    """The folder that holds program.md, prepare.py and training/train.py: inside the wheel, or the checkout."""
+    """The folder of program.md, prepare.py and training/train.py: inside the wheel, or the checkout."""
     here = Path(__file__).resolve().parent
     shipped = here / "template"
     return shipped if shipped.is_dir() else here.parent
@@ -44,7 +45,7 @@ def init_lab(directory: Path, preset: str = DEFAULT_PRESET) -> InitReport:
         raise LabError(f"{directory} is a file; name a folder")
     if directory.is_dir() and any(directory.iterdir()):
         try:
-            return _init_repository(Path(Repository.find(directory).root))
+            return _init_repository(Repository.find(directory).root)
         except NotARepository:
             pass
     return _init_folder(directory)
@@ -65,14 +66,16 @@ def _init_folder(directory: Path) -> InitReport:
         (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
         created.insert(0, ".gitignore")
     repository = Repository.init(directory)
-    commit = repository.commit_files(created, "A lab: the referee, the canvas and the programme")
+    commit = repository.commit_first(created, "A lab: the referee, the canvas and the programme")
     return InitReport(directory, tuple(created), commit)
 
 
 def _init_repository(root: Path) -> InitReport:
     file = root / CONFIG_FILE
     if file.exists():
-        raise LabError(f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`")
+        raise LabError(
+            f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
+        )
     file.write_text(config_for(root), encoding="utf-8")
     return InitReport(root, (CONFIG_FILE,), None)
 
@@ -90,8 +93,8 @@ def config_for(root: Path) -> str:
             canvas = next((path for path in LIKELY_CANVASES if (root / path).is_file()), None)
             if canvas is None:
                 raise LabError(
-                    f"{root} has none of {', '.join(LIKELY_CANVASES)}: write an {CONFIG_FILE} with [lab] editable "
-                    "and command, and [metric] name (README.md, “Any repository”)"
+                    f"{root} has none of {', '.join(LIKELY_CANVASES)}: write an {CONFIG_FILE} "
+                    "with [lab] editable and command, and [metric] name (README.md, “Any repository”)"
                 )
             lab = _lab_lines(canvas, f"{{python}} {canvas}", "")
     return f"""{lab}

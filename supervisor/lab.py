@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sessions.git import NotARepository, Repository
+from sessions.errors import NotARepository
+from sessions.git import Repository
 from supervisor.config import CONFIG_FILE, LabConfig, default_config, karpathy_config, read_config
 from supervisor.errors import ConfigError, NotALab
 
@@ -40,6 +43,11 @@ class Lab:
     config: LabConfig
     layout: Layout
     has_referee: bool  # prepare.py speaks the run channel; else a printed metric serves
+
+    @property
+    def marker(self) -> str:
+        """In the environment of every process of the lab's runs: how leftovers are found."""
+        return hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
 
     @property
     def db(self) -> Path:
@@ -123,7 +131,8 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
 def detect_layout(root: Path) -> Layout | None:
     """The known layout that the files at `root` form, if any."""
     return next(
-        (layout for layout, files in LAYOUT_FILES.items() if all((root / file).is_file() for file in files)), None
+        (layout for layout, files in LAYOUT_FILES.items() if all((root / file).is_file() for file in files)),
+        None,
     )
 
 
@@ -139,12 +148,12 @@ def _root_of(start: Path) -> Path:
     start = start.expanduser().resolve()
     if not start.is_dir():
         raise NotALab(f"{start} is not a folder; name a lab's with --lab")
-    # The state folder is a repository of its own and holds the agents' worktrees: the lab is the one around it.
+    # The state folder is a repository of its own, with the agents' worktrees: the lab is around it.
     for folder in (start, *start.parents):
         if folder.name == STATE_FOLDER:
             start = folder.parent
     try:
-        return Path(Repository.find(start).root)
+        return Repository.find(start).root
     except NotARepository as error:
         raise NotALab(
             f"{start} is not in a git repository; `autoresearch-tui init` makes a lab, --lab DIR names one"
