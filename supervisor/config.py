@@ -152,7 +152,7 @@ class LabConfig(Section):
     decide: DecideSection = DecideSection()
 
     def resolved(self, device_kind: str) -> Budget:
-        """The budget on this kind of device: what the file says, else 20 s of CPU time or 300 s of wall clock."""
+        """The budget on this kind of device: as the file says, else 20 s of CPU time or 300 s."""
         on_cpu = device_kind == CPU_KIND
         clock = self.lab.clock or (Clock.CPU if on_cpu else Clock.WALL)
         seconds = self.lab.budget_s or (CPU_BUDGET_S if on_cpu else ACCELERATOR_BUDGET_S)

@@ -58,7 +58,7 @@ def parse_toml(path: Path) -> tuple[str, dict[str, Any]]:
 def validated(model: type[Model], path: Path, text: str, data: Mapping[str, Any]) -> Model:
     """`data` as a `model`. Raises ConfigError for the first thing wrong, in the file's order."""
     try:
-        # Through JSON: there, a strict model takes lists for tuples and words for enums, and nothing else loosely.
+        # Through JSON: there a strict model takes lists for tuples and words for enums, nothing else loosely.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         lines = _lines_of(text)

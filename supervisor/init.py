@@ -30,7 +30,7 @@ class InitReport:
 
 
 def template_path() -> Path:
-    """The folder that holds program.md, prepare.py and training/train.py: inside the wheel, or the checkout."""
+    """The folder of program.md, prepare.py and training/train.py: inside the wheel, or the checkout."""
     here = Path(__file__).resolve().parent
     shipped = here / "template"
     return shipped if shipped.is_dir() else here.parent
@@ -93,8 +93,8 @@ def config_for(root: Path) -> str:
             canvas = next((path for path in LIKELY_CANVASES if (root / path).is_file()), None)
             if canvas is None:
                 raise LabError(
-                    f"{root} has none of {', '.join(LIKELY_CANVASES)}: write an {CONFIG_FILE} with [lab] editable "
-                    "and command, and [metric] name (README.md, “Any repository”)"
+                    f"{root} has none of {', '.join(LIKELY_CANVASES)}: write an {CONFIG_FILE} "
+                    "with [lab] editable and command, and [metric] name (README.md, “Any repository”)"
                 )
             lab = _lab_lines(canvas, f"{{python}} {canvas}", "")
     return f"""{lab}

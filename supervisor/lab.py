@@ -148,7 +148,7 @@ def _root_of(start: Path) -> Path:
     start = start.expanduser().resolve()
     if not start.is_dir():
         raise NotALab(f"{start} is not a folder; name a lab's with --lab")
-    # The state folder is a repository of its own and holds the agents' worktrees: the lab is the one around it.
+    # The state folder is a repository of its own, with the agents' worktrees: the lab is around it.
     for folder in (start, *start.parents):
         if folder.name == STATE_FOLDER:
             start = folder.parent

@@ -12,28 +12,8 @@ from supervisor.lab import STATE_FOLDER, STATE_POINTER, Lab
 
 # SQLite's WAL keeps its index in memory shared between processes: not across machines.
 NETWORK_FILE_SYSTEMS = frozenset(
-    [
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "fuse.ceph",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "fuse.vmhgfs-fuse",
-        "fuse.weka",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-    ]
+    """9p afs beegfs ceph cifs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs fuse.vmhgfs-fuse
+    fuse.weka gpfs lustre ncpfs nfs nfs4 smb3 smbfs vboxsf""".split()  # noqa: SIM905 (a list to read)
 )
 LEAST_FREE_MB = 200
 MOUNTS = Path("/proc/self/mounts")  # Linux only; elsewhere nothing is refused
@@ -59,7 +39,7 @@ def prepare_state(lab: Lab) -> None:
 
 
 def file_system_kind(path: Path, mounts: Path = MOUNTS) -> str:
-    """The type of the file system that holds `path`, which need not exist; "" where the system does not tell."""
+    """The type of the file system that holds `path`, which need not exist; "" where nothing tells."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -67,7 +47,7 @@ def file_system_kind(path: Path, mounts: Path = MOUNTS) -> str:
     path = path.resolve()
     deepest, kind = -1, ""
     for line in lines:
-        point, mounted = (line.split() + ["", "", ""])[1:3]
+        point, mounted = [*line.split(), "", "", ""][1:3]
         folder = Path(point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
         # The last of several mounts on one folder is the one in sight.
         if (path == folder or folder in path.parents) and len(folder.parts) >= deepest:

@@ -1,0 +1,58 @@
+"""`branches`: each agent's branch and its chain of keeps."""
+
+from __future__ import annotations
+
+import click
+
+from supervisor.lab import Lab
+from supervisor.lineage import Branch, branches_of
+from tui import lab_calls
+from tui.commands.choosing import json_option, lab_options
+from tui.commands.running import Command
+from tui.figures import change, metric
+from tui.json_views import branches_view
+from tui.output import Column, print_json, print_table
+
+COLUMNS = (
+    Column("branch"),
+    Column("agent"),
+    Column("metric", right=True, style="bold"),
+    Column("Δ base", right=True),
+    Column("keeps", right=True),
+    Column("head", style="cyan"),
+    Column("lineage", wide=True),
+)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui branches",
+        "autoresearch-tui branches --json | jq -r '.branches[] | [.branch, .head_commit] | @tsv'",
+    ),
+)
+@json_option
+@lab_options
+def branches(lab: Lab, as_json: bool) -> None:
+    """Each junior's branch: a clean chain of keeps, one commit each, from the run's base."""
+    snapshot = lab_calls.read_lab(lab)
+    found = branches_of(snapshot)
+    if as_json:
+        print_json(branches_view(found))
+        return
+    print_table(
+        COLUMNS, (_row(one) for one in found), "No branches yet: each junior gets one when the lab launches."
+    )
+
+
+def _row(one: Branch) -> tuple[str, ...]:
+    head = one.lineage[-1] if one.lineage else None
+    return (
+        one.name,
+        one.agent + (" ★" if one.is_champion else ""),
+        metric(head.metric if head else None),
+        change(one.gain_over_base),
+        str(one.keeps),
+        ((head.commit if head else None) or "")[:7],
+        " → ".join(experiment.id for experiment in one.lineage),
+    )

@@ -1,0 +1,34 @@
+"""What the lab's own windows run; people have no need for these."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from supervisor.lab import Lab
+from tui import lab_calls
+from tui.commands.choosing import lab_options
+from tui.commands.running import Command
+
+
+@click.command(cls=Command, hidden=True, examples=("autoresearch-tui agent junior-1",))
+@click.argument("name")
+@lab_options
+def agent(lab: Lab, name: str) -> None:
+    """One agent's loop, in its tmux pane."""
+    sys.exit(lab_calls.run_agent(lab, name))
+
+
+@click.command(cls=Command, hidden=True, examples=("autoresearch-tui supervise",))
+@lab_options
+def supervise(lab: Lab) -> None:
+    """The supervisor's loop, in its tmux window."""
+    sys.exit(lab_calls.run_supervisor(lab))
+
+
+@click.command("_screen", cls=Command, hidden=True, examples=("autoresearch-tui _screen",))
+@lab_options
+def screen(lab: Lab) -> None:
+    """The TUI itself, in its viewer session."""
+    sys.exit(lab_calls.show_screen(lab))

@@ -1,0 +1,91 @@
+"""`launch`: start, join or resume the lab's campaign."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from supervisor.lab import Lab
+from tui import lab_calls
+from tui.commands.choosing import lab_options
+from tui.commands.running import Command
+from tui.output import say
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui launch                                chief and 2 juniors, and the TUI",
+        "autoresearch-tui launch --juniors 4 --hours 8          until the morning",
+        "autoresearch-tui launch --devices cuda:0,cuda:1        on these devices only",
+        "autoresearch-tui launch --headless --experiments 16    a progress bar, then the leaderboard",
+    ),
+)
+@click.option(
+    "--tag", metavar="T", help="Name of the run; its branches are autoresearch/T-<agent>. Default: the date."
+)
+@click.option(
+    "--juniors", type=click.IntRange(1, 64), metavar="N", help="Junior engineers; may outnumber the devices."
+)
+@click.option(
+    "--devices", metavar="LIST", help="cpu, cpu*4, or a comma list of ids such as cuda:0. Default: every GPU."
+)
+@click.option("--chief", metavar="BACKEND", help="What thinks for the chief.")
+@click.option("--junior", metavar="BACKEND", help="What thinks for the juniors.")
+@click.option(
+    "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Training seconds."
+)
+@click.option(
+    "--experiments", type=click.IntRange(1), metavar="N", help="End after N verdicts, baselines left out."
+)
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="End after H hours.")
+@click.option(
+    "--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="End when thinking has cost $X."
+)
+@click.option(
+    "--headless", is_flag=True, help="No TUI: progress here until the run ends, then the leaderboard."
+)
+@lab_options
+def launch(
+    lab: Lab,
+    tag: str | None,
+    juniors: int | None,
+    devices: str | None,
+    chief: str | None,
+    junior: str | None,
+    budget_s: float | None,
+    experiments: int | None,
+    hours: float | None,
+    usd: float | None,
+    headless: bool,
+) -> None:
+    """Start the lab's run, join it, or resume it where it was; then open the TUI.
+
+    The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
+    """
+    from supervisor.launch import LaunchOptions
+
+    lab_calls.start_lab(
+        lab,
+        LaunchOptions(
+            tag=tag,
+            juniors=juniors,
+            devices=devices,
+            chief=chief,
+            junior=junior,
+            budget_s=budget_s,
+            experiments=experiments,
+            hours=hours,
+            usd=usd,
+        ),
+        say,
+    )
+    if headless:
+        from tui.headless import follow_to_the_end
+
+        follow_to_the_end(lab)
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        sys.exit(lab_calls.open_screen(lab))
+    else:
+        say("the lab runs; `autoresearch-tui status` tells how far, `autoresearch-tui stop` stops it")

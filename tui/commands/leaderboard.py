@@ -1,0 +1,97 @@
+"""`leaderboard`: what was measured, best first."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import click
+
+from supervisor.lab import Lab
+from supervisor.leaderboard import MAX_DOTS, Row
+from supervisor.leaderboard import leaderboard as ranked
+from supervisor.snapshot import LabSnapshot
+from tui import lab_calls
+from tui.commands.choosing import json_option, lab_options
+from tui.commands.running import Command
+from tui.figures import change, gigabytes, metric
+from tui.json_views import leaderboard_view
+from tui.output import Column, in_terminal, print_json, print_table, say
+
+EMPTY = "Nothing is measured yet: the first rows are the baseline's."
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui leaderboard",
+        "autoresearch-tui leaderboard --json | jq '.settings[0].rows[0]'",
+    ),
+)
+@click.option("-n", "--first", type=click.IntRange(1), metavar="N", help="Only the best N.")
+@json_option
+@lab_options
+def leaderboard(lab: Lab, first: int | None, as_json: bool) -> None:
+    """What was measured, best first. Scores of different settings are never ranked together."""
+    snapshot = lab_calls.read_lab(lab)
+    if as_json:
+        print_json(leaderboard_view(snapshot))
+    else:
+        print_leaderboard(snapshot, first)
+
+
+def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
+    """The leaderboard for people, one table per setting."""
+    rows = ranked(snapshot)
+    name = snapshot.campaign.metric if snapshot.campaign else "metric"
+    columns = (
+        Column("#", right=True),
+        Column(name, right=True, style="bold"),
+        Column("Δ base", right=True),
+        Column("Δ parent", right=True),
+        Column("conf"),
+        Column("verdict"),
+        Column("agent"),
+        Column("commit", style="cyan"),
+        Column("GB", right=True),
+        Column("id"),
+        Column("idea", wide=True),
+    )
+    if not rows:
+        print_table(columns, (), EMPTY)
+    for setting, group in groupby(rows, key=lambda row: row.setting_id):
+        if in_terminal():
+            say(_heading(snapshot, setting), style="dim")
+        print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+
+
+def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
+    campaign = snapshot.campaign
+    if campaign is None or campaign.setting.id != setting_id:
+        return f"setting {setting_id}, of an earlier run"
+    setting = campaign.setting
+    noise = f", noise ±{metric(snapshot.noise.sd)} a run" if snapshot.noise else ""
+    return (
+        f"{campaign.tag}: {setting.metric}, {campaign.direction.value} is better, "
+        f"{setting.budget_s:g} s of {setting.clock.value} time on {setting.device_kind}{noise}"
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    experiment = row.experiment
+    memory = max(
+        (run.peak_memory_mb for run in experiment.runs if run.peak_memory_mb is not None), default=None
+    )
+    verdict = experiment.verdict.value if experiment.verdict else ""
+    return (
+        f"{row.rank}{'★' if row.champion else ''}",
+        metric(row.metric),
+        change(row.delta_baseline),
+        change(row.delta_incumbent) + (" ≈" if row.inside_noise else ""),
+        "●" * row.dots + "○" * (MAX_DOTS - row.dots),
+        verdict,
+        experiment.agent or "–",
+        (experiment.commit or "")[:7],
+        gigabytes(memory),
+        experiment.id,
+        experiment.title,
+    )

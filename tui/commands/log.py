@@ -1,0 +1,74 @@
+"""`log`: what a training run printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from supervisor.errors import LabError
+from supervisor.lab import Lab
+from supervisor.snapshot import Run
+from supervisor.states import RunState
+from tui import lab_calls
+from tui.commands.choosing import lab_options
+from tui.commands.running import Command
+from tui.output import say_lines
+
+LOOK_EVERY_S = 0.2
+CHUNK_BYTES = 1 << 16
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui log e0012        its latest run",
+        "autoresearch-tui log e0012.2      its second run",
+        "autoresearch-tui log e0012 -f     as it comes, until the run ends",
+    ),
+)
+@click.argument("run_id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@lab_options
+def log(lab: Lab, run_id: str, follow: bool) -> None:
+    """What an experiment's training run printed."""
+    run, file = lab_calls.log_of(lab, lab_calls.launched(lab), run_id)
+    if not follow:
+        if not file.is_file():
+            raise LabError(
+                f"{run.id} has printed nothing yet; `autoresearch-tui log {run.id} -f` waits for it"
+            )
+        say_lines(file.read_text(encoding="utf-8", errors="replace"))
+        return
+    for text in _text_as_it_comes(lab, run, file):
+        say_lines(text)
+
+
+def _text_as_it_comes(lab: Lab, run: Run, file: Path) -> Iterator[str]:
+    """Whole lines of the log until the run has ended and all was read."""
+    offset, rest = 0, b""
+    while True:
+        # The state first: what is written after it was read is seen in the next round.
+        now = lab_calls.read_lab(lab).run(run.id)
+        over = now is None or now.state not in (RunState.QUEUED, RunState.RUNNING)
+        while chunk := _read_from(file, offset):
+            offset += len(chunk)
+            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                yield whole.decode(errors="replace")
+        if over:
+            break
+        time.sleep(LOOK_EVERY_S)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _read_from(file: Path, offset: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(CHUNK_BYTES)
+    except FileNotFoundError:
+        return b""

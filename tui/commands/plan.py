@@ -1,0 +1,137 @@
+"""`plan`: the hypotheses, and the person's word on them."""
+
+from __future__ import annotations
+
+import click
+
+from supervisor.lab import Lab
+from supervisor.snapshot import Hypothesis
+from supervisor.states import HypothesisState
+from tui import lab_calls
+from tui.commands.choosing import json_option, lab_flags, lab_of_command, lab_options
+from tui.commands.running import Group
+from tui.figures import change
+from tui.json_views import SCHEMA, hypotheses_view
+from tui.output import Column, print_json, print_table, say
+
+COLUMNS = (
+    Column("id"),
+    Column("state"),
+    Column("expected", right=True),
+    Column("kind"),
+    Column("by"),
+    Column("experiment"),
+    Column("hypothesis", wide=True),
+)
+WAITING = frozenset({HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED})
+
+
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND]",
+    examples=(
+        "autoresearch-tui plan                         what waits, in the order in which it is taken",
+        "autoresearch-tui plan add 'RoPE base 50000'   a hypothesis of yours, at the head of the plan",
+        "autoresearch-tui plan reject h-07             take one out",
+    ),
+)
+@click.option("--all", "with_done", is_flag=True, help="Tested and withdrawn ones too.")
+@json_option
+@lab_flags
+@click.pass_context
+def plan(
+    ctx: click.Context, with_done: bool, as_json: bool, lab_dir: str | None, state_dir: str | None
+) -> None:
+    """The chief's hypotheses, in the order in which juniors take them."""
+    if ctx.invoked_subcommand is not None:
+        return
+    everything = lab_calls.hypotheses(lab_of_command(lab_dir, state_dir))
+    if as_json:
+        print_json(hypotheses_view(everything))
+        return
+    shown = [one for one in everything if with_done or one.state in WAITING]
+    print_table(
+        COLUMNS,
+        (_row(one) for one in shown),
+        "Nothing waits: the chief writes hypotheses when juniors run low.",
+    )
+
+
+@plan.command(
+    "add",
+    examples=(
+        "autoresearch-tui plan add 'RoPE base 50000'",
+        "autoresearch-tui plan add 'Depth 3' --why 'a third layer pays at this width' --on e0012",
+    ),
+)
+@click.argument("title")
+@click.option(
+    "--change", "change_", default="", metavar="TEXT", help="What to change, when TITLE does not say it."
+)
+@click.option("--why", "rationale", default="", metavar="TEXT", help="Why it should help.")
+@click.option(
+    "--on", "parent_id", metavar="ID", help="The experiment to build on; default: the taker's incumbent."
+)
+@json_option
+@lab_options
+def add(lab: Lab, title: str, change_: str, rationale: str, parent_id: str | None, as_json: bool) -> None:
+    """Put a hypothesis of yours at the head of the plan."""
+    if not title.strip():
+        raise click.UsageError("the title is empty")
+    if parent_id is not None:
+        lab_calls.experiment_named(lab_calls.launched(lab), parent_id)
+    hypothesis_id = lab_calls.add_hypothesis(lab, title, change_, rationale, parent_id)
+    if as_json:
+        print_json({"schema": SCHEMA, "id": hypothesis_id})
+    else:
+        say(f"{hypothesis_id} is at the head of the plan")
+
+
+@plan.command("approve", examples=("autoresearch-tui plan approve h-07 h-08",))
+@click.argument("hypothesis_ids", metavar="ID...", nargs=-1, required=True)
+@lab_options
+def approve(lab: Lab, hypothesis_ids: tuple[str, ...]) -> None:
+    """Open proposed hypotheses for the juniors."""
+    for hypothesis_id in hypothesis_ids:
+        lab_calls.approve_hypothesis(lab, hypothesis_id)
+        say(f"{hypothesis_id} is open")
+
+
+@plan.command("reject", examples=("autoresearch-tui plan reject h-07",))
+@click.argument("hypothesis_ids", metavar="ID...", nargs=-1, required=True)
+@lab_options
+def reject(lab: Lab, hypothesis_ids: tuple[str, ...]) -> None:
+    """Take hypotheses out of the plan; they stay listed with --all."""
+    for hypothesis_id in hypothesis_ids:
+        lab_calls.reject_hypothesis(lab, hypothesis_id)
+        say(f"{hypothesis_id} is withdrawn")
+
+
+@plan.command(
+    "move",
+    examples=(
+        "autoresearch-tui plan move h-09                  to the head",
+        "autoresearch-tui plan move h-09 --before h-07",
+    ),
+)
+@click.argument("hypothesis_id", metavar="ID")
+@click.option("--before", metavar="ID", help="Right before this one; default: to the head.")
+@lab_options
+def move(lab: Lab, hypothesis_id: str, before: str | None) -> None:
+    """Change the order in which hypotheses are taken."""
+    lab_calls.move_hypothesis(lab, hypothesis_id, before)
+    say(f"{hypothesis_id} is {'before ' + before if before else 'at the head of the plan'}")
+
+
+def _row(one: Hypothesis) -> tuple[str, ...]:
+    state = f"{one.state.value} by {one.claimed_by}" if one.claimed_by else one.state.value
+    return (
+        one.id,
+        state,
+        change(one.expected_gain),
+        one.category,
+        one.author,
+        one.experiment_id or "",
+        one.title,
+    )

@@ -1,0 +1,158 @@
+"""`status`: what runs where."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from supervisor.lab import Lab
+from supervisor.snapshot import Agent, Device, LabSnapshot
+from supervisor.states import CampaignState, HypothesisState, RunState
+from tui import lab_calls
+from tui.commands.choosing import json_option, lab_options
+from tui.commands.running import Command
+from tui.figures import age, change, metric, share
+from tui.json_views import current_work, status_view
+from tui.output import Column, print_json, print_table, say
+
+AGENT_COLUMNS = (
+    Column("agent"),
+    Column("state"),
+    Column("for", right=True),
+    Column("experiment"),
+    Column("device"),
+    Column("done", right=True),
+    Column("doing", wide=True),
+)
+DEVICE_COLUMNS = (Column("device"), Column("run"), Column("done", right=True), Column("what", wide=True))
+FOLLOW_EVERY_S = 1.0  # at the most; a change is told sooner
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui status",
+        "autoresearch-tui status --json | jq '.agents[] | {name, state, progress}'",
+        "autoresearch-tui status --follow --json     one snapshot a line, whenever something changes",
+    ),
+)
+@click.option("--follow", is_flag=True, help="Go on: one line per change, until Ctrl-C.")
+@json_option
+@lab_options
+def status(lab: Lab, follow: bool, as_json: bool) -> None:
+    """What runs where: agents, devices, limits, queue, champion."""
+    if follow:
+        _follow(lab, as_json)
+        return
+    snapshot = lab_calls.read_lab(lab)
+    if as_json:
+        print_json(status_view(snapshot, lab_calls.tmux_socket(lab)))
+    else:
+        print_status(snapshot)
+
+
+def print_status(snapshot: LabSnapshot) -> None:
+    """The lab's state for people."""
+    say(headline(snapshot), style="bold")
+    for line in _details(snapshot):
+        say(line)
+    if snapshot.campaign is None:
+        return
+    say("")
+    print_table(AGENT_COLUMNS, (_agent_row(snapshot, agent) for agent in snapshot.agents), "No agents.")
+    say("")
+    print_table(DEVICE_COLUMNS, (_device_row(snapshot, device) for device in snapshot.devices), "No devices.")
+
+
+def headline(snapshot: LabSnapshot) -> str:
+    """The lab in one line."""
+    campaign = snapshot.campaign
+    if campaign is None:
+        return f"{snapshot.root}: not launched; `autoresearch-tui launch` starts"
+    state = campaign.state.value + (f" ({campaign.reason})" if campaign.reason else "")
+    training = sum(run.state is RunState.RUNNING for one in snapshot.experiments for run in one.runs)
+    parts = [
+        f"{campaign.tag} {state}",
+        _score(snapshot),
+        f"{snapshot.counted} experiments, {snapshot.kept} kept",
+        f"{training} training",
+        age(campaign.running_s),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _score(snapshot: LabSnapshot) -> str:
+    campaign, baseline = snapshot.campaign, snapshot.experiment(snapshot.baseline_id)
+    champion = snapshot.experiment(snapshot.champion_id)
+    assert campaign is not None
+    if baseline is None or baseline.metric is None:
+        return f"{campaign.metric} not measured yet"
+    if champion is None or champion.metric is None or champion is baseline:
+        return f"{campaign.metric} {metric(baseline.metric)} (baseline)"
+    gain = campaign.direction.sign * (champion.metric - baseline.metric)
+    way = f"{metric(baseline.metric)} → {metric(champion.metric)}"
+    return f"{campaign.metric} {way} ({change(gain)}, {champion.id})"
+
+
+def _details(snapshot: LabSnapshot) -> list[str]:
+    campaign = snapshot.campaign
+    if campaign is None:
+        return []
+    lines = []
+    if campaign.state is CampaignState.RUNNING and not snapshot.supervisor_alive:
+        lines.append(
+            "the supervisor does not run: `autoresearch-tui launch` starts it again, nothing is lost"
+        )
+    limits = campaign.limits
+    said = [
+        f"{snapshot.counted}/{limits.experiments} experiments" if limits.experiments is not None else "",
+        f"{campaign.running_s / 3600:.1f}/{limits.hours:g} h" if limits.hours is not None else "",
+        f"${sum(a.cost_usd for a in snapshot.agents):.2f}/${limits.usd:g}" if limits.usd is not None else "",
+    ]
+    lines.append("limits: " + (", ".join(part for part in said if part) or "none; it runs until you stop it"))
+    queued = sum(run.state is RunState.QUEUED for one in snapshot.experiments for run in one.runs)
+    waiting = sum(one.state is HypothesisState.OPEN for one in snapshot.hypotheses)
+    lines.append(f"queue: {queued} runs wait for a device, {waiting} hypotheses for a junior")
+    return lines
+
+
+def _agent_row(snapshot: LabSnapshot, agent: Agent) -> tuple[str, ...]:
+    experiment, run = current_work(snapshot, agent)
+    doing = agent.doing or (experiment.title if experiment else "")
+    if agent.waiting_for:
+        doing = f"{doing}; waits for {agent.waiting_for}".removeprefix("; ")
+    return (
+        agent.name,
+        agent.state.value,
+        age(snapshot.taken_at - agent.state_since),
+        experiment.id if experiment else "",
+        (run.device or "") if run else "",
+        share(run.progress.fraction).strip() if run and run.progress else "",
+        doing,
+    )
+
+
+def _device_row(snapshot: LabSnapshot, device: Device) -> tuple[str, ...]:
+    run = snapshot.run(device.run_id)
+    experiment = snapshot.experiment(run.experiment_id) if run else None
+    return (
+        device.id,
+        run.id if run else "idle",
+        share(run.progress.fraction).strip() if run and run.progress else "",
+        device.problem or (f"{run.kind.value}: {experiment.title}" if run and experiment else device.label),
+    )
+
+
+def _follow(lab: Lab, as_json: bool) -> None:
+    last = ""
+    while True:
+        snapshot = lab_calls.read_lab(lab)
+        if as_json:
+            print_json(status_view(snapshot, lab_calls.tmux_socket(lab)), one_line=True)
+        elif (line := headline(snapshot)) != last:
+            say(f"{time.strftime('%H:%M:%S', time.localtime(snapshot.taken_at))}  {line}")
+            last = line
+        sys.stdout.flush()
+        lab_calls.wait_for_change(lab, snapshot.version, FOLLOW_EVERY_S)

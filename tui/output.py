@@ -1,0 +1,111 @@
+"""Printing for people and for scripts: tables in a terminal, tab-separated lines elsewhere, JSON on request.
+
+Texts of models, logs and boxes reach these functions raw and leave them without control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tui.plain import plain, plain_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    right: bool = False
+    wide: bool = False  # takes what the others leave, and is cut first
+    style: str = ""
+
+
+@cache
+def console() -> Console:
+    """Where people read; rich honours NO_COLOR and plain terminals by itself."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def in_terminal() -> bool:
+    """Whether a person watches standard output."""
+    return sys.stdout.isatty()
+
+
+def say(text: str, style: str = "") -> None:
+    """One line of plain text."""
+    if in_terminal():
+        console().print(plain(text), style=style or None, soft_wrap=True)
+    else:
+        print(plain(text))
+
+
+def say_lines(text: str) -> None:
+    """A text of many lines, control characters taken out."""
+    for line in plain_lines(text):
+        if in_terminal():
+            console().print(line, soft_wrap=True)
+        else:
+            print(line)
+
+
+def say_diff(text: str) -> None:
+    """A unified diff: coloured and made safe in a terminal, byte for byte elsewhere, so that it applies."""
+    if not in_terminal():
+        sys.stdout.write(text)
+        return
+    for line in plain_lines(text):
+        console().print(line, style=_diff_style(line), soft_wrap=True)
+
+
+def print_json(value: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """One JSON object; everything outside ASCII is escaped, control characters among it."""
+    print(json.dumps(value, indent=None if one_line else 2, allow_nan=False, default=str), flush=one_line)
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> None:
+    """A table for people; tab-separated with a header line when piped; `empty` when there are no rows."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if not in_terminal():
+        print("\t".join(column.title for column in columns))
+        for row in cells:
+            print("\t".join(row))
+        return
+    if not cells:
+        say(empty, style="dim")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=False)
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            style=column.style or None,
+            ratio=1 if column.wide else None,
+            min_width=12 if column.wide else None,
+        )
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def _diff_style(line: str) -> str | None:
+    match line[:2]:
+        case "++" | "--":
+            return "bold"
+        case "@@":
+            return "cyan"
+    return {"+": "green", "-": "red"}.get(line[:1])
