@@ -44,6 +44,11 @@ def wait_for_change(lab: Lab, version: int, timeout_s: float) -> None:
         time.sleep(0.1)
 
 
+def version(lab: Lab) -> int:
+    """The number of the lab's transitions so far; 0 before the first launch."""
+    return _store(lab).version() if lab.db.exists() else 0
+
+
 def launched(lab: Lab) -> LabSnapshot:
     """As `read_lab`. Raises LabError before the first launch."""
     snapshot = read_lab(lab)
@@ -234,7 +239,7 @@ def show_screen(lab: Lab) -> int:
 
 def run_agent(lab: Lab, name: str) -> int:
     """One agent's loop, until it is told to stop."""
-    from roles.agent import run_agent as run
+    from roles.loops import run_agent as run
 
     return run(lab, name)
 

@@ -1,0 +1,42 @@
+"""Opening the screen: a session of its own on the lab's tmux server, so that attaching to a pane is a switch."""
+
+from __future__ import annotations
+
+import sys
+
+from supervisor.lab import Lab
+from tui import lab_calls
+
+
+def open_viewer(lab: Lab) -> int:
+    """Open the screen in this terminal; returns when the person leaves it. The lab goes on. Raises SessionError."""
+    from sessions.tmux import open_screen
+    from sessions.tmux_server import LabServer
+    from supervisor.running import cli_path
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("there is no terminal here for the screen; `autoresearch-tui status` prints", file=sys.stderr)
+        return 1
+    server = LabServer(lab_calls.tmux_socket(lab))
+    server.ensure_running()
+    argv = [str(cli_path()), "_screen", "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
+    code = open_screen(server, argv, lab.root, {})
+    _say_what_goes_on(lab)
+    return code
+
+
+def run_app(lab: Lab) -> int:
+    """The screen itself, in this terminal."""
+    from supervisor.state_folder import prepare_state
+    from tui.app import run
+    from tui.lab_port import StorePort
+
+    prepare_state(lab)
+    run(StorePort(lab))
+    return 0
+
+
+def _say_what_goes_on(lab: Lab) -> None:
+    campaign = lab_calls.read_lab(lab).campaign
+    if campaign is not None and campaign.state in ("running", "paused"):
+        print(f"the lab goes on ({campaign.tag}); `autoresearch-tui` shows it, `autoresearch-tui stop` ends it")
