@@ -1000,6 +1000,7 @@ def main() -> None:
     splits = json.loads((folder / MANIFEST).read_text())["splits"]
     print(", ".join(f"{split} {counts['tokens']} tokens" for split, counts in splits.items()))
     print(f"ready: {folder}")
+    print(f"data_fingerprint: {folder.name}")
     if given.source != DATA_SOURCE:
         print(f"a run uses it when DATA_SOURCE at the head of prepare.py is {given.source!r}")
 

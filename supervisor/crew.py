@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sessions.tmux import LabServer, PaneState
+from sessions.tmux import LabServer
+from sessions.tmux_server import PaneState
 from supervisor.lab import Lab
 from supervisor.running import cli_path
 from supervisor.snapshot import Agent, Campaign, LabSnapshot

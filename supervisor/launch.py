@@ -14,6 +14,7 @@ from sessions.devices import FoundDevice, discover
 from sessions.git import Repository
 from sessions.keeper import keeper_argv
 from sessions.tmux import LabServer, socket_name_for
+from sessions.tmux_server import check_version
 from supervisor.crew import supervisor_argv
 from supervisor.errors import LaunchError
 from supervisor.judging import baseline_runs_for
@@ -59,7 +60,7 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     """
     prepare_state(lab)
     server = LabServer(socket_name_for(lab.root))
-    server.check()
+    check_version()
     repository = Repository(lab.root)
     store = Store(lab.db)
     found = discover(options.devices)

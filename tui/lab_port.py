@@ -14,8 +14,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from sessions.errors import SessionError
-from sessions.tmux import attach, show_agent
-from sessions.tmux_server import LabServer
+from sessions.tmux import LabServer
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.snapshot import LabSnapshot
@@ -100,9 +99,9 @@ class StorePort:
     def attach(self, agent: str) -> None:
         """Show the agent's pane; at once after a switch, else when the person is back."""
         if self.attach_takes_terminal:
-            _asked(attach, self._server, agent)
+            _asked(self._server.attach, agent)
         else:
-            _asked(show_agent, self._server, agent)
+            _asked(self._server.show_agent, agent)
 
     def send(self, agents: Sequence[str], text: str) -> None:
         """Leave a message that the agents read before their next step."""

@@ -10,17 +10,15 @@ from tui import lab_calls
 
 def open_viewer(lab: Lab) -> int:
     """Open the screen in this terminal; returns when the person leaves it. The lab goes on. Raises SessionError."""
-    from sessions.tmux import open_screen
-    from sessions.tmux_server import LabServer
+    from sessions.tmux import LabServer
     from supervisor.running import cli_path
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("there is no terminal here for the screen; `autoresearch-tui status` prints", file=sys.stderr)
         return 1
     server = LabServer(lab_calls.tmux_socket(lab))
-    server.ensure_running()
     argv = [str(cli_path()), "_screen", "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
-    code = open_screen(server, argv, lab.root, {})
+    code = server.open_screen(argv, lab.root, {})
     _say_what_goes_on(lab)
     return code
 
