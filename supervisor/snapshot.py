@@ -110,6 +110,7 @@ class Experiment:
     verdict: Verdict | None = None
     reason: str = ""
     expectation: str = ""
+    edit: str = ""  # what its backend needs to make the same change elsewhere (JSON)
     reflection: str = ""
     gain: float | None = None  # over the incumbent, in the metric's unit, positive is better
     gain_low: float | None = None  # interval of the gain

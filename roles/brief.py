@@ -1,0 +1,95 @@
+"""What an agent is given for one step: fresh, bounded, the same for every backend."""
+
+from __future__ import annotations
+
+import hashlib
+
+from roles.backend import Canvas, EditTask, PlanBrief, Tried
+from supervisor.drafting import Bureau
+from supervisor.lab import Lab
+from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
+from supervisor.states import HypothesisState, Role
+
+PLAN_AHEAD = 3  # hypotheses a plan holds per junior
+_WAITING = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
+
+
+def edit_task(
+    bureau: Bureau, snapshot: LabSnapshot, experiment: Experiment, messages: tuple[str, ...], repair: str = ""
+) -> EditTask:
+    """One experiment, for a junior's backend."""
+    campaign, incumbent = snapshot.campaign, snapshot.experiment(experiment.parent_id)
+    assert campaign is not None and incumbent is not None
+    return EditTask(
+        program=read_program(bureau.lab),
+        worktree=bureau.worktree(),
+        editable=bureau.lab.config.lab.editable,
+        hypothesis=hypothesis_of(snapshot, experiment),
+        incumbent=incumbent,
+        metric=campaign.metric,
+        direction=campaign.direction,
+        noise_sd=snapshot.noise.sd if snapshot.noise else None,
+        tried=tried(bureau.lab, snapshot),
+        seed=draw(snapshot, bureau.agent, experiment.id),
+        messages=messages,
+        repair=repair,
+    )
+
+
+def plan_brief(
+    lab: Lab, snapshot: LabSnapshot, canvas: tuple[Canvas, ...], messages: tuple[str, ...]
+) -> PlanBrief:
+    """The whole lab, for a chief's backend."""
+    campaign = snapshot.campaign
+    assert campaign is not None
+    waiting = tuple(h for h in snapshot.hypotheses if h.state in _WAITING)
+    juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
+    return PlanBrief(
+        program=read_program(lab),
+        canvas=canvas,
+        champion=snapshot.experiment(snapshot.champion_id),
+        metric=campaign.metric,
+        direction=campaign.direction,
+        noise_sd=snapshot.noise.sd if snapshot.noise else None,
+        tried=tried(lab, snapshot),
+        open_hypotheses=waiting,
+        notes=snapshot.notes,
+        wanted=max(PLAN_AHEAD * max(juniors, 1) - len(waiting), 1),
+        seed=draw(snapshot, "chief", str(len(snapshot.hypotheses))),
+        messages=messages,
+    )
+
+
+def tried(lab: Lab, snapshot: LabSnapshot) -> tuple[Tried, ...]:
+    """Every experiment that has a commit, with its change; those under way have no verdict yet."""
+    return tuple(
+        Tried(experiment, _diff(lab, experiment), experiment.edit)
+        for experiment in snapshot.experiments
+        if experiment.commit is not None and experiment.id != snapshot.baseline_id
+    )
+
+
+def hypothesis_of(snapshot: LabSnapshot, experiment: Experiment) -> Hypothesis | None:
+    """The entry of the plan that an experiment tests."""
+    return next((h for h in snapshot.hypotheses if h.id == experiment.hypothesis_id), None)
+
+
+def read_program(lab: Lab) -> str:
+    """program.md as it stands, "" without one."""
+    try:
+        return lab.program_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def draw(snapshot: LabSnapshot, *parts: str) -> int:
+    """A seed for backends that draw lots: the same step of the same campaign draws the same."""
+    tag = snapshot.campaign.tag if snapshot.campaign else ""
+    return int.from_bytes(hashlib.sha256("\0".join((tag, *parts)).encode()).digest()[:4], "big")
+
+
+def _diff(lab: Lab, experiment: Experiment) -> str:
+    try:
+        return (lab.runs_dir / experiment.id / "diff.patch").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

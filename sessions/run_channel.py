@@ -1,0 +1,156 @@
+"""The runner's end of the socket pair to the referee: the assignment out, events in, each stamped here."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessions.training_runs import RunPhase, RunProgress, RunSpec
+
+_LONGEST_LINE = 65536
+_PHASES = {phase.value: phase for phase in (RunPhase.WARM_UP, RunPhase.TRAINING, RunPhase.EVALUATING)}
+
+
+@dataclass(slots=True)
+class PhaseStamp:
+    """When a phase began, on the runner's own clocks."""
+
+    phase: RunPhase
+    wall_s: float  # monotonic
+    cpu_s: float  # of the process tree so far
+
+
+@dataclass(slots=True)
+class Heard:
+    """Everything the referee said that counts."""
+
+    stamps: list[PhaseStamp] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)  # the first, and one that differs from it
+    rejected: str | None = None
+    crashed: str | None = None
+    progress: RunProgress | None = None
+    counts: dict[str, Any] = field(default_factory=dict)  # of the "evaluating" event
+
+    @property
+    def phase(self) -> RunPhase:
+        """The phase that the run is in."""
+        return self.stamps[-1].phase if self.stamps else RunPhase.STARTING
+
+    def stamp(self, phase: RunPhase) -> PhaseStamp | None:
+        """The first stamp of a phase; a second one cannot move the clock."""
+        return next((stamp for stamp in self.stamps if stamp.phase is phase), None)
+
+
+class RunChannel:
+    """Reads events until the trainer closes its end. The other side is code under test: trust nothing."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        ours.setblocking(False)
+        self.socket = ours
+        self.heard = Heard()
+        self._pending = b""
+        self._skipping = False  # the rest of a line that was too long
+
+    def assign(self, spec: RunSpec, smoke: bool) -> None:
+        """Tell the referee what to run; fits the socket's buffer, so it never blocks."""
+        assignment = {
+            "seed": spec.seed,
+            "budget_s": spec.budget_s,
+            "clock": spec.clock,
+            "device": _device_inside(spec),
+            "smoke": smoke,
+        }
+        self.socket.sendall(json.dumps(assignment).encode() + b"\n")
+
+    def read(self, cpu_s: float) -> bool:
+        """Take in what has arrived, stamped now; False once the other end is closed."""
+        try:
+            data = self.socket.recv(_LONGEST_LINE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            if not self._skipping:
+                self._take(line, cpu_s)
+            self._skipping = False
+        if len(self._pending) > _LONGEST_LINE:
+            self._pending, self._skipping = b"", True
+        return True
+
+    def _take(self, line: bytes, cpu_s: float) -> None:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(event, dict):
+            return
+        heard = self.heard
+        match event.get("event"):
+            case "phase":
+                self._enter(event, cpu_s)
+            case "progress":
+                heard.progress = _read_progress(event, heard.phase)
+            case "report":
+                if not heard.reports or (len(heard.reports) == 1 and event != heard.reports[0]):
+                    heard.reports.append(event)
+            case "rejected" if heard.rejected is None:
+                heard.rejected = _one_line(event.get("reason"), "the referee gave no reason")
+            case "crash" if heard.crashed is None:
+                heard.crashed = _one_line(event.get("reason"), "the referee gave no reason")
+
+    def _enter(self, event: dict[str, Any], cpu_s: float) -> None:
+        phase = _PHASES.get(str(event.get("phase")))
+        if phase is None or self.heard.stamp(phase):
+            return
+        self.heard.stamps.append(PhaseStamp(phase, time.monotonic(), cpu_s))
+        if phase is RunPhase.EVALUATING:
+            self.heard.counts = event
+
+
+def count_of(value: object) -> int | None:
+    """A count as the referee sent it, or None when it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number_of(value: object) -> float | None:
+    """A number as the referee sent it, NaN and infinity included, or None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # JSON's integers have no end
+        return math.inf
+
+
+def _device_inside(spec: RunSpec) -> str:
+    # With one GPU visible CUDA counts from zero again.
+    visible = spec.env.get("CUDA_VISIBLE_DEVICES")
+    alone = spec.device.startswith("cuda:") and visible and "," not in visible
+    return "cuda:0" if alone else spec.device
+
+
+def _read_progress(event: dict[str, Any], phase: RunPhase) -> RunProgress:
+    loss, speed = number_of(event.get("loss")), number_of(event.get("tokens_per_s"))
+    fraction = number_of(event.get("fraction")) or 0.0
+    return RunProgress(
+        phase=phase,
+        fraction=min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else 0.0,
+        elapsed_s=number_of(event.get("elapsed_s")) or 0.0,
+        step=count_of(event.get("step")) or 0,
+        loss=loss if loss is not None and math.isfinite(loss) else None,
+        tokens_per_s=speed if speed is not None and math.isfinite(speed) else None,
+        at=time.time(),
+    )
+
+
+def _one_line(value: object, otherwise: str) -> str:
+    text = " ".join(str(value).split()) if value else ""
+    return text[:300] or otherwise

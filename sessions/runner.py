@@ -1,0 +1,187 @@
+"""The runner: a process of its own that makes one training run and writes what came of it.
+
+Hidden command `autoresearch-tui _runner DIR`. It holds the run's lock for life, adopts every process of
+the run, and leaves none behind. Whoever started it may die; its outcome waits in `outcome.json`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from pathlib import Path
+
+from sessions.processes import TreeMeter, become_subreaper, end_marked
+from sessions.run_channel import Heard, count_of
+from sessions.run_guard import RunGuard
+from sessions.run_log import RunLog
+from sessions.run_verdicts import Attempt, Finding, judge, smoke_timeout_s
+from sessions.runners import HELD_EXIT_CODE, LOCK_VARIABLE, take_lock
+from sessions.sandbox import Confinement, confinement_of
+from sessions.trainer import Signals, Trainer, mark_of
+from sessions.training_runs import (
+    LOCK_FILE,
+    LOG_FILE,
+    OUTCOME_FILE,
+    PROGRESS_FILE,
+    RunEnding,
+    RunOutcome,
+    RunPhase,
+    RunProgress,
+    RunSpec,
+    read_spec,
+    to_json,
+)
+
+LOG_LIMIT = 64 * 2**20
+_RESERVE_FILE = ".outcome"
+_RESERVE_SIZE = 2**18  # a report is at most 64 KiB
+
+
+def main(directory: str) -> int:
+    """Make the run in `directory`.
+
+    Returns 0 when there is an outcome, 2 for a bad spec, 3 when another runner works there, 4 when the
+    disk takes nothing.
+    """
+    folder = Path(directory)
+    try:
+        spec = read_spec(folder)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        print(
+            f"no run can be made in {folder}: its spec.json is not there or not whole: {error}",
+            file=sys.stderr,
+        )
+        return 2
+    lock = _inherited_lock(folder) or take_lock(folder)
+    if lock is None:
+        print(f"another runner works in {folder}", file=sys.stderr)
+        return HELD_EXIT_CODE
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    try:
+        if not (folder / OUTCOME_FILE).exists():  # else it was made already: a result counts once
+            Runner(spec).make()
+    except OSError as error:
+        print(f"the outcome of {spec.run_id} cannot be written: {error}; make room", file=sys.stderr)
+        return 4
+    fcntl.flock(lock, fcntl.LOCK_UN)  # the guard shares it, and may take a moment longer to go
+    return 0
+
+
+class Runner:
+    """One run: smoke first, then in earnest, then the outcome."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._directory = spec.directory
+        self._started_at, self._began = time.time(), time.monotonic()
+
+    def make(self) -> RunOutcome:
+        """Make the run and write its outcome. Raises OSError when that cannot be written."""
+        spec = self._spec
+        _reserve_room(self._directory)
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        signals = Signals()
+        end_marked(mark_of(spec))  # of an earlier attempt whose runner was killed
+        guard = RunGuard(mark_of(spec))
+        become_subreaper()
+        confinement = confinement_of(spec)
+        self._meter = TreeMeter()
+        log = RunLog(self._directory / LOG_FILE, LOG_LIMIT)
+        self._trainer = Trainer(spec, confinement, log, self._meter, signals, self._write_progress)
+        attempt, finding = self._attempt(log)
+        outcome = self._outcome(attempt, finding, confinement)
+        _write_outcome(self._directory, outcome)
+        log.close()
+        guard.dismiss()
+        return outcome
+
+    def _attempt(self, log: RunLog) -> tuple[Attempt, Finding]:
+        spec = self._spec
+        if spec.smoke and spec.has_referee:
+            log.start_part(f"smoke run of {spec.run_id}")
+            smoke = self._trainer.run(True, smoke_timeout_s(spec))
+            finding = judge(smoke, spec, True)
+            if finding.ending is not RunEnding.MEASURED:
+                return smoke, Finding(finding.ending, f"smoke run: {finding.reason}")
+        log.start_part(f"run of {spec.run_id}, seed {spec.seed}, budget {spec.budget_s:g} s ({spec.clock})")
+        elapsed_s = time.monotonic() - self._began
+        attempt = self._trainer.run(False, spec.timeout_s - elapsed_s)
+        return attempt, judge(attempt, spec, False)
+
+    def _outcome(self, attempt: Attempt, finding: Finding, confinement: Confinement) -> RunOutcome:
+        report = attempt.heard.reports[0] if attempt.heard.reports else {}
+        counts = attempt.heard.counts | report
+        wall_s, cpu_s = _training_times(attempt.heard, time.monotonic(), self._meter.cpu_s)
+        return RunOutcome(
+            run_id=self._spec.run_id,
+            ending=finding.ending,
+            reason=finding.reason,
+            metric=finding.metric,
+            started_at=self._started_at,
+            finished_at=time.time(),
+            training_s=cpu_s if self._spec.clock == "cpu" else wall_s,
+            total_s=time.monotonic() - self._began,
+            cpu_s=self._meter.cpu_s,
+            cpu_per_wall=cpu_s / wall_s if wall_s > 0 else None,
+            peak_memory_mb=self._meter.peak_mb(),
+            steps=count_of(counts.get("steps")),
+            tokens=count_of(counts.get("tokens")),
+            parameters=count_of(counts.get("parameters")),
+            exit_code=attempt.exit_code,
+            sandbox=confinement.value,
+            report=report,
+        )
+
+    def _write_progress(self, progress: RunProgress) -> None:
+        # Not synced to disk, twice a second beside the run that is being measured: it may be lost.
+        draft = self._directory / f".{PROGRESS_FILE}"
+        try:
+            draft.write_text(to_json(progress), encoding="utf-8")
+            draft.replace(self._directory / PROGRESS_FILE)
+        except OSError:  # a full disk; the run goes on
+            draft.unlink(missing_ok=True)
+
+
+def _training_times(heard: Heard, now_s: float, cpu_s: float) -> tuple[float, float]:
+    """Wall and CPU seconds between the first and the last batch, by the runner's own stamps."""
+    start, end = heard.stamp(RunPhase.TRAINING), heard.stamp(RunPhase.EVALUATING)
+    if start is None:
+        return 0.0, 0.0
+    return (end.wall_s if end else now_s) - start.wall_s, (end.cpu_s if end else cpu_s) - start.cpu_s
+
+
+def _inherited_lock(folder: Path) -> int | None:
+    """The lock that `start_runner` took for us and handed down."""
+    handed = os.environ.pop(LOCK_VARIABLE, "")
+    if not handed.isdigit():
+        return None
+    try:
+        if not os.path.samestat(os.fstat(int(handed)), (folder / LOCK_FILE).stat()):
+            return None
+        fcntl.flock(int(handed), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.set_inheritable(int(handed), False)
+    except OSError:
+        return None
+    return int(handed)
+
+
+def _reserve_room(directory: Path) -> None:
+    # Real bytes, written now: the outcome later takes their place, so a full disk cannot lose it.
+    with (directory / _RESERVE_FILE).open("wb") as file:
+        file.write(b" " * _RESERVE_SIZE)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_outcome(directory: Path, outcome: RunOutcome) -> None:
+    data = to_json(outcome).encode()
+    with (directory / _RESERVE_FILE).open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    (directory / _RESERVE_FILE).replace(directory / OUTCOME_FILE)

@@ -1,0 +1,101 @@
+"""Doing what `policy` decided. Every action is one transition of the store, with what must happen around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from sessions.errors import SessionError
+from sessions.git import Repository
+from supervisor.actions import (
+    Action,
+    Adopt,
+    AskChief,
+    ChangeState,
+    Judge,
+    QueueRun,
+    SendBack,
+    SettleBaseline,
+    StartRun,
+)
+from supervisor.lab import Lab
+from supervisor.running import Job, start_run
+from supervisor.snapshot import LabSnapshot
+from supervisor.states import CampaignState, HypothesisState
+from supervisor.store import campaigns, experiments, hypotheses, runs
+from supervisor.store.connection import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The hands of the supervisor."""
+
+    lab: Lab
+    store: Store
+    repository: Repository
+
+    def do(self, action: Action, snapshot: LabSnapshot, now: float) -> bool:
+        """Carry one action out; True when it changed the lab. Raises SessionError, LabError, OSError."""
+        assert snapshot.campaign is not None
+        tag, store = snapshot.campaign.tag, self.store
+        match action:
+            case ChangeState():
+                campaigns.set_campaign_state(store, tag, action.state, action.reason, now)
+            case SettleBaseline():
+                campaigns.decide_baseline(store, tag, action.experiment_id, now, action.text)
+            case QueueRun():
+                runs.queue_run(store, tag, action.experiment_id, action.kind, now)
+            case StartRun():
+                return self._start(action, snapshot, now)
+            case Judge():
+                return experiments.record_verdict(
+                    store,
+                    tag,
+                    action.experiment_id,
+                    action.judgement,
+                    now,
+                    new_incumbent=action.new_incumbent,
+                    retry=action.retry,
+                )
+            case SendBack():
+                return experiments.send_back(store, tag, action.experiment_id, action.new_parent_id, now)
+            case Adopt():
+                self._adopt(action, snapshot, now)
+            case AskChief():
+                return campaigns.request_plan(store, tag, action.why, now)
+            case _:
+                assert_never(action)
+        return True
+
+    def _start(self, action: StartRun, snapshot: LabSnapshot, now: float) -> bool:
+        campaign, run = snapshot.campaign, snapshot.run(action.run_id)
+        assert campaign is not None and run is not None
+        experiment = snapshot.experiment(run.experiment_id)
+        device = next(d for d in snapshot.devices if d.id == action.device_id)
+        assert experiment is not None
+        try:
+            return start_run(
+                self.lab, self.store, self.repository, campaign, Job(experiment, run, device), now
+            )
+        except SessionError as error:
+            campaigns.log_event(
+                self.store, campaign.tag, now, "", f"{run.id} did not start on {device.id}: {error}"
+            )
+            return True
+
+    def _adopt(self, action: Adopt, snapshot: LabSnapshot, now: float) -> None:
+        assert snapshot.campaign is not None
+        tag = snapshot.campaign.tag
+        experiments.adopt_incumbent(self.store, tag, action.agent, action.experiment_id, now, action.why)
+        known = {h.title for h in snapshot.hypotheses}
+        ports = tuple(port for port in action.ports if port.title not in known)
+        if ports:
+            hypotheses.add_hypotheses(
+                self.store, tag, action.agent, ports, HypothesisState.OPEN, now, first=True
+            )
+
+
+def is_over(snapshot: LabSnapshot) -> bool:
+    """Whether the campaign needs no supervisor any more."""
+    campaign = snapshot.campaign
+    return campaign is None or campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED)

@@ -1,0 +1,80 @@
+"""What the supervisor can do next, as data: decided purely in `policy`, done in `acting`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.states import CampaignState, RunKind
+from supervisor.store.experiments import Judgement
+from supervisor.store.hypotheses import NewHypothesis
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeState:
+    """The campaign goes over to another state."""
+
+    state: CampaignState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettleBaseline:
+    """The baseline has the runs it needs."""
+
+    experiment_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRun:
+    """One more run of an experiment's commit is needed."""
+
+    experiment_id: str
+    kind: RunKind
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """A queued run gets a free device."""
+
+    run_id: str
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """An experiment ends."""
+
+    experiment_id: str
+    judgement: Judgement
+    new_incumbent: bool = False
+    retry: NewHypothesis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendBack:
+    """A draft that has not run is redrafted on its agent's new incumbent."""
+
+    experiment_id: str
+    new_parent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A junior whose incumbent lags behind builds on the champion; what it had kept is offered again on top."""
+
+    agent: str
+    experiment_id: str
+    why: str
+    ports: tuple[NewHypothesis, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskChief:
+    """The plan runs low."""
+
+    why: str
+
+
+Action = ChangeState | SettleBaseline | QueueRun | StartRun | Judge | SendBack | Adopt | AskChief

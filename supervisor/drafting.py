@@ -1,0 +1,155 @@
+"""What a junior's loop asks of the lab, step by step: begin, edit in a worktree, hand over, reflect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.git import Repository
+from sessions.training_runs import write_atomically
+from sessions.worktrees import Worktrees
+from supervisor.guarding import Refusal, check_edit, hash_sources, read_canvas
+from supervisor.lab import Lab
+from supervisor.reading import read_snapshot
+from supervisor.snapshot import Experiment, LabSnapshot
+from supervisor.standing import accepts_work
+from supervisor.states import ExperimentState, Verdict
+from supervisor.store import experiments
+from supervisor.store.connection import Store
+from supervisor.store.experiments import Draft, Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Bureau:
+    """The lab as one junior sees it."""
+
+    lab: Lab
+    store: Store
+    repository: Repository
+    tag: str
+    agent: str
+
+    def snapshot(self) -> LabSnapshot:
+        """The lab as it is now."""
+        return read_snapshot(self.lab, self.store, time.time())
+
+    def worktree(self) -> Path:
+        """Where this junior edits."""
+        return self.lab.worktrees_dir / self.agent
+
+    def open_draft(self, snapshot: LabSnapshot) -> Experiment | None:
+        """A draft of this junior's that is not handed over: one cut short, or one sent back."""
+        return next(
+            (
+                e
+                for e in snapshot.experiments
+                if e.agent == self.agent and e.state is ExperimentState.DRAFTING
+            ),
+            None,
+        )
+
+    def has_room(self, snapshot: LabSnapshot) -> bool:
+        """Whether another draft may be begun: one being measured and `drafts_ahead` behind it."""
+        campaign = snapshot.campaign
+        if campaign is None or not accepts_work(snapshot):
+            return False
+        under_way = sum(
+            e.agent == self.agent and e.state in (ExperimentState.READY, ExperimentState.MEASURING)
+            for e in snapshot.experiments
+        )
+        return under_way <= campaign.drafts_ahead
+
+    def begin(self, *, without_hypothesis: bool) -> str | None:
+        """Claim a hypothesis and open an experiment; None when there is nothing to take."""
+        return experiments.begin_experiment(
+            self.store, self.tag, self.agent, time.time(), without_hypothesis=without_hypothesis
+        )
+
+    def lay_out(self, experiment: Experiment) -> Path:
+        """Set the worktree to the experiment's parent, whatever was left in it."""
+        worktree = self.worktree()
+        Worktrees(self.repository, self.lab.worktree_lock).reset(worktree, experiment.parent_commit)
+        return worktree
+
+    def apply_change_of(self, other: Experiment) -> bool:
+        """Carry the change of another experiment over into the worktree; False when it does not fit."""
+        if other.commit is None:
+            return False
+        patch = self.repository.diff(other.parent_commit, other.commit)
+        return bool(patch) and self.repository.apply_patch(self.worktree(), patch)
+
+    def diff_of(self, experiment: Experiment) -> str:
+        """The experiment's change as a unified diff."""
+        return self.repository.diff(experiment.parent_commit, experiment.commit) if experiment.commit else ""
+
+    def hand_over(self, experiment: Experiment, draft: Draft) -> Refusal | None:
+        """Guard, commit under the experiment's own ref, call it ready; or record why it was rejected."""
+        worktree, editable, now = self.worktree(), self.lab.config.lab.editable, time.time()
+        sources = read_canvas(worktree, editable)
+        if isinstance(sources, Refusal):
+            self._reject(experiment, draft, sources, now)
+            return sources
+        before = {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
+        changed = self.repository.changed_since(worktree, experiment.parent_commit)
+        refusal = check_edit(self.store, sources, hash_sources(before), changed, editable)
+        if sources != before:
+            draft = self._commit(experiment, draft, sources)
+        if refusal is not None:
+            self._reject(experiment, draft, refusal, now)
+            return refusal
+        experiments.record_ready(self.store, self.tag, experiment.id, draft, now)
+        return None
+
+    def record_thought(self, experiment: Experiment, title: str, text: str, cost_usd: float) -> None:
+        """Reasoned, and nothing worth a run came of it."""
+        draft = Draft("", title, text, "", "", 0, 0, cost_usd)
+        experiments.record_verdict(
+            self.store, self.tag, experiment.id, Judgement(Verdict.THOUGHT, text), time.time(), draft=draft
+        )
+
+    def withdraw(self, experiment: Experiment, reason: str) -> None:
+        """The hypothesis can't be applied to this canvas."""
+        experiments.withdraw_experiment(self.store, self.tag, experiment.id, reason, time.time())
+
+    def release(self, experiment: Experiment) -> None:
+        """Give the hypothesis back for somebody else."""
+        experiments.release_experiment(self.store, experiment.id)
+
+    def _commit(self, experiment: Experiment, draft: Draft, sources: Mapping[str, str]) -> Draft:
+        editable = self.lab.config.lab.editable
+        message = f"{draft.title}\n\nExperiment: {experiment.id}\nAgent: {self.agent}\n"
+        commit = self.repository.commit_worktree(self.worktree(), editable, message, self.agent)
+        ref = f"refs/autoresearch/exp/{experiment.id}"
+        self.repository.set_ref(ref, commit, self.repository.refs(ref).get(ref))
+        patch = self.repository.diff(experiment.parent_commit, commit)
+        folder = self.lab.runs_dir / experiment.id
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "diff.patch", patch)
+        added, removed = self.repository.numstat(experiment.parent_commit, commit)
+        return Draft(
+            commit=commit,
+            title=draft.title,
+            expectation=draft.expectation,
+            edit=draft.edit,
+            source_hash=hash_sources(sources),
+            lines_added=added,
+            lines_removed=removed,
+            cost_usd=draft.cost_usd,
+        )
+
+    def _reject(self, experiment: Experiment, draft: Draft, refusal: Refusal, now: float) -> None:
+        # A twin's hash would make the first one look tried twice.
+        draft = Draft(
+            draft.commit,
+            draft.title,
+            draft.expectation,
+            draft.edit,
+            "",
+            draft.lines_added,
+            draft.lines_removed,
+        )
+        experiments.record_verdict(
+            self.store, self.tag, experiment.id, Judgement(Verdict.REJECTED, str(refusal)), now, draft=draft
+        )

@@ -1,0 +1,129 @@
+"""What to do next: one pure function of the snapshot. The supervisor does what it says, then asks again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
+from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
+from supervisor.queueing import estimate_runs, proving_runs, start_runs
+from supervisor.snapshot import Campaign, Experiment, LabSnapshot
+from supervisor.standing import accepts_work, lags_behind, limit_reached
+from supervisor.states import (
+    AgentState,
+    CampaignState,
+    ExperimentState,
+    HypothesisState,
+    Role,
+    RunState,
+    Verdict,
+    Wanted,
+)
+from supervisor.verdicts import DecideRules
+
+PLAN_AHEAD = 2  # open hypotheses per junior below which the chief is asked for more
+
+
+def next_actions(snapshot: LabSnapshot, rules: DecideRules) -> tuple[Action, ...]:
+    """Everything that should happen now, in order. Doing it changes the snapshot; then this is asked again."""
+    campaign = snapshot.campaign
+    if campaign is None:
+        return ()
+    change = _obey(campaign)
+    if change is not None:
+        return (change,)
+    if campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
+        return ()
+    verdicts = tuple(_verdicts(snapshot, rules))
+    if verdicts:
+        return verdicts
+    if campaign.state is CampaignState.PAUSED:
+        return ()
+    moves = tuple(_moves(snapshot))
+    if moves:
+        return moves
+    return (*_runs(snapshot, rules), *_planning(snapshot))
+
+
+def _obey(campaign: Campaign) -> ChangeState | None:
+    match campaign.wanted, campaign.state:
+        case Wanted.PAUSED, CampaignState.RUNNING:
+            return ChangeState(CampaignState.PAUSED, "by the person")
+        case Wanted.STOPPED, CampaignState.RUNNING | CampaignState.PAUSED:
+            return ChangeState(CampaignState.STOPPED, "by the person")
+        case Wanted.RUNNING, CampaignState.PAUSED:
+            return ChangeState(CampaignState.RUNNING, "")
+        case _:
+            return None
+
+
+def _verdicts(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
+    baseline = snapshot.experiment(snapshot.baseline_id)
+    if baseline is not None and baseline.state is not ExperimentState.DECIDED:
+        outcome = judge_baseline(snapshot, baseline)
+        if outcome is not None:
+            yield outcome
+    elif baseline is not None and baseline.verdict is not Verdict.BASELINE:
+        yield ChangeState(CampaignState.STOPPED, f"the code as it stands does not run: {baseline.reason}")
+        return
+    queued: set[str] = set()
+    for experiment in snapshot.experiments:
+        if experiment.state is not ExperimentState.MEASURING or experiment.id == snapshot.baseline_id:
+            continue
+        step = judge(snapshot, experiment, rules)
+        if step is None or (not isinstance(step, Judge) and step.experiment_id in queued):
+            continue
+        queued.add(step.experiment_id)
+        yield step
+        if isinstance(step, Judge) and step.new_incumbent:
+            return  # everything else looks different from here
+
+
+def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
+    champion = snapshot.experiment(snapshot.champion_id)
+    for agent in snapshot.agents:
+        incumbent = snapshot.experiment(agent.incumbent_id)
+        if champion is None or incumbent is None or not lags_behind(snapshot, incumbent, champion):
+            continue
+        ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
+        yield Adopt(agent.name, champion.id, f"{incumbent.id} lags behind it by more than the noise", ports)
+    for experiment in snapshot.experiments:
+        owner = snapshot.agent(experiment.agent)
+        if owner is None or owner.incumbent_id is None or experiment.state is not ExperimentState.READY:
+            continue
+        if experiment.parent_id != owner.incumbent_id and not _names_parent(snapshot, experiment):
+            yield SendBack(experiment.id, owner.incumbent_id)
+
+
+def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:
+    return any(h.id == experiment.hypothesis_id and h.parent_id is not None for h in snapshot.hypotheses)
+
+
+def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
+    reason = limit_reached(snapshot)
+    if not reason:
+        yield from start_runs(snapshot, candidates=True)
+        yield from estimate_runs(snapshot, rules)
+        return
+    # What has begun is finished; what is only queued stays for a later launch with more room.
+    owed = proving_runs(snapshot)
+    yield from start_runs(snapshot, candidates=False)
+    yield from owed
+    if not owed and not _anything_under_way(snapshot):
+        yield ChangeState(CampaignState.FINISHED, reason)
+
+
+def _anything_under_way(snapshot: LabSnapshot) -> bool:
+    return any(e.state is ExperimentState.MEASURING for e in snapshot.experiments) or any(
+        run.state is RunState.RUNNING or (run.state is RunState.QUEUED and e.state is ExperimentState.DECIDED)
+        for e in snapshot.experiments
+        for run in e.runs
+    )
+
+
+def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
+    juniors = [a for a in snapshot.agents if a.role is Role.JUNIOR and a.wanted is Wanted.RUNNING]
+    has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
+    waiting = sum(h.state in (HypothesisState.OPEN, HypothesisState.PROPOSED) for h in snapshot.hypotheses)
+    if has_chief and accepts_work(snapshot) and waiting < PLAN_AHEAD * max(len(juniors), 1):
+        yield AskChief(f"{waiting} hypotheses are waiting")

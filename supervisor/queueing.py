@@ -1,0 +1,138 @@
+"""Which run goes to which device. Pure."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from supervisor.actions import QueueRun, StartRun
+from supervisor.judging import failed_fresh_runs
+from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
+from supervisor.standing import CHAMPION_RUNS, CLIMBED
+from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
+from supervisor.verdicts import DecideRules, fresh_runs_wanted
+
+
+class Urgency(IntEnum):
+    """The order of the queue; the smallest goes first."""
+
+    BASELINE = 0
+    VERDICT = 1  # somebody's verdict hangs on it
+    CANDIDATE = 2
+    ESTIMATE = 3  # makes an incumbent better known
+    SPECULATION = 4  # a draft whose predecessor is still being measured
+
+
+def start_runs(snapshot: LabSnapshot, *, candidates: bool) -> tuple[StartRun, ...]:
+    """Give every free device the most urgent run, a junior's own device first; each run and device once.
+
+    Without `candidates` only runs that finish what is begun are started.
+    """
+    waiting = [
+        (urgency(snapshot, experiment, run), run.queued_at, run, experiment)
+        for experiment in snapshot.experiments
+        for run in experiment.runs
+        if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
+    ]
+    starts = []
+    for device in free_devices(snapshot):
+        if not waiting:
+            break
+        best = min(
+            waiting, key=lambda w: (w[0], own_device(snapshot, w[3].agent) != device.id, w[1], w[2].id)
+        )
+        waiting.remove(best)
+        starts.append(StartRun(best[2].id, device.id))
+    return tuple(starts)
+
+
+def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
+    """Devices that hold no lease and have no problem."""
+    return tuple(device for device in snapshot.devices if device.run_id is None and not device.problem)
+
+
+def own_device(snapshot: LabSnapshot, agent: str) -> str | None:
+    """The device that a junior's runs prefer: juniors are dealt round the devices in order."""
+    juniors = [a.name for a in snapshot.agents if a.role is Role.JUNIOR]
+    if agent not in juniors or not snapshot.devices:
+        return None
+    return snapshot.devices[juniors.index(agent) % len(snapshot.devices)].id
+
+
+def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
+    """How much hangs on a queued run."""
+    match run.kind:
+        case RunKind.BASELINE:
+            return Urgency.BASELINE
+        case RunKind.REPLICATION | RunKind.VERIFICATION:
+            return Urgency.VERDICT
+        case RunKind.FRESH | RunKind.DRIFT:
+            return Urgency.VERDICT if _verdict_hangs_on(snapshot, experiment) else Urgency.ESTIMATE
+        case RunKind.CANDIDATE:
+            busy = any(
+                e.agent == experiment.agent and e.state is ExperimentState.MEASURING and e.id != experiment.id
+                for e in snapshot.experiments
+            )
+            return Urgency.SPECULATION if busy else Urgency.CANDIDATE
+
+
+def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
+    """Fresh runs of incumbents for devices that would otherwise stand idle or only speculate."""
+    urgent = sum(
+        run.state is RunState.QUEUED and urgency(snapshot, e, run) < Urgency.ESTIMATE
+        for e in snapshot.experiments
+        for run in e.runs
+    )
+    queued = sum(
+        run.state is RunState.QUEUED and urgency(snapshot, e, run) is Urgency.ESTIMATE
+        for e in snapshot.experiments
+        for run in e.runs
+    )
+    room = len(free_devices(snapshot)) - urgent - queued
+    wanting = sorted(
+        (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
+        key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),
+    )
+    return tuple(
+        QueueRun(e.id, RunKind.FRESH, "to know the incumbent better") for e in wanting[: max(room, 0)]
+    )
+
+
+def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
+    """The fresh runs that a finished campaign still owes: nobody is called champion on fewer than three."""
+    return tuple(
+        QueueRun(e.id, RunKind.FRESH, "to prove the keep before the campaign ends")
+        for e in incumbents(snapshot)
+        if e.verdict is Verdict.KEEP
+        for _ in range(CHAMPION_RUNS - len(e.unbiased_runs) - _pending(e))
+    )
+
+
+def incumbents(snapshot: LabSnapshot) -> tuple[Experiment, ...]:
+    """What the juniors build on now, each once."""
+    ids = dict.fromkeys(a.incumbent_id for a in snapshot.agents if a.incumbent_id is not None)
+    found = (snapshot.experiment(entry) for entry in ids)
+    return tuple(e for e in found if e is not None and e.verdict in CLIMBED)
+
+
+def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) -> int:
+    judged = sum(
+        e.parent_id == incumbent.id and e.state is ExperimentState.DECIDED and bool(e.deciding_runs)
+        for e in snapshot.experiments
+    )
+    return fresh_runs_wanted(len(incumbent.unbiased_runs), judged, rules)
+
+
+def _pending(experiment: Experiment) -> int:
+    # A failed one counts too, or a commit that fails now and then would be run for ever.
+    under_way = (RunState.QUEUED, RunState.RUNNING)
+    waiting = sum(run.kind is RunKind.FRESH and run.state in under_way for run in experiment.runs)
+    return waiting + len(failed_fresh_runs(experiment))
+
+
+def _verdict_hangs_on(snapshot: LabSnapshot, parent: Experiment) -> bool:
+    return any(
+        e.parent_id == parent.id
+        and e.state is ExperimentState.MEASURING
+        and not any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in e.runs)
+        for e in snapshot.experiments
+    )

@@ -1,0 +1,188 @@
+"""Starting a training run on a device's bench, and taking what comes of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.git import Repository
+from sessions.processes import end_tree, find_marked
+from sessions.runners import end_runner, runner_alive, start_runner
+from sessions.tmux import socket_name_for
+from sessions.training_runs import (
+    RunEnding,
+    RunSpec,
+    read_outcome,
+    read_progress,
+)
+from sessions.worktrees import Worktrees
+from supervisor.errors import LabError
+from supervisor.lab import Lab
+from supervisor.referee_copy import verify_referee
+from supervisor.snapshot import Campaign, Device, Experiment, Run
+from supervisor.store import reading, runs
+from supervisor.store.connection import Store
+
+START_GRACE_S = 20.0  # a runner that holds no lock this long after its start will not come
+
+# Everything else of the person's environment, keys above all, stays out of a training process.
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is to be made, with all that it belongs to."""
+
+    experiment: Experiment
+    run: Run
+    device: Device
+
+
+def run_directory(lab: Lab, run: Run) -> Path:
+    """Where this attempt of the run keeps its log, spec and outcome."""
+    attempt = f".{run.attempt}" if run.attempt > 1 else ""
+    return lab.runs_dir / run.experiment_id / f"run-{run.ordinal}{attempt}"
+
+
+def start_run(
+    lab: Lab, store: Store, repository: Repository, campaign: Campaign, job: Job, now: float
+) -> bool:
+    """Lease the device, set its bench to the commit and start a detached runner; False when the lease is gone."""
+    if not runs.take_lease(store, job.run.id, job.device.id, now):
+        return False
+    try:
+        bench = lab.benches_dir / job.device.id.replace(":", "-")
+        assert job.experiment.commit is not None
+        Worktrees(repository, lab.worktree_lock).reset(bench, job.experiment.commit)
+        start_runner(_spec(lab, store, campaign, job, bench), cli_path())
+    except BaseException as error:
+        runs.lose_run(store, campaign.tag, job.run.id, now, f"it could not be started: {error}", capped=True)
+        raise
+    return True
+
+
+def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
+    """Take the outcome of a running run, or notice that its runner is gone; True when something changed."""
+    directory = run_directory(lab, run)
+    outcome = read_outcome(directory)
+    if outcome is None:
+        if runner_alive(directory):
+            progress = read_progress(directory)
+            if progress is not None and progress != run.progress:
+                runs.record_progress(store, run.id, progress)
+            return False
+        # Its last act is the outcome, then the lock goes: whoever sees no lock looks once more.
+        outcome = read_outcome(directory)
+    if outcome is None:
+        if run.started_at is not None and now - run.started_at < _grace(directory):
+            return False
+        _end_leftovers(lab, run)
+        runs.lose_run(store, tag, run.id, now, "its runner is gone without a result", capped=True)
+        return True
+    if outcome.ending is RunEnding.ENDED:
+        runs.lose_run(store, tag, run.id, now, "it was ended before it had a result", capped=False)
+        return True
+    return runs.finish_run(store, tag, run.id, outcome)
+
+
+def end_run(lab: Lab, run: Run) -> None:
+    """Tell the run's runner to end its whole process tree."""
+    end_runner(run_directory(lab, run))
+
+
+def run_marker(lab: Lab, run: Run) -> str:
+    """The mark in the environment of every process of this attempt, unlike any other on the machine."""
+    return f"{socket_name_for(lab.root)}/{run.id}/{run.attempt}"
+
+
+def command_argv(template: str, python: str) -> tuple[str, ...]:
+    """A command of the configuration as an argument vector; no shell ever sees it."""
+    return tuple(part.replace("{python}", python) for part in shlex.split(template))
+
+
+def lab_python(lab: Lab) -> str:
+    """The interpreter that trains: the lab's own, else the tool's."""
+    if lab.config.lab.python:
+        return str(lab.root / lab.config.lab.python)
+    own = lab.root / ".venv" / "bin" / "python"
+    return str(own) if own.exists() and os.access(own, os.X_OK) else sys.executable
+
+
+def cli_path() -> Path:
+    """The installed console script, absolute: a folder of the same name in a lab can't shadow it. Raises LabError."""
+    beside = Path(sys.executable).with_name("autoresearch-tui")
+    if beside.exists():
+        return beside
+    found = shutil.which("autoresearch-tui")
+    if found is None:
+        raise LabError(
+            "the console script autoresearch-tui is not installed; run `make launch` or pip install the tool"
+        )
+    return Path(found).absolute()
+
+
+def data_cache() -> Path:
+    """Where prepared data lives; prepare.py uses the same place."""
+    named = os.environ.get("AUTORESEARCH_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "autoresearch-tui"
+
+
+def training_env(lab: Lab, referee: Path, home: Path, device_id: str) -> dict[str, str]:
+    """The whole environment of a training process: a short allow-list and what a run needs."""
+    env = {name: os.environ[name] for name in (*PASSED_ON, *lab.config.lab.env) if name in os.environ}
+    env |= {
+        "HOME": str(home),
+        "TMPDIR": "/tmp",
+        "PYTHONPATH": str(referee),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AUTORESEARCH_CACHE": str(data_cache()),
+    }
+    kind, _, index = device_id.partition(":")
+    if kind == "cuda":
+        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": index}
+    else:
+        env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return env
+
+
+def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
+    setting = campaign.setting
+    directory = run_directory(lab, job.run)
+    directory.mkdir(parents=True, exist_ok=True)
+    home = directory / "home"
+    home.mkdir(exist_ok=True)
+    referee = verify_referee(lab.referee_dir, setting.referee_hash)
+    python = lab_python(lab)
+    return RunSpec(
+        run_id=job.run.id,
+        directory=directory,
+        cwd=bench,
+        argv=command_argv(lab.config.lab.command, python),
+        env=training_env(lab, referee, home, job.device.id),
+        seed=job.run.seed,
+        budget_s=setting.budget_s,
+        clock=setting.clock,
+        device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
+        timeout_s=lab.config.resolved(job.device.kind).timeout_s,
+        metric=campaign.metric,
+        core=reading.device_core(store, job.device.id),
+        marker=run_marker(lab, job.run),
+        has_referee=lab.has_referee,
+        readable=(referee, data_cache(), home, *(Path(c).expanduser() for c in lab.config.lab.caches)),
+    )
+
+
+def _end_leftovers(lab: Lab, run: Run) -> None:
+    # Where no PID namespace takes the trainer's children along, their environment still carries the mark.
+    for pid in find_marked(run_marker(lab, run)):
+        end_tree(pid)
+
+
+def _grace(directory: Path) -> float:
+    # Before the runner has taken its lock only its spec is there.
+    return START_GRACE_S if not (directory / "runner.lock").exists() else 0.0

@@ -1,0 +1,118 @@
+"""Who stands where: noise, champion, lineage. Pure functions of a snapshot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from supervisor.noise import estimate_noise
+from supervisor.snapshot import Experiment, LabSnapshot, Noise
+from supervisor.states import AgentState, CampaignState, ExperimentState, Verdict
+
+CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
+LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
+
+CLIMBED = frozenset({Verdict.BASELINE, Verdict.KEEP})
+
+
+def with_standing(snapshot: LabSnapshot, noise_floor: float) -> LabSnapshot:
+    """The snapshot with everything that follows from its rows filled in."""
+    campaign = snapshot.campaign
+    if campaign is None:
+        return snapshot
+    decided = [e for e in snapshot.experiments if e.state is ExperimentState.DECIDED]
+    counted = sum(e.verdict is not Verdict.BASELINE for e in decided)
+    hours = campaign.running_s / 3600
+    champion = _champion(snapshot)
+    return replace(
+        snapshot,
+        noise=_noise(snapshot.experiments, noise_floor),
+        champion_id=champion.id if champion else None,
+        kept=sum(e.verdict is Verdict.KEEP for e in decided),
+        counted=counted,
+        experiments_per_hour=counted / hours if hours > 0 else 0.0,
+    )
+
+
+def values(experiment: Experiment, *, unbiased: bool) -> tuple[float, ...]:
+    """Its measured metrics: those that estimate it honestly, or those that its own verdict rests on."""
+    runs = experiment.unbiased_runs if unbiased else experiment.deciding_runs
+    return tuple(run.metric for run in runs if run.metric is not None)
+
+
+def lineage(snapshot: LabSnapshot, experiment_id: str | None) -> tuple[Experiment, ...]:
+    """The experiment and everything it builds on, newest first, down to the baseline."""
+    chain: list[Experiment] = []
+    current = snapshot.experiment(experiment_id)
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = snapshot.experiment(current.parent_id)
+    return tuple(chain)
+
+
+def lags_behind(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> bool:
+    """Whether the champion is better than this incumbent by more than the noise."""
+    if snapshot.noise is None or snapshot.campaign is None or incumbent.id == champion.id:
+        return False
+    ours, theirs = values(incumbent, unbiased=True), values(champion, unbiased=True)
+    if not ours or not theirs:
+        return False
+    gain = snapshot.campaign.direction.sign * (mean(theirs) - mean(ours))
+    return gain > LAG_SDS * snapshot.noise.sd * math.sqrt(1 / len(ours) + 1 / len(theirs))
+
+
+def mean(numbers: Iterable[float]) -> float:
+    """Arithmetic mean of at least one number."""
+    collected = list(numbers)
+    return math.fsum(collected) / len(collected)
+
+
+def limit_reached(snapshot: LabSnapshot) -> str:
+    """Why the campaign should end, or ""."""
+    campaign = snapshot.campaign
+    if campaign is None:
+        return ""
+    limits = campaign.limits
+    spent = sum(agent.cost_usd for agent in snapshot.agents)
+    if limits.experiments is not None and snapshot.counted + _abandoned(snapshot) >= limits.experiments:
+        return f"{snapshot.counted} experiments"
+    if limits.hours is not None and campaign.running_s >= limits.hours * 3600:
+        return f"{limits.hours:g} hours"
+    if limits.usd is not None and spent >= limits.usd:
+        return f"${spent:.2f} of ${limits.usd:.2f}"
+    return ""
+
+
+def accepts_work(snapshot: LabSnapshot) -> bool:
+    """Whether juniors may begin something new."""
+    campaign = snapshot.campaign
+    return campaign is not None and campaign.state is CampaignState.RUNNING and not limit_reached(snapshot)
+
+
+def _abandoned(snapshot: LabSnapshot) -> int:
+    gone = {a.name for a in snapshot.agents if a.state in (AgentState.CRASHED, AgentState.STOPPED)}
+    return sum(e.state is ExperimentState.DRAFTING and e.agent in gone for e in snapshot.experiments)
+
+
+def _champion(snapshot: LabSnapshot) -> Experiment | None:
+    campaign = snapshot.campaign
+    assert campaign is not None
+    proven = [
+        e
+        for e in snapshot.experiments
+        if e.verdict in CLIMBED
+        and e.setting_id == campaign.setting.id
+        and len(e.unbiased_runs) >= (CHAMPION_RUNS if e.verdict is Verdict.KEEP else 1)
+    ]
+    sign = campaign.direction.sign
+    return max(proven, key=lambda e: sign * mean(values(e, unbiased=True)), default=None)
+
+
+def _noise(experiments: tuple[Experiment, ...], floor: float) -> Noise | None:
+    groups = [values(e, unbiased=True) for e in experiments]
+    groups = [group for group in groups if group]
+    return estimate_noise(groups, prior_sd=None, prior_weight=PRIOR_WEIGHT, floor=floor) if groups else None
+
+
+PRIOR_WEIGHT = 2.0  # pseudo degrees of freedom of the prior on the noise

@@ -1,0 +1,172 @@
+"""Writing: agents and the messages to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from supervisor.errors import LabError
+from supervisor.states import AgentState, Role, Wanted
+from supervisor.store.campaigns import record_event
+from supervisor.store.connection import Store
+
+
+def add_agent(store: Store, tag: str, role: Role, backend: str, now: float) -> str:
+    """A new agent of the campaign, to be started by the supervisor; returns its name."""
+    with store.transaction() as db:
+        if role is Role.CHIEF:
+            name, branch = "chief", ""
+        else:
+            taken = {row["name"] for row in db.execute("SELECT name FROM agents WHERE tag = ?", (tag,))}
+            number = next(n for n in range(1, len(taken) + 2) if f"junior-{n}" not in taken)
+            name = f"junior-{number}"
+            branch = f"autoresearch/{tag}-{name}"
+        baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]
+        db.execute(
+            "INSERT INTO agents (tag, name, role, backend, state, state_since, wanted, branch, incumbent_id) "
+            "VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                tag,
+                name,
+                role,
+                backend,
+                AgentState.STARTING,
+                now,
+                Wanted.RUNNING,
+                branch,
+                baseline if role is Role.JUNIOR else None,
+            ),
+        )
+        record_event(db, tag, now, name, f"joined ({backend})")
+    return name
+
+
+def set_agent_state(
+    store: Store,
+    tag: str,
+    name: str,
+    state: AgentState,
+    now: float,
+    *,
+    doing: str = "",
+    waiting_for: str = "",
+) -> None:
+    """What the agent is doing now; its age restarts only when the state changes."""
+    with store.transaction() as db:
+        db.execute(
+            "UPDATE agents SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, doing = ?, "
+            "waiting_for = ?, heartbeat_at = ? WHERE tag = ? AND name = ?",
+            (state, now, state, doing, waiting_for, now, tag, name),
+        )
+
+
+def record_heartbeat(store: Store, tag: str, name: str, now: float) -> None:
+    """The agent's process is alive."""
+    with store.transaction() as db:
+        db.execute("UPDATE agents SET heartbeat_at = ? WHERE tag = ? AND name = ?", (now, tag, name))
+
+
+def record_agent_death(store: Store, tag: str, name: str, restarts: int, now: float, text: str) -> None:
+    """The agent's process died; `restarts` deaths in a row by now."""
+    with store.transaction() as db:
+        db.execute(
+            "UPDATE agents SET restarts = ?, heartbeat_at = ? WHERE tag = ? AND name = ?",
+            (restarts, now, tag, name),
+        )
+        record_event(db, tag, now, name, text)
+
+
+def record_cost(store: Store, tag: str, name: str, usd: float, tokens: int) -> None:
+    """Add what a step of thinking cost."""
+    if not usd and not tokens:
+        return
+    with store.transaction() as db:
+        db.execute(
+            "UPDATE agents SET cost_usd = cost_usd + ?, tokens = tokens + ? WHERE tag = ? AND name = ?",
+            (usd, tokens, tag, name),
+        )
+
+
+def want_agents(store: Store, tag: str, names: Sequence[str], wanted: Wanted, now: float) -> None:
+    """Ask for agents to run, pause or stop; they obey at their next step. Raises LabError for an unknown name."""
+    with store.transaction() as db:
+        for name in names:
+            changed = db.execute(
+                "UPDATE agents SET wanted = ?, restarts = 0 WHERE tag = ? AND name = ?", (wanted, tag, name)
+            )
+            _expect_agent(changed.rowcount, name)
+            record_event(db, tag, now, name, f"the person wants it {wanted}")
+
+
+def request_restart(store: Store, tag: str, names: Sequence[str], now: float) -> None:
+    """Ask the supervisor to end these agents' processes and start them anew. Raises LabError for an unknown name."""
+    with store.transaction() as db:
+        for name in names:
+            changed = db.execute(
+                "UPDATE agents SET restart_wanted = 1, wanted = ?, restarts = 0 WHERE tag = ? AND name = ?",
+                (Wanted.RUNNING, tag, name),
+            )
+            _expect_agent(changed.rowcount, name)
+            record_event(db, tag, now, name, "the person wants it restarted")
+
+
+def restarts_wanted(store: Store, tag: str) -> tuple[str, ...]:
+    """Agents whose restart was asked for and not done yet."""
+    rows = store.connection.execute("SELECT name FROM agents WHERE tag = ? AND restart_wanted = 1", (tag,))
+    return tuple(row["name"] for row in rows)
+
+
+def close_restart(store: Store, tag: str, name: str) -> None:
+    """The restart was done."""
+    with store.transaction() as db:
+        db.execute("UPDATE agents SET restart_wanted = 0 WHERE tag = ? AND name = ?", (tag, name))
+
+
+def send_message(
+    store: Store, tag: str, names: Sequence[str], text: str, author: str, now: float
+) -> tuple[int, ...]:
+    """A message that each agent reads before its next step; returns their numbers. Raises LabError."""
+    numbers = []
+    with store.transaction() as db:
+        for name in names:
+            known = db.execute(
+                "SELECT count(*) FROM agents WHERE tag = ? AND name = ?", (tag, name)
+            ).fetchone()[0]
+            _expect_agent(known, name)
+            row = db.execute(
+                "INSERT INTO messages (tag, agent, text, author, sent_at) VALUES (?,?,?,?,?)",
+                (tag, name, text, author, now),
+            )
+            numbers.append(int(row.lastrowid or 0))
+            record_event(db, tag, now, name, f"message from {author}: {text}")
+    return tuple(numbers)
+
+
+def take_messages(store: Store, tag: str, name: str, now: float) -> tuple[str, ...]:
+    """The messages that the agent has not read, marked as read."""
+    if not store.connection.execute(
+        "SELECT 1 FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL", (tag, name)
+    ).fetchone():
+        return ()
+    with store.transaction() as db:
+        rows = db.execute(
+            "SELECT id, text FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL ORDER BY id",
+            (tag, name),
+        ).fetchall()
+        for row in rows:
+            db.execute("UPDATE messages SET read_at = ? WHERE id = ?", (now, row["id"]))
+            record_event(db, tag, now, name, f"read: {row['text']}")
+    return tuple(row["text"] for row in rows)
+
+
+def unread_messages(store: Store, numbers: Sequence[int]) -> tuple[int, ...]:
+    """Those of the messages that nobody has read yet."""
+    marks = ",".join("?" * len(numbers))
+    rows = store.connection.execute(
+        f"SELECT id FROM messages WHERE id IN ({marks}) AND read_at IS NULL", tuple(numbers)
+    )
+    return tuple(row["id"] for row in rows)
+
+
+def _expect_agent(found: int, name: str) -> None:
+    if not found:
+        raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")

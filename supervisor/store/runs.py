@@ -1,0 +1,112 @@
+"""Writing: training runs and the leases they hold."""
+
+from __future__ import annotations
+
+from sessions.training_runs import RunOutcome, RunProgress, to_json
+from supervisor.states import ExperimentState, RunKind, RunState
+from supervisor.store import ids
+from supervisor.store.campaigns import insert_run, record_event
+from supervisor.store.connection import Connection, Store
+
+ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
+
+
+def queue_run(store: Store, tag: str, experiment: str, kind: RunKind, now: float) -> str:
+    """One more run of an experiment's commit; returns its id."""
+    with store.transaction() as db:
+        return insert_run(db, tag, ids.number_of(experiment), kind, now)
+
+
+def take_lease(store: Store, run: str, device: str, now: float) -> bool:
+    """Give the device to the run and call it running; False when either is taken already."""
+    with store.transaction() as db:
+        if db.execute("SELECT 1 FROM leases WHERE device = ? OR run_id = ?", (device, run)).fetchone():
+            return False
+        changed = db.execute(
+            "UPDATE runs SET state = ?, device = ?, started_at = ?, progress = NULL WHERE id = ? AND state = ?",
+            (RunState.RUNNING, device, now, run, RunState.QUEUED),
+        )
+        if not changed.rowcount:
+            return False
+        db.execute("INSERT INTO leases VALUES (?,?,?)", (device, run, now))
+        db.execute("UPDATE devices SET since = ? WHERE id = ?", (now, device))
+        db.execute(
+            "UPDATE experiments SET state = ? WHERE id = (SELECT experiment_id FROM runs WHERE id = ?) AND state = ?",
+            (ExperimentState.MEASURING, run, ExperimentState.READY),
+        )
+    return True
+
+
+def record_progress(store: Store, run: str, progress: RunProgress) -> None:
+    """The latest word of a running run."""
+    with store.transaction() as db:
+        db.execute(
+            "UPDATE runs SET progress = ? WHERE id = ? AND state = ?",
+            (to_json(progress), run, RunState.RUNNING),
+        )
+
+
+def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
+    """Take a result, once, and free the device; False when the run is not running (its result was taken before)."""
+    with store.transaction() as db:
+        changed = db.execute(
+            "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
+            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL "
+            "WHERE id = ? AND state = ?",
+            (
+                RunState.FINISHED,
+                outcome.finished_at,
+                outcome.ending,
+                outcome.reason,
+                outcome.metric,
+                outcome.training_s,
+                outcome.total_s,
+                outcome.cpu_per_wall,
+                outcome.peak_memory_mb,
+                outcome.steps,
+                outcome.tokens,
+                run,
+                RunState.RUNNING,
+            ),
+        )
+        if not changed.rowcount:
+            return False
+        _free_device(db, run, outcome.finished_at)
+        seen = (
+            f"{outcome.metric:.4f}" if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
+        )
+        record_event(db, tag, outcome.finished_at, "", f"{run} → {seen}")
+    return True
+
+
+def lose_run(store: Store, tag: str, run: str, now: float, why: str, *, capped: bool) -> int:
+    """The runner is gone without a result: free the device and queue the run again; returns the attempts made.
+
+    With `capped` the run counts as crashed after the last of `ATTEMPTS`.
+    """
+    with store.transaction() as db:
+        row = db.execute("SELECT attempt, state FROM runs WHERE id = ?", (run,)).fetchone()
+        attempt = int(row["attempt"])
+        if row["state"] != RunState.RUNNING:
+            return attempt
+        _free_device(db, run, now)
+        if attempt < ATTEMPTS or not capped:
+            db.execute(
+                "UPDATE runs SET state = ?, attempt = attempt + 1, progress = NULL, device = NULL WHERE id = ?",
+                (RunState.QUEUED, run),
+            )
+        else:
+            db.execute(
+                "UPDATE runs SET state = ?, finished_at = ?, ending = 'crashed', reason = ?, progress = NULL "
+                "WHERE id = ?",
+                (RunState.FINISHED, now, f"its runner was lost {ATTEMPTS} times: {why}", run),
+            )
+        record_event(db, tag, now, "", f"{run}: {why}; attempt {attempt}")
+    return attempt
+
+
+def _free_device(db: Connection, run: str, now: float) -> None:
+    db.execute(
+        "UPDATE devices SET since = ? WHERE id = (SELECT device FROM leases WHERE run_id = ?)", (now, run)
+    )
+    db.execute("DELETE FROM leases WHERE run_id = ?", (run,))

@@ -1,0 +1,151 @@
+"""The supervisor's loop: take results, decide, start what is next. Nothing it knows lives only in memory."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import FrameType
+
+from sessions.errors import SessionError
+from sessions.git import Repository
+from sessions.tmux import LabServer, socket_name_for
+from supervisor.acting import Actor, is_over
+from supervisor.crew import Crew
+from supervisor.errors import LabError, StoreError
+from supervisor.judging import rules_of
+from supervisor.lab import Lab
+from supervisor.locks import held
+from supervisor.plain import one_line
+from supervisor.policy import next_actions
+from supervisor.publishing import move_branches, publish_verdicts, write_plan
+from supervisor.reading import read_snapshot
+from supervisor.running import collect_run, end_run
+from supervisor.snapshot import LabSnapshot
+from supervisor.states import CampaignState, RunState
+from supervisor.store.campaigns import log_event
+from supervisor.store.connection import Store
+
+TICK_S = 0.1  # a few file look-ups; how long a device may wait for its next run
+CREW_EVERY_S = 2.0
+RETRY_S = 5.0  # after a full disk or a git that is locked
+LOCK_TRIES = 40
+
+
+def supervise(lab: Lab) -> int:
+    """Run the lab until its campaign is over; returns the exit code. One process per lab does it."""
+    with ExitStack() as stack:
+        for _ in range(LOCK_TRIES):
+            if stack.enter_context(held(lab.supervisor_lock)):
+                break
+            time.sleep(TICK_S)
+        else:
+            print("another supervisor runs this lab already", flush=True)
+            return 0
+        loop = Loop(lab)
+        signal.signal(signal.SIGTERM, loop.stop)
+        signal.signal(signal.SIGHUP, loop.stop)
+        return loop.run()
+
+
+@dataclass(slots=True)
+class Loop:
+    """One supervisor's life. A successor needs nothing of it but the store."""
+
+    lab: Lab
+    store: Store = field(init=False)
+    repository: Repository = field(init=False)
+    actor: Actor = field(init=False)
+    crew: Crew = field(init=False)
+    stopping: bool = False
+    _crew_at: float = 0.0
+    _last_event: int = 0
+    _complaint: str = ""
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.lab.db)
+        self.repository = Repository(self.lab.root)
+        self.actor = Actor(self.lab, self.store, self.repository)
+        self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
+
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Leave at the next tick; runs go on, a successor adopts them."""
+        self.stopping = True
+
+    def run(self) -> int:
+        """Tick until the campaign is over."""
+        while not self.stopping:
+            try:
+                snapshot = self.tick(time.time())
+            except (StoreError, SessionError, LabError, OSError) as error:
+                self._complain(str(error))
+                time.sleep(RETRY_S)
+                continue
+            if is_over(snapshot):
+                return self._wind_down(snapshot)
+            time.sleep(TICK_S)
+        return 0
+
+    def tick(self, now: float) -> LabSnapshot:
+        """Take what is finished, do what is due; returns the lab as it then stands."""
+        snapshot = self._collect(read_snapshot(self.lab, self.store, now), now)
+        changed = True
+        while changed:
+            changed = publish_verdicts(self.lab, self.store, self.repository, snapshot, now)
+            for action in next_actions(snapshot, rules_of(self.lab.config)):
+                changed = self.actor.do(action, snapshot, now) or changed
+            if changed:
+                snapshot = read_snapshot(self.lab, self.store, now)
+        if now - self._crew_at >= CREW_EVERY_S:
+            self._crew_at = now
+            for problem in move_branches(self.repository, snapshot):
+                self._complain(problem)
+            write_plan(self.lab, snapshot)
+            self.crew.keep(snapshot, now)
+        self._print_events(snapshot)
+        return snapshot
+
+    def _collect(self, snapshot: LabSnapshot, now: float) -> LabSnapshot:
+        if snapshot.campaign is None:
+            return snapshot
+        running = [r for e in snapshot.experiments for r in e.runs if r.state is RunState.RUNNING]
+        changed = [collect_run(self.lab, self.store, snapshot.campaign.tag, run, now) for run in running]
+        return read_snapshot(self.lab, self.store, now) if any(changed) else snapshot
+
+    def _wind_down(self, snapshot: LabSnapshot) -> int:
+        campaign = snapshot.campaign
+        if campaign is None:
+            return 0
+        for experiment in snapshot.experiments:
+            for run in experiment.runs:
+                if run.state is RunState.RUNNING:
+                    end_run(self.lab, run)
+                    collect_run(self.lab, self.store, campaign.tag, run, time.time())
+        snapshot = read_snapshot(self.lab, self.store, time.time())
+        publish_verdicts(self.lab, self.store, self.repository, snapshot, time.time())
+        move_branches(self.repository, snapshot)
+        write_plan(self.lab, snapshot)
+        self._print_events(snapshot)
+        word = "finished" if campaign.state is CampaignState.FINISHED else "stopped"
+        print(f"campaign {campaign.tag} {word}: {campaign.reason}", flush=True)
+        return 0
+
+    def _complain(self, text: str) -> None:
+        if text == self._complaint:
+            return
+        self._complaint = text
+        print(f"supervisor: {text}", flush=True)
+        try:
+            snapshot = read_snapshot(self.lab, self.store, time.time())
+            if snapshot.campaign is not None:
+                log_event(self.store, snapshot.campaign.tag, time.time(), "", f"supervisor: {text}")
+        except (StoreError, LabError, OSError):
+            return  # the complaint is on the pane; a full disk takes no more
+
+    def _print_events(self, snapshot: LabSnapshot) -> None:
+        for event in snapshot.events:
+            if event.id > self._last_event:
+                stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+                print(f"{stamp} {event.agent or 'lab':<10} {one_line(event.text)}", flush=True)
+                self._last_event = event.id
