@@ -21,7 +21,7 @@ MOUNTS = Path("/proc/self/mounts")  # Linux only; elsewhere nothing is refused
 
 def prepare_state(lab: Lab) -> None:
     """Make the state folder and its subfolders, as often as asked. Raises StateError."""
-    kind = file_system_kind(lab.state_dir)
+    kind = file_system_kind(lab.state_dir, MOUNTS)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StateError(
             f"{lab.state_dir} is on a network file system ({kind}), where the lab's database is not safe; "
@@ -38,7 +38,7 @@ def prepare_state(lab: Lab) -> None:
         raise StateError(_explain(lab.state_dir, error)) from error
 
 
-def file_system_kind(path: Path, mounts: Path = MOUNTS) -> str:
+def file_system_kind(path: Path, mounts: Path) -> str:
     """The type of the file system that holds `path`, which need not exist; "" where nothing tells."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()

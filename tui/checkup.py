@@ -17,7 +17,7 @@ from typing import Any
 from sessions.errors import SessionError, install_line
 from supervisor.errors import LabError
 from supervisor.lab import Lab
-from supervisor.state_folder import LEAST_FREE_MB, NETWORK_FILE_SYSTEMS, file_system_kind
+from supervisor.state_folder import LEAST_FREE_MB, MOUNTS, NETWORK_FILE_SYSTEMS, file_system_kind
 from supervisor.states import CampaignState
 
 OLDEST_PYTHON = (3, 11)
@@ -154,7 +154,7 @@ def check_data(lab: Lab) -> Check:
 def check_state(lab: Lab) -> Check:
     """The state folder: its file system and its space."""
     folder = next(path for path in (lab.state_dir, *lab.state_dir.parents) if path.exists())
-    kind = file_system_kind(folder)
+    kind = file_system_kind(folder, MOUNTS)
     free_mb = shutil.disk_usage(folder).free // 2**20
     where = f"{lab.state_dir}: {free_mb / 1024:.0f} GB free" + (f" on {kind}" if kind else "")
     if kind in NETWORK_FILE_SYSTEMS:

@@ -10,10 +10,10 @@ RUNNER_COMMAND = "_runner"  # `autoresearch-tui _runner DIR` makes one training 
 def main() -> int:
     """Run the command line of this process; returns its exit code."""
     arguments = sys.argv[1:]
-    if arguments[:1] == [RUNNER_COMMAND]:
+    if arguments[:1] == [RUNNER_COMMAND] and len(arguments) == 2:
         from sessions.runner import main as run
 
-        return run(arguments[1:])
+        return run(arguments[1])
     from tui.commands.running import run_command_line
 
     return run_command_line(arguments)
