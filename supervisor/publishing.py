@@ -62,6 +62,10 @@ def move_branches(repository: Repository, snapshot: LabSnapshot) -> tuple[str, .
         current = branches.get(f"refs/heads/{agent.branch}")
         if current == incumbent.commit:
             continue
+        place = repository.checked_out_at(agent.branch)
+        if place is not None:  # moved under a person's feet, their next commit would undo it
+            problems.append(f"{agent.branch} waits for {place} to check something else out")
+            continue
         try:
             _move(repository, agent, current, incumbent.commit, branches)
         except GitError as error:
@@ -72,16 +76,9 @@ def move_branches(repository: Repository, snapshot: LabSnapshot) -> tuple[str, .
 def _move(
     repository: Repository, agent: Agent, current: str | None, target: str, branches: dict[str, str]
 ) -> None:
-    place = repository.checked_out_at(agent.branch)
-    if place is not None:
-        raise GitError(f"it is checked out at {place}; check something else out there")
-    if (
-        current is not None
-        and not repository.is_ancestor(current, target)
-        and current not in _numbered(agent, branches)
-    ):
-        number = len(_numbered(agent, branches)) + 1
-        repository.set_ref(f"refs/heads/{agent.branch}-{number}", current, None)
+    numbered = _numbered(agent, branches)
+    if current is not None and not repository.is_ancestor(current, target) and current not in numbered:
+        repository.set_ref(f"refs/heads/{agent.branch}-{len(numbered) + 1}", current, None)
     repository.set_ref(f"refs/heads/{agent.branch}", target, current)
 
 

@@ -22,7 +22,7 @@ def with_standing(snapshot: LabSnapshot, noise_floor: float) -> LabSnapshot:
     if campaign is None:
         return snapshot
     decided = [e for e in snapshot.experiments if e.state is ExperimentState.DECIDED]
-    counted = sum(e.verdict is not Verdict.BASELINE for e in decided)
+    counted = sum(e.id != snapshot.baseline_id for e in decided)
     hours = campaign.running_s / 3600
     champion = _champion(snapshot)
     return replace(

@@ -220,7 +220,7 @@ def attach(lab: Lab, agent: str) -> int:
     if agent not in windows:
         shown = ", ".join(windows) or "none: the lab does not run"
         raise LabError(f"there is no pane of {agent!r}; panes: {shown}")
-    return _run_attached(server.attach_argv(agent))
+    return server.attach(agent)
 
 
 def open_screen(lab: Lab) -> int:
