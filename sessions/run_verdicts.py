@@ -71,7 +71,7 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
 
 
 def _failure(attempt: Attempt) -> Finding:
-    said = attempt.heard.crashed or failure_reason(attempt.tail)
+    said = attempt.heard.crashed or failure_reason(_without_shells_word(attempt))
     if attempt.killed_for_memory:
         return Finding(RunEnding.OUT_OF_MEMORY, "the system killed it: out of memory")
     if _OUT_OF_MEMORY.search(said):
@@ -113,6 +113,13 @@ def _checked(value: float | None, spec: RunSpec) -> Finding:
     if not math.isfinite(value):
         return Finding(RunEnding.CRASHED, f"{spec.metric} is {value}")
     return Finding(RunEnding.MEASURED, "", value)
+
+
+def _without_shells_word(attempt: Attempt) -> str:
+    """The output without the line in which the shell of a sandbox says how its child died."""
+    killed_by = -attempt.exit_code if attempt.exit_code is not None and attempt.exit_code < 0 else 0
+    word = signal.strsignal(killed_by) if killed_by else None
+    return re.sub(rf"\n?{re.escape(word)}[^\n]*\n?\Z", "", attempt.tail) if word else attempt.tail
 
 
 def _signal_name(number: int) -> str:

@@ -7,6 +7,7 @@ hands it down, so there is no moment between start and life in which a runner co
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -34,20 +35,17 @@ def start_runner(spec: RunSpec, cli: Path) -> int:
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
         lock = take_lock(spec.directory)
+        if lock is None:
+            raise RunnerError(f"a runner already works in {spec.directory}; end it first")
+        try:
+            write_atomically(spec.directory / SPEC_FILE, to_json(spec))
+            pid = _spawn(spec.directory, cli, lock)
+            os.pwrite(lock, f"{pid}\n".encode(), 0)
+        finally:
+            os.close(lock)
     except OSError as error:
-        raise RunnerError(
-            f"cannot write to {spec.directory}: {error.strerror}; make room or set it free"
-        ) from None
-    if lock is None:
-        raise RunnerError(f"a runner already works in {spec.directory}; end it first")
-    try:
-        write_atomically(spec.directory / SPEC_FILE, to_json(spec))
-        pid = _spawn(spec.directory, cli, lock)
-        os.pwrite(lock, f"{pid}\n".encode(), 0)
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        raise RunnerError(f"no runner could be started for {spec.run_id}: {error}") from None
-    finally:
-        os.close(lock)
+        hint = "; make room" if error.errno == errno.ENOSPC else ""
+        raise RunnerError(f"no runner can be started in {spec.directory}: {error.strerror}{hint}") from None
     return pid
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,11 @@ def git(folder: Path, *arguments: str) -> str:
     who = ("-c", "user.name=Person", "-c", "user.email=person@example.org")
     done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def eventually(true: Callable[[], object], deadline_s: float = 15.0) -> None:
+    """Wait until `true()` holds."""
+    end = time.monotonic() + deadline_s
+    while not true():
+        assert time.monotonic() < end, f"not within {deadline_s} s"
+        time.sleep(0.01)
