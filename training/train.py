@@ -12,6 +12,7 @@ position may see a later one, and no row of a batch another row.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterable
@@ -41,11 +42,11 @@ INIT_STD = 0.02  # spread of the initial weights
 # Optimisation
 TOKENS_PER_STEP = 4096  # tokens per optimizer step
 MATRIX_OPTIMIZER = "adamw"  # of the blocks' matrices: "adamw" or "muon"
-MATRIX_LR = 0.001  # blocks' matrices under AdamW
+MATRIX_LR = 0.003  # blocks' matrices under AdamW
 MUON_LR = 0.02  # blocks' matrices under Muon
-EMBEDDING_LR = 0.001  # token and value embeddings
-UNEMBEDDING_LR = 0.001  # output head
-SCALAR_LR = 0.001  # norms and other vectors
+EMBEDDING_LR = 0.003  # token and value embeddings
+UNEMBEDDING_LR = 0.003  # output head
+SCALAR_LR = 0.003  # norms and other vectors
 WEIGHT_DECAY = 0.1  # decoupled, matrices only
 ADAM_BETA1 = 0.9
 ADAM_BETA2 = 0.95
@@ -268,7 +269,7 @@ def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     mixed = torch.autocast("cuda", torch.bfloat16) if x.is_cuda else contextlib.nullcontext()
     with mixed:
         logits = model(x)
-    return F.cross_entropy(logits.view(-1, logits.size(-1)), y.view(-1))
+    return F.cross_entropy(logits.flatten(0, 1), y.flatten())
 
 
 def update(model: nn.Module, optimizers: list[torch.optim.Optimizer], scale: float) -> None:
@@ -282,6 +283,16 @@ def update(model: nn.Module, optimizers: list[torch.optim.Optimizer], scale: flo
         optimizer.zero_grad(set_to_none=True)
 
 
+def accumulated_passes() -> int:
+    """Forward passes that make one optimizer step: more than one where it outgrows MAX_ROWS."""
+    return max(1, math.ceil(TOKENS_PER_STEP / prepare.sequence_length / MAX_ROWS))
+
+
+def batch_rows() -> int:
+    """Sequences per forward pass."""
+    return max(1, TOKENS_PER_STEP // prepare.sequence_length // accumulated_passes())
+
+
 class ProgressLine:
     """One live line: rewritten on a terminal, printed afresh every two seconds elsewhere."""
 
@@ -291,50 +302,45 @@ class ProgressLine:
         self.started = self.shown = time.monotonic()
         self.tokens = 0
 
-    def show(self, step: int, fraction: float, loss: float) -> None:
-        tokens_per_s = self.tokens / max(time.monotonic() - self.started, 1e-6)
-        line = f"step {step:05d} | {fraction:4.0%} | loss {loss:.3f} | {tokens_per_s / 1000:.1f}k tok/s"
+    def show(self, step: int, fraction: float, loss: Tensor) -> None:
+        """Print when the interval is over: reading the loss waits for the device."""
+        now = time.monotonic()
+        if now - self.shown < self.interval_s and fraction < 1:
+            return
+        self.shown = now
+        speed = self.tokens / max(now - self.started, 1e-6) / 1000
+        line = f"step {step:05d} | {100 * fraction:2.0f} % | loss {loss.item():.3f} | {speed:.0f}k tok/s"
         print(f"\r\x1b[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
 
-    def advance(self, step: int, fraction: float, loss: Tensor, tokens: int) -> None:
-        self.tokens += tokens
-        now = time.monotonic()
-        if now - self.shown >= self.interval_s:
-            self.shown = now
-            self.show(step, fraction, loss.item())  # the only wait for the device: a few a second
-
-    def close(self, step: int, loss: Tensor) -> None:
-        self.show(step, 1.0, loss.item())
+    def close(self) -> None:
+        """Leave the last line standing."""
         if self.live:
             print(flush=True)
 
 
 def main() -> None:
+    """Train until the referee's batches end, then hand the model over."""
     torch.manual_seed(prepare.seed)
-    if prepare.device.startswith("cpu"):
+    if prepare.device == "cpu":
         torch.set_num_threads(THREADS)
     torch.set_float32_matmul_precision("high")
     model = GPT().to(prepare.device)
     optimizers = build_optimizers(model)
-    rows = max(1, TOKENS_PER_STEP // prepare.sequence_length)
-    passes = -(-rows // MAX_ROWS)
+    compute_loss = torch.compile(loss_of) if COMPILE else loss_of
+    if COMPILE:
+        prepare.warm_up(model, lambda copy, x, y: compute_loss(copy, x, y).backward(), batch_rows())
 
-    def warm_step(copy: nn.Module, x: Tensor, y: Tensor) -> None:
-        loss_of(copy, x, y).backward()
-
-    prepare.warm_up(model, warm_step, rows // passes)
     progress = ProgressLine()
-    step = 0
-    for batch, (x, y) in enumerate(stream := prepare.batches(rows // passes), start=1):
-        loss = loss_of(model, x, y)
+    passes = accumulated_passes()
+    for batch, (x, y) in enumerate(stream := prepare.batches(batch_rows()), start=1):
+        loss = compute_loss(model, x, y)
         (loss / passes).backward()
         progress.tokens += x.numel()
         if batch % passes == 0:
-            step += 1
             update(model, optimizers, learning_rate_scale(stream.fraction))
             prepare.watch(loss)
-            progress.advance(step, stream.fraction, loss.detach())
-    progress.close(step)
+            progress.show(batch // passes, stream.fraction, loss.detach())
+    progress.close()
     prepare.finish(model)
 
 

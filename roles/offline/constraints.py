@@ -82,7 +82,7 @@ def _value(node: ast.expr, values: Mapping[str, Literal]) -> Any:
 
 
 def _chain(parts: list[Any], ops: list[ast.cmpop]) -> bool:
-    for first, op, second in zip(parts, ops, parts[1:], strict=True):
+    for first, op, second in zip(parts[:-1], ops, parts[1:], strict=True):
         if type(op) not in _COMPARE:
             raise _UnknownError
         if not _COMPARE[type(op)](first, second):

@@ -54,7 +54,7 @@ def _square_root_warmdown(source: Source) -> str | None:
     function = _schedule(source)
     for node in ast.walk(function) if function else ():
         match node:
-            case ast.Assign(targets=[ast.Name(id="remaining")], value=ast.BinOp() as value):
+            case ast.Assign(targets=[ast.Name(id="remaining")], value=ast.BinOp(op=ast.Div()) as value):
                 return splice(
                     source.text, [(source.span(value), f"1 - (1 - {code_of(source, value)}) ** 0.5")]
                 )
@@ -90,20 +90,18 @@ def _training_loop(source: Source) -> _Loop | None:
     return None
 
 
-def _averaged(source: Source, rule: str, guard: str) -> str | None:
-    """Evaluate an average of the weights; `rule` says how they are averaged, `guard` from when on."""
+def _averaged(source: Source, made: str, guard: str) -> str | None:
+    """Evaluate an average of the weights; `made` builds it for {model}, `guard` says from when on it grows."""
     parts = _training_loop(source)
     if not parts or "AveragedModel" in source.text:
         return None
     model = code_of(source, parts.finish.args[0])
-    average = "averaged.update_parameters(" + model + ")"
-    guarded = f"if {guard.format(stream=parts.stream)}:\n    {average}" if guard else average
+    update = f"averaged.update_parameters({model})"
+    guarded = f"if {guard.format(stream=parts.stream)}:\n    {update}" if guard else update
     return splice(
         source.text,
         [
-            inserted_before(
-                source, parts.loop, f"averaged = torch.optim.swa_utils.AveragedModel({model}{rule})"
-            ),
+            inserted_before(source, parts.loop, made.format(model=model)),
             inserted_after(source, parts.step, guarded),
             (source.span(parts.finish.args[0]), "averaged.module"),
         ],
@@ -111,17 +109,24 @@ def _averaged(source: Source, rule: str, guard: str) -> str | None:
 
 
 def _moving_average(source: Source) -> str | None:
-    return _averaged(source, ", multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.97)", "")
+    return _averaged(
+        source,
+        "moving = torch.optim.swa_utils.get_ema_multi_avg_fn(0.97)\n"
+        "averaged = torch.optim.swa_utils.AveragedModel({model}, multi_avg_fn=moving)",
+        "",
+    )
 
 
 def _tail_average(source: Source) -> str | None:
-    return _averaged(source, "", "{stream}.fraction > 0.85")
+    return _averaged(
+        source, "averaged = torch.optim.swa_utils.AveragedModel({model})", "{stream}.fraction > 0.85"
+    )
 
 
 def _batch_ramp(source: Source) -> str | None:
     """Half the batch for half the budget: twice the updates while gradients agree anyway."""
     parts = _training_loop(source)
-    if not parts or "gather" in source.text or not parts.batches.args:
+    if not parts or re.search(r"\bgather\b", source.text) or not parts.batches.args:
         return None
     for node in ast.walk(parts.loop):
         match node:
