@@ -43,13 +43,13 @@ class LabServer(AgentServer):
         session = f"tui-{os.getpid()}"
         with tempfile.TemporaryDirectory(prefix="autoresearch-") as result:
             program = shlex.join(["/bin/sh", "-c", _KEEP_LAST_WORDS, "screen", result, *argv])
+            self.command(
+                "new-session", "-d", "-s", session, *_size(), "-c", literal(str(cwd)),
+                *environment_options(env), literal(f"exec {program}"),
+                ";", "set-option", "-t", f"={session}:", "remain-on-exit", "off",
+                ";", "set-option", "-t", f"={session}", "status", "off",
+            )  # fmt: skip
             try:
-                self.command(
-                    "new-session", "-d", "-s", session, *_size(), "-c", literal(str(cwd)),
-                    *environment_options(env), literal(f"exec {program}"),
-                    ";", "set-option", "-t", f"={session}:", "remain-on-exit", "off",
-                    ";", "set-option", "-t", f"={session}:", "status", "off",
-                )  # fmt: skip
                 # The option only once we are attached: tmux would end the still unattached session at once.
                 attach = (
                     "attach-session",
@@ -90,11 +90,11 @@ class LabServer(AgentServer):
         if not self.has_session(view):
             self.command("new-session", "-d", "-t", LAB_SESSION, "-s", view)
         self.command(
-            "set-option", "-t", f"={screen}:", "destroy-unattached", "off",
-            ";", "set-option", "-t", f"={view}:", "@back", screen,
+            "set-option", "-t", f"={screen}", "destroy-unattached", "off",
+            ";", "set-option", "-t", f"={view}", "@back", screen,
             ";", "select-window", "-t", f"{view}:{window}",
             ";", "switch-client", "-c", client, "-t", f"={view}",
-            ";", "set-option", "-t", f"={view}:", "destroy-unattached", "on",
+            ";", "set-option", "-t", f"={view}", "destroy-unattached", "on",
         )  # fmt: skip
 
     def _own_screen(self) -> tuple[str, str]:
@@ -117,7 +117,7 @@ def _size() -> list[str]:
         columns, lines = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
     except (OSError, ValueError):
         return []
-    return ["-x", str(columns), "-y", str(lines)] if columns and lines else []
+    return ["-x", str(columns), "-y", str(lines)]
 
 
 def _read_result(folder: Path) -> int:
