@@ -97,17 +97,17 @@ $(DONE)/data: prepare.py $(DONE)/tool
 # Installed where the user may without a password, otherwise named with the line that installs it.
 tmux:
 	@if command -v tmux >/dev/null; then exit 0; fi; \
-	root=sudo; [ "$$(id -u)" != 0 ] || root=; \
+	root="sudo "; [ "$$(id -u)" != 0 ] || root=; \
 	if command -v brew >/dev/null; then root= line="brew install tmux"; \
-	elif command -v apt-get >/dev/null; then line="$$root apt-get install -y tmux"; \
-	elif command -v dnf >/dev/null; then line="$$root dnf install -y tmux"; \
-	elif command -v pacman >/dev/null; then line="$$root pacman -S --noconfirm tmux"; \
-	elif command -v apk >/dev/null; then line="$$root apk add tmux"; \
+	elif command -v apt-get >/dev/null; then line="$${root}apt-get install -y tmux"; \
+	elif command -v dnf >/dev/null; then line="$${root}dnf install -y tmux"; \
+	elif command -v pacman >/dev/null; then line="$${root}pacman -S --noconfirm tmux"; \
+	elif command -v apk >/dev/null; then line="$${root}apk add tmux"; \
 	else echo "tmux is missing: install it with your system's package manager" >&2; exit 1; fi; \
 	if [ -n "$$root" ] && ! sudo -n true 2>/dev/null; then echo "tmux is missing: $$line" >&2; exit 1; fi; \
 	echo "· tmux ($$line)"; mkdir -p $(DONE); \
 	if $$line >$(DONE)/tmux.log 2>&1; then exit 0; fi; \
-	if command -v apt-get >/dev/null && $$root apt-get update >>$(DONE)/tmux.log 2>&1 \
+	if command -v apt-get >/dev/null && $${root}apt-get update >>$(DONE)/tmux.log 2>&1 \
 	   && $$line >>$(DONE)/tmux.log 2>&1; then exit 0; fi; \
 	tail -n 3 $(DONE)/tmux.log >&2; echo "tmux could not be installed: $$line" >&2; exit 1
 

@@ -13,7 +13,7 @@ from supervisor.lab import STATE_FOLDER, STATE_POINTER, Lab
 # SQLite's WAL keeps its index in memory shared between processes: not across machines.
 NETWORK_FILE_SYSTEMS = frozenset(
     """9p afs beegfs ceph cifs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs fuse.vmhgfs-fuse
-    fuse.weka gpfs lustre ncpfs nfs nfs4 smb3 smbfs vboxsf""".split()  # noqa: SIM905 (a list to read)
+    fuse.weka gpfs lustre ncpfs nfs nfs4 smb3 smbfs vboxsf""".split()
 )
 LEAST_FREE_MB = 200
 MOUNTS = Path("/proc/self/mounts")  # Linux only; elsewhere nothing is refused

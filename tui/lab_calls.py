@@ -30,7 +30,10 @@ PERSON = "person"
 def read_lab(lab: Lab) -> LabSnapshot:
     """The lab as it is now; an empty snapshot before the first launch. Makes nothing."""
     if not lab.db.exists():
-        return LabSnapshot(root=lab.root, taken_at=time.time(), version=0, campaign=None)
+        from supervisor.notes import read_notes
+
+        notes = read_notes(lab.notes_dir)
+        return LabSnapshot(root=lab.root, taken_at=time.time(), version=0, campaign=None, notes=notes)
     from supervisor.reading import read_snapshot
 
     return read_snapshot(lab, _store(lab), time.time())
@@ -69,7 +72,7 @@ def read_diff(lab: Lab, experiment: Experiment) -> str:
     """What the experiment changed, as a unified diff. Raises LabError while there is nothing to show."""
     file = lab.runs_dir / experiment.id / "diff.patch"
     if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_bytes().decode(errors="replace")
     if experiment.commit is None or experiment.commit == experiment.parent_commit:
         raise LabError(
             f"{experiment.id} has no diff: {'it is ' + (experiment.verdict or experiment.state).value}"
@@ -122,30 +125,29 @@ def add_hypothesis(lab: Lab, title: str, change: str, rationale: str, parent_id:
     """Put the person's hypothesis at the head of the plan; returns its id."""
     from supervisor.store.hypotheses import NewHypothesis, add_hypotheses
 
-    tag = _tag(lab)
     new = NewHypothesis(title=title, rationale=rationale, change=change or title, parent_id=parent_id)
-    return add_hypotheses(_store(lab), tag, PERSON, (new,), HypothesisState.OPEN, time.time(), first=True)[0]
+    return add_hypotheses(*_campaign(lab), PERSON, (new,), HypothesisState.OPEN, time.time(), first=True)[0]
 
 
 def approve_hypothesis(lab: Lab, hypothesis_id: str) -> None:
     """Open a proposed hypothesis for the juniors. Raises LabError."""
     from supervisor.store.hypotheses import set_hypothesis_state
 
-    set_hypothesis_state(_store(lab), _tag(lab), hypothesis_id, HypothesisState.OPEN, time.time())
+    set_hypothesis_state(*_campaign(lab), hypothesis_id, HypothesisState.OPEN, time.time())
 
 
 def reject_hypothesis(lab: Lab, hypothesis_id: str) -> None:
     """Take a hypothesis out of the plan. Raises LabError."""
     from supervisor.store.hypotheses import set_hypothesis_state
 
-    set_hypothesis_state(_store(lab), _tag(lab), hypothesis_id, HypothesisState.WITHDRAWN, time.time())
+    set_hypothesis_state(*_campaign(lab), hypothesis_id, HypothesisState.WITHDRAWN, time.time())
 
 
 def move_hypothesis(lab: Lab, hypothesis_id: str, before: str | None) -> None:
     """Put a hypothesis right before another one, or first. Raises LabError."""
     from supervisor.store.hypotheses import move_hypothesis as move
 
-    move(_store(lab), _tag(lab), hypothesis_id, before, time.time())
+    move(*_campaign(lab), hypothesis_id, before, time.time())
 
 
 def hypotheses(lab: Lab) -> tuple[Hypothesis, ...]:
@@ -157,7 +159,7 @@ def send_message(lab: Lab, agents: Sequence[str], text: str) -> tuple[int, ...]:
     """Leave a message that these agents read before their next step; returns one number per agent."""
     from supervisor.store.agents import send_message as send
 
-    return send(_store(lab), _tag(lab), agents, text, PERSON, time.time())
+    return send(*_campaign(lab), agents, text, PERSON, time.time())
 
 
 def unread_messages(lab: Lab, numbers: Sequence[int]) -> tuple[int, ...]:
@@ -177,7 +179,7 @@ def add_agent(lab: Lab, role: Role, backend: str) -> str:
     snapshot = launched(lab)
     if role is Role.CHIEF and any(agent.role is Role.CHIEF for agent in snapshot.agents):
         raise LabError("the lab has its chief; `autoresearch-tui restart chief` starts it afresh")
-    return add(_store(lab), _tag(lab), role, backend, time.time())
+    return add(*_campaign(lab), role, backend, time.time())
 
 
 def want(lab: Lab, agents: Sequence[str], wanted: Wanted) -> None:
@@ -185,7 +187,7 @@ def want(lab: Lab, agents: Sequence[str], wanted: Wanted) -> None:
     from supervisor.store.agents import want_agents
     from supervisor.store.campaigns import want_campaign
 
-    store, tag = _store(lab), _tag(lab)
+    store, tag = _campaign(lab)
     if agents:
         want_agents(store, tag, agents, wanted, time.time())
     else:
@@ -197,7 +199,7 @@ def restart(lab: Lab, agents: Sequence[str]) -> tuple[str, ...]:
     from supervisor.store.agents import request_restart
 
     names = tuple(agents) or tuple(agent.name for agent in launched(lab).agents)
-    request_restart(_store(lab), _tag(lab), names, time.time())
+    request_restart(*_campaign(lab), names, time.time())
     return names
 
 
@@ -266,7 +268,8 @@ def _opened(db: Path) -> Store:
     return Store(db)
 
 
-def _tag(lab: Lab) -> str:
+def _campaign(lab: Lab) -> tuple[Store, str]:
+    """Where requests are written, and the campaign's tag. Raises LabError before the first launch."""
     campaign = launched(lab).campaign
     assert campaign is not None
-    return campaign.tag
+    return _store(lab), campaign.tag

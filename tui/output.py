@@ -17,6 +17,9 @@ from tui.plain import plain, plain_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
+GAP = 2  # cells between two columns
+LEAST_WIDE = 16  # cells that a wide column has at least
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -26,6 +29,7 @@ class Column:
     right: bool = False
     wide: bool = False  # takes what the others leave, and is cut first
     style: str = ""
+    spare: int = 0  # in a narrow terminal the columns with the highest number go first; 0 stays
 
 
 @cache
@@ -43,10 +47,11 @@ def in_terminal() -> bool:
 
 def say(text: str, style: str = "") -> None:
     """One line of plain text."""
+    line = " ".join(plain_lines(text))
     if in_terminal():
-        console().print(plain(text), style=style or None, soft_wrap=True)
+        console().print(line, style=style or None, soft_wrap=True)
     else:
-        print(plain(text))
+        print(line)
 
 
 def say_lines(text: str) -> None:
@@ -86,20 +91,41 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=False)
-    for column in columns:
+    shown = _columns_that_fit(columns, cells, console().width)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+    for column in (columns[index] for index in shown):
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             no_wrap=True,
             overflow="ellipsis",
             style=column.style or None,
+            min_width=None if column.wide else len(column.title),
             ratio=1 if column.wide else None,
-            min_width=12 if column.wide else None,
         )
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[index]) for index in shown))
     console().print(table)
+
+
+def _columns_that_fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns that a table of that width has room for."""
+    from rich.cells import cell_len
+
+    natural = [
+        max(cell_len(text) for text in (column.title, *(row[i] for row in cells)))
+        for i, column in enumerate(columns)
+    ]
+    needed = [
+        min(size, LEAST_WIDE) if column.wide else size for size, column in zip(natural, columns, strict=True)
+    ]
+    shown = list(range(len(columns)))
+    while sum(needed[index] + GAP for index in shown) > width:
+        spare = max(shown, key=lambda index: columns[index].spare)
+        if not columns[spare].spare:
+            break
+        shown.remove(spare)
+    return shown
 
 
 def _diff_style(line: str) -> str | None:

@@ -78,7 +78,7 @@ def test_a_network_file_system_is_refused(
 
 
 def test_a_full_disk_is_one_line(lab_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")  # noqa: PYI024
+    usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40, 3 * 2**20))
     with pytest.raises(StateError, match=r"only 3 MB are free .* a lab needs 200; free some, or"):
         prepare_state(find_lab(lab_root))

@@ -15,11 +15,11 @@ from tui.output import Column, print_json, print_table
 
 COLUMNS = (
     Column("branch"),
-    Column("agent"),
+    Column("agent", spare=3),
     Column("metric", right=True, style="bold"),
     Column("Δ base", right=True),
-    Column("keeps", right=True),
-    Column("head", style="cyan"),
+    Column("keeps", right=True, spare=1),
+    Column("head", style="cyan", spare=2),
     Column("lineage", wide=True),
 )
 

@@ -22,10 +22,10 @@ COLUMNS = (
     Column("verdict"),
     Column("metric", right=True),
     Column("gain", right=True),
-    Column("runs", right=True),
-    Column("agent"),
-    Column("commit", style="cyan"),
-    Column("age", right=True),
+    Column("runs", right=True, spare=3),
+    Column("agent", spare=1),
+    Column("commit", style="cyan", spare=2),
+    Column("age", right=True, spare=4),
     Column("title", wide=True),
 )
 RUN_COLUMNS = (
@@ -33,10 +33,10 @@ RUN_COLUMNS = (
     Column("kind"),
     Column("state"),
     Column("metric", right=True),
-    Column("seed", right=True),
-    Column("device"),
-    Column("steps", right=True),
-    Column("took", right=True),
+    Column("seed", right=True, spare=4),
+    Column("device", spare=2),
+    Column("steps", right=True, spare=3),
+    Column("took", right=True, spare=1),
     Column("reason", wide=True),
 )
 

@@ -40,7 +40,7 @@ def log(lab: Lab, run_id: str, follow: bool) -> None:
             raise LabError(
                 f"{run.id} has printed nothing yet; `autoresearch-tui log {run.id} -f` waits for it"
             )
-        say_lines(file.read_text(encoding="utf-8", errors="replace"))
+        say_lines(file.read_bytes().decode(errors="replace"))
         return
     for text in _text_as_it_comes(lab, run, file):
         say_lines(text)

@@ -17,9 +17,9 @@ from tui.output import Column, print_json, print_table, say, say_lines
 
 COLUMNS = (
     Column("id"),
-    Column("age", right=True),
-    Column("by"),
-    Column("experiment"),
+    Column("age", right=True, spare=1),
+    Column("by", spare=3),
+    Column("experiment", spare=2),
     Column("title", wide=True),
 )
 

@@ -18,9 +18,9 @@ COLUMNS = (
     Column("id"),
     Column("state"),
     Column("expected", right=True),
-    Column("kind"),
-    Column("by"),
-    Column("experiment"),
+    Column("kind", spare=1),
+    Column("by", spare=2),
+    Column("experiment", spare=3),
     Column("hypothesis", wide=True),
 )
 WAITING = frozenset({HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED})

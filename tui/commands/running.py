@@ -19,6 +19,7 @@ from tui.commands.choosing import chosen_lab, lab_flags
 from tui.commands.table import BY_NAME, COMMANDS, Section
 
 PROGRAM = "autoresearch-tui"
+COMPLETION_VARIABLE = "_AUTORESEARCH_TUI_COMPLETE"  # set by the shell, see click's shell completion
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -134,9 +135,14 @@ def run_command_line(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that can't show a character is no reason to die
     try:
-        command_line.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        if COMPLETION_VARIABLE in os.environ:
+            command_line.main(list(arguments), prog_name=PROGRAM)
+        # Not click's main: it would make an exit code of a reader that leaves, and print on Ctrl-C.
+        with command_line.make_context(PROGRAM, list(arguments)) as context:
+            command_line.invoke(context)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
+        print(file=sys.stderr)  # after the terminal's ^C
         return INTERRUPTED
     except click.exceptions.Exit as end:
         return end.exit_code

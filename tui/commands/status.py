@@ -20,9 +20,9 @@ from tui.output import Column, print_json, print_table, say
 AGENT_COLUMNS = (
     Column("agent"),
     Column("state"),
-    Column("for", right=True),
+    Column("for", right=True, spare=1),
     Column("experiment"),
-    Column("device"),
+    Column("device", spare=2),
     Column("done", right=True),
     Column("doing", wide=True),
 )

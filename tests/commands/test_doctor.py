@@ -1,0 +1,119 @@
+"""`doctor` and `init` from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from worlds.command_lines import Run
+from worlds.fast_motion import World
+
+from supervisor.lab import Lab
+from tui import checkup
+from tui.checkup import Health
+
+
+def checks(run: Run, *words: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """The doctor's exit code and findings by name."""
+    result = run("doctor", "--json", *words)
+    answer = json.loads(result.out)
+    assert answer["schema"] == 1
+    assert answer["healthy"] == (result.code == 0)
+    return result.code, {check["name"]: check for check in answer["checks"]}
+
+
+@pytest.fixture(autouse=True)
+def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing torch takes seconds; its answer is stood in for."""
+    monkeypatch.setattr(checkup, "TORCH_PROBE", "print('[\"2.13.0\", false]')")
+
+
+def test_a_whole_lab_is_healthy(run: Run, lab: Lab) -> None:
+    code, found = checks(run)
+    assert code == 0, found
+    assert set(found) == set(
+        "python git tmux devices sandbox lab training data state supervisor worktrees".split()
+    )
+    assert found["training"]["found"].startswith("torch 2.13.0, no CUDA")
+    assert found["data"]["health"] == "warning"
+    assert found["data"]["mend"].endswith(" prepare.py")
+
+
+def test_what_is_missing_has_the_line_that_mends_it(
+    run: Run, lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("git", "apt-get"):
+        path = shutil.which(name)
+        (tmp_path / name).symlink_to(path or sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, found = checks(run)
+    assert code == 1
+    assert found["tmux"] == {
+        "name": "tmux",
+        "health": "bad",
+        "found": "not installed",
+        "mend": "sudo apt-get install -y tmux",
+    }
+
+
+def test_a_lab_without_torch_is_told(run: Run, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "TORCH_PROBE", "import a_torch_that_is_not_there")
+    code, found = checks(run)
+    assert (code, found["training"]["health"]) == (1, "bad")
+    assert " -m pip install torch" in found["training"]["mend"]
+
+
+def test_a_dead_supervisor_of_a_running_campaign_is_bad(run: Run, lab: Lab, world: World) -> None:
+    code, found = checks(run)
+    assert code == 1
+    assert found["supervisor"]["mend"] == "autoresearch-tui launch"
+
+
+def test_stale_worktrees_and_locks_are_found(run: Run, lab: Lab, git: Callable[..., str]) -> None:
+    (lab.root / ".git" / "index.lock").write_text("")
+    assert "index.lock" in checks(run)[1]["worktrees"]["found"]
+    (lab.root / ".git" / "index.lock").unlink()
+    worktree = lab.worktrees_dir / "junior-1"
+    from sessions.git import Repository
+    from sessions.worktrees import Worktrees
+
+    Worktrees(Repository(lab.root), lab.worktree_lock).ensure(
+        worktree, git(lab.root, "rev-parse", "HEAD").strip()
+    )
+    assert checks(run)[1]["worktrees"]["health"] == Health.GOOD
+    shutil.rmtree(worktree)
+    assert checks(run)[1]["worktrees"]["mend"] == "git worktree prune"
+
+
+def test_without_a_lab_the_machine_is_looked_at_all_the_same(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, found = checks(run)
+    assert code == 1
+    assert found["python"]["health"] == "good"
+    assert found["lab"]["mend"] == "autoresearch-tui init"
+
+
+def test_for_people_every_check_is_a_line(run: Run, lab: Lab) -> None:
+    said = run("doctor").out
+    assert "✓ lab        " in said
+    assert "! data       not prepared" in said
+
+
+def test_init_says_what_it_made_and_what_is_next(run: Run, tmp_path: Path) -> None:
+    result = run("init", str(tmp_path / "mylab"))
+    assert result.code == 0
+    assert f"a lab in {tmp_path / 'mylab'}: .gitignore, program.md" in result.out
+    assert "`autoresearch-tui launch`" in result.out
+    again = run("init", str(tmp_path / "mylab"))
+    assert "wrote" in again.out
+    assert "nothing was committed" in again.out
+    assert run("init", str(tmp_path / "mylab")).err.startswith("autoresearch-tui: ")
+    assert run("init", str(tmp_path / "x"), "--preset", "h100").err == (
+        "autoresearch-tui: there is no preset 'h100'; known: cpu\n"
+    )
