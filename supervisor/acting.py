@@ -44,7 +44,7 @@ class Actor:
             case SettleBaseline():
                 campaigns.decide_baseline(store, tag, action.experiment_id, now, action.text)
             case QueueRun():
-                runs.queue_run(store, tag, action.experiment_id, action.kind, now)
+                runs.queue_runs(store, tag, action.experiment_id, action.kind, action.count, now)
             case StartRun():
                 return self._start(action, snapshot, now)
             case Judge():

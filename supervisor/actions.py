@@ -27,11 +27,12 @@ class SettleBaseline:
 
 @dataclass(frozen=True, slots=True)
 class QueueRun:
-    """One more run of an experiment's commit is needed."""
+    """More runs of an experiment's commit are needed."""
 
     experiment_id: str
     kind: RunKind
     why: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

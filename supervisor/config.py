@@ -126,7 +126,7 @@ class DecideSection(Section):
     """`[decide]`: how sure a keep has to be."""
 
     false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
-    max_runs: int = Field(3, ge=1, le=20)  # seeds that one candidate may be given
+    max_runs: int = Field(5, ge=1, le=20)  # seeds that one candidate may be given
     noise_floor: float = Field(
         0.0, ge=0
     )  # smallest standard deviation that is believed, in the metric's unit

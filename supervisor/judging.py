@@ -8,7 +8,8 @@ from sessions.training_runs import RunEnding
 from supervisor.actions import Judge, QueueRun, SettleBaseline
 from supervisor.config import LabConfig
 from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
-from supervisor.standing import lineage, mean, values
+from supervisor.noise import mean
+from supervisor.standing import lineage, values
 from supervisor.states import ExperimentState, RunKind, RunState, Verdict
 from supervisor.store.experiments import Judgement
 from supervisor.store.hypotheses import NewHypothesis
@@ -71,26 +72,26 @@ def judge(snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules) -> 
         return None
     measured = values(parent, unbiased=True)
     if not measured:
-        return _fresh_run(experiment, parent, "the incumbent has no run yet that was decided beforehand")
+        return _fresh_runs(experiment, parent, 1, "the incumbent has no run yet that was decided beforehand")
     decision = decide(values(experiment, unbiased=False), measured, snapshot.noise, rules, campaign.direction)
     match decision.ruling:
         case Ruling.REPEAT_CANDIDATE:
             return QueueRun(experiment.id, RunKind.REPLICATION, decision.reason)
         case Ruling.REPEAT_INCUMBENT:
-            return _fresh_run(experiment, parent, decision.reason)
+            return _fresh_runs(experiment, parent, decision.runs_wanted, decision.reason)
         case Ruling.DISCARD:
             return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, decision.reason))
         case Ruling.KEEP:
             return _keep(snapshot, experiment, decision)
 
 
-def _fresh_run(experiment: Experiment, parent: Experiment, why: str) -> Judge | QueueRun | None:
+def _fresh_runs(experiment: Experiment, parent: Experiment, count: int, why: str) -> Judge | QueueRun | None:
     if any(_under_way(run) for run in parent.runs):
         return None
     if len(failed_fresh_runs(parent)) >= FAILED_FRESH_RUNS:
         text = f"can't be judged: fresh runs of its incumbent {parent.id} fail ({failed_fresh_runs(parent)[-1].reason})"
         return Judge(experiment.id, Judgement(Verdict.DISCARD, text))
-    return QueueRun(parent.id, RunKind.FRESH, why)
+    return QueueRun(parent.id, RunKind.FRESH, why, count)
 
 
 def failed_fresh_runs(experiment: Experiment) -> tuple[Run, ...]:

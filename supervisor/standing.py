@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 
-from supervisor.noise import estimate_noise
+from supervisor.noise import estimate_noise, mean
 from supervisor.snapshot import Experiment, LabSnapshot, Noise
 from supervisor.states import AgentState, CampaignState, ExperimentState, Verdict
 
@@ -62,12 +61,6 @@ def lags_behind(snapshot: LabSnapshot, incumbent: Experiment, champion: Experime
     return gain > LAG_SDS * snapshot.noise.sd * math.sqrt(1 / len(ours) + 1 / len(theirs))
 
 
-def mean(numbers: Iterable[float]) -> float:
-    """Arithmetic mean of at least one number."""
-    collected = list(numbers)
-    return math.fsum(collected) / len(collected)
-
-
 def limit_reached(snapshot: LabSnapshot) -> str:
     """Why the campaign should end, or ""."""
     campaign = snapshot.campaign
@@ -112,7 +105,5 @@ def _champion(snapshot: LabSnapshot) -> Experiment | None:
 def _noise(experiments: tuple[Experiment, ...], floor: float) -> Noise | None:
     groups = [values(e, unbiased=True) for e in experiments]
     groups = [group for group in groups if group]
-    return estimate_noise(groups, prior_sd=None, prior_weight=PRIOR_WEIGHT, floor=floor) if groups else None
+    return estimate_noise(groups, floor=floor) if groups else None
 
-
-PRIOR_WEIGHT = 2.0  # pseudo degrees of freedom of the prior on the noise

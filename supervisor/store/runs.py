@@ -11,10 +11,10 @@ from supervisor.store.connection import Connection, Store
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 
 
-def queue_run(store: Store, tag: str, experiment: str, kind: RunKind, now: float) -> str:
-    """One more run of an experiment's commit; returns its id."""
+def queue_runs(store: Store, tag: str, experiment: str, kind: RunKind, count: int, now: float) -> tuple[str, ...]:
+    """More runs of an experiment's commit; returns their ids."""
     with store.transaction() as db:
-        return insert_run(db, tag, ids.number_of(experiment), kind, now)
+        return tuple(insert_run(db, tag, ids.number_of(experiment), kind, now) for _ in range(count))
 
 
 def take_lease(store: Store, run: str, device: str, now: float) -> bool:

@@ -128,7 +128,7 @@ class World:
             case SettleBaseline():
                 campaigns.decide_baseline(self.store, TAG, action.experiment_id, self.now, action.text)
             case QueueRun():
-                runs.queue_run(self.store, TAG, action.experiment_id, action.kind, self.now)
+                runs.queue_runs(self.store, TAG, action.experiment_id, action.kind, action.count, self.now)
             case StartRun():
                 return runs.take_lease(self.store, action.run_id, action.device_id, self.now)
             case Judge():

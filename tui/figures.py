@@ -1,0 +1,71 @@
+"""Numbers as people read them: a real minus sign, one unit per kind of value, widths that do not jump."""
+
+from __future__ import annotations
+
+MINUS = "−"
+NONE = "–"
+
+
+def metric(value: float | None) -> str:
+    """Four decimals, or a dash."""
+    return NONE if value is None else f"{value:.4f}".replace("-", MINUS)
+
+
+def change(value: float | None) -> str:
+    """A signed difference of metrics, without the zero before the point: −.0123."""
+    if value is None:
+        return NONE
+    digits = f"{abs(value):.4f}"
+    if float(digits) == 0:
+        return "±.0000"
+    return (MINUS if value < 0 else "+") + (digits[1:] if digits.startswith("0") else digits)
+
+
+def percent(fraction: float | None) -> str:
+    """A signed share in percent, one decimal."""
+    if fraction is None:
+        return NONE
+    return f"{fraction * 100:+.1f} %".replace("-", MINUS)
+
+
+def share(fraction: float) -> str:
+    """A share of a whole, 0 to 1, always four cells."""
+    return f"{min(max(fraction, 0.0), 1.0) * 100:.0f} %".rjust(5)
+
+
+def age(seconds: float) -> str:
+    """How long something has lasted, in at most five cells: 5s, 12m, 3h04m, 2d05h."""
+    total = max(0, int(seconds))
+    if total < 60:
+        return f"{total}s"
+    if total < 3600:
+        return f"{total // 60}m"
+    if total < 86400:
+        return f"{total // 3600}h{total % 3600 // 60:02d}m"
+    return f"{total // 86400}d{total % 86400 // 3600:02d}h"
+
+
+def clock(seconds: float) -> str:
+    """A short duration as minutes and seconds: 1:51."""
+    total = max(0, round(seconds))
+    return f"{total // 60}:{total % 60:02d}"
+
+
+def gigabytes(mebibytes: float | None) -> str:
+    """Memory in GB, one decimal below ten."""
+    if mebibytes is None:
+        return NONE
+    value = mebibytes / 1024
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def dollars(usd: float) -> str:
+    """US dollars with cents."""
+    return f"${usd:,.2f}"
+
+
+def tokens_per_second(rate: float | None) -> str:
+    """A training speed: 21.8k tok/s."""
+    if rate is None:
+        return ""
+    return f"{rate / 1000:.1f}k tok/s" if rate >= 1000 else f"{rate:.0f} tok/s"

@@ -1,0 +1,67 @@
+"""What is under the person's fingers, and so which commands mean something; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.snapshot import Agent, Experiment, Hypothesis, LabSnapshot
+from supervisor.states import AgentState, HypothesisState, Role, Wanted
+from tui.keys import COMMANDS, Command, Needs
+from tui.screen.agent_lines import waits_for_person
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the focus is and what is selected there."""
+
+    snapshot: LabSnapshot | None
+    agent: Agent | None = None  # the focus is on it, in the list or in its pane
+    experiment: Experiment | None = None  # that `d` and `l` speak of
+    row: Experiment | None = None  # the focus is on it, in a table
+    hypothesis: Hypothesis | None = None  # the focus is on it
+    copyable: str = ""  # what `y` copies
+    listing: bool = False
+    sortable: bool = False
+    filterable: bool = False
+    way_back: bool = False
+
+
+def offered_commands(context: Context) -> tuple[Command, ...]:
+    """The commands that work here, in the table's order."""
+    have = what_is_there(context)
+    return tuple(command for command in COMMANDS if command.needs in have)
+
+
+def what_is_there(context: Context) -> frozenset[Needs]:
+    """The needs that are met."""
+    snapshot = context.snapshot
+    agents = snapshot.agents if snapshot else ()
+    met = {
+        Needs.NOTHING: True,
+        Needs.CAMPAIGN: snapshot is not None and snapshot.campaign is not None,
+        Needs.JUNIORS: any(agent.role is Role.JUNIOR for agent in agents),
+        Needs.LISTING: context.listing,
+        Needs.EXPERIMENT: context.experiment is not None,
+        Needs.EXPERIMENT_ROW: context.row is not None,
+        Needs.PROPOSAL: context.hypothesis is not None
+        and context.hypothesis.state is HypothesisState.PROPOSED,
+        Needs.SORTABLE: context.sortable,
+        Needs.FILTERABLE: context.filterable,
+        Needs.COPYABLE: bool(context.copyable),
+        Needs.WAITING: any(waits_for_person(agent) for agent in agents),
+        Needs.WAY_BACK: context.way_back,
+    }
+    return frozenset(need for need, is_met in met.items() if is_met) | _agent_needs(context.agent)
+
+
+def _agent_needs(agent: Agent | None) -> frozenset[Needs]:
+    if agent is None:
+        return frozenset()
+    needs = {Needs.AGENT}
+    if agent.wanted is Wanted.RUNNING and agent.state is not AgentState.CRASHED:
+        needs.add(Needs.AGENT_GOING)
+    if agent.wanted is not Wanted.RUNNING:
+        needs.add(Needs.AGENT_PAUSED)
+    if agent.wanted is not Wanted.STOPPED:
+        needs.add(Needs.AGENT_NOT_STOPPED)
+    return frozenset(needs)

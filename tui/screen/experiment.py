@@ -1,0 +1,162 @@
+"""One experiment: its verdict and why, what was expected and learned, its runs, its change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.reactive import reactive
+
+from supervisor.snapshot import Experiment, LabSnapshot, Run
+from supervisor.states import RunState
+from tui.figures import MINUS, NONE, change, clock, gigabytes, metric
+from tui.messages import Diff, ReadingDone, ReadingWanted
+from tui.plain import plain, plain_lines, wrap
+from tui.screen.lines import Line, LinesView, Span, Tone, line
+from tui.screen.verdicts import verdict_span
+
+_HEAD_MARKS = ("diff --git", "index ", "--- ", "+++ ", "new file", "deleted file", "similarity", "rename ")
+_ENDING_TONES = {"measured": Tone.MUTED}
+
+
+class ExperimentView(LinesView):
+    """The selected experiment, with its diff."""
+
+    snapshot: reactive[LabSnapshot | None] = reactive(None)
+    experiment_id: reactive[str | None] = reactive(None)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._read: Diff | None = None
+        self._diff = ""
+
+    def watch_snapshot(self) -> None:
+        """Its runs go on; its diff is there once it is committed."""
+        self.rebuild()
+
+    def watch_experiment_id(self) -> None:
+        """Another one, from its beginning."""
+        self.rebuild()
+        self.scroll_to(y=0, animate=False)
+
+    def rebuild(self) -> None:
+        """Draw anew, and read the diff when it is another one than the last."""
+        experiment = self._experiment
+        wanted = Diff(experiment.id) if experiment and experiment.commit else None
+        if self.display and wanted != self._read:
+            self._read, self._diff = wanted, ""
+            if wanted:
+                self.post_message(ReadingWanted(self, wanted))
+        super().rebuild()
+
+    def on_reading_done(self, message: ReadingDone) -> None:
+        """The diff is there."""
+        message.stop()
+        if message.reading == self._read:
+            self._diff = message.text or message.problem
+            super().rebuild()
+
+    @property
+    def _experiment(self) -> Experiment | None:
+        return self.snapshot.experiment(self.experiment_id) if self.snapshot else None
+
+    def build(self, width: int) -> Sequence[Line]:
+        """The lines."""
+        experiment = self._experiment
+        if self.snapshot is None:
+            return []
+        if experiment is None:
+            return [
+                line("One experiment in full: its verdict and why, its runs and its change."),
+                (),
+                (
+                    ("1", Tone.KEY),
+                    (" shows the leaderboard; ", Tone.PLAIN),
+                    ("d", Tone.KEY),
+                    (" there comes back here.", Tone.PLAIN),
+                ),
+            ]
+        return [*experiment_lines(experiment, self.snapshot, width), *diff_lines(self._diff)]
+
+
+def experiment_lines(one: Experiment, snapshot: LabSnapshot, width: int) -> list[Line]:
+    """Everything but the diff."""
+    origin = [plain(one.agent) or "the lab", one.branch, (one.commit or "")[:7]]
+    if one.parent_id:
+        origin.append(f"on {one.parent_id}")
+    if one.hypothesis_id:
+        origin.append(one.hypothesis_id)
+    lines: list[Line] = [
+        ((f"{one.id}  ", Tone.STRONG), verdict_span(one), ("  " + plain(one.title), Tone.STRONG)),
+        line(" · ".join(plain(part) for part in origin if part), Tone.MUTED),
+    ]
+    if result := _result_line(one, snapshot):
+        lines.append(result)
+    for title, text in (("Reason", one.reason), ("Expected", one.expectation), ("Learned", one.reflection)):
+        lines += _paragraph(title, text, width)
+    if one.runs:
+        lines += [(), line("Runs", Tone.MUTED), *(_run_line(run) for run in one.runs)]
+    if one.commit and one.parent_id:
+        count: Line = ((f"+{one.lines_added} ", Tone.GOOD), (f"{MINUS}{one.lines_removed}", Tone.BAD))
+        lines += [(), (("Change  ", Tone.MUTED), *count)]
+    return lines
+
+
+def diff_lines(diff: str) -> list[Line]:
+    """A unified diff, toned."""
+    return [line(text, _diff_tone(text)) for text in plain_lines(diff)]
+
+
+def _diff_tone(text: str) -> Tone:
+    if text.startswith(_HEAD_MARKS):
+        return Tone.MUTED
+    match text[:1]:
+        case "+":
+            return Tone.GOOD
+        case "-":
+            return Tone.BAD
+        case "@":
+            return Tone.ACCENT
+        case _:
+            return Tone.PLAIN
+
+
+def _paragraph(title: str, text: str, width: int) -> list[Line]:
+    parts = wrap(plain(text), max(20, width - 10))
+    return [
+        ((f"{title if number == 0 else '':<10}", Tone.MUTED), (part, Tone.PLAIN))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:
+    if one.metric is None or snapshot.campaign is None:
+        return ()
+    spans: list[Span] = [
+        (f"{plain(snapshot.campaign.metric)} ", Tone.MUTED),
+        (metric(one.metric), Tone.STRONG),
+    ]
+    if one.gain is not None:
+        sign = snapshot.campaign.direction.sign
+        spans.append((f"   {change(sign * one.gain)}", Tone.GOOD if one.gain > 0 else Tone.PLAIN))
+        if one.gain_low is not None and one.gain_high is not None:
+            low, high = sorted((sign * one.gain_low, sign * one.gain_high))
+            spans.append((f" ({change(low)} … {change(high)})", Tone.MUTED))
+    if one.confidence is not None:
+        spans.append((f"   {one.confidence * 100:.0f} % sure that it is better", Tone.MUTED))
+    return tuple(spans)
+
+
+def _run_line(run: Run) -> Line:
+    ending = str(run.ending or run.state)
+    tone = Tone.MUTED if run.state is not RunState.FINISHED else _ENDING_TONES.get(ending, Tone.WARN)
+    facts = [f"{run.steps} steps" if run.steps else "", clock(run.total_s) if run.total_s else ""]
+    if run.peak_memory_mb:
+        facts.append(f"{gigabytes(run.peak_memory_mb)} GB")
+    return (
+        (f"{run.id:<9} {run.kind:<12} ", Tone.PLAIN),
+        (f"{metric(run.metric):>7}  ", Tone.STRONG),
+        (f"{ending:<10} ", tone),
+        (f"seed {run.seed}  {run.device or NONE:<7} ", Tone.MUTED),
+        ("  ".join(fact for fact in facts if fact), Tone.MUTED),
+        (f"  {plain(run.reason)}" if run.reason else "", Tone.WARN),
+    )

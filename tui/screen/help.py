@@ -1,0 +1,62 @@
+"""All keys, from the table of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from tui.keys import grouped
+from tui.screen.lines import Line, LinesView, Tone, line
+
+_KEYS_WIDTH = 10
+_LEGEND: tuple[tuple[str, str], ...] = (
+    ("★", "the champion: the best commit whose figure rests on at least three fresh runs"),
+    ("●●○", "how much a figure rests on: one run, two, three that were decided beforehand"),
+    ("≈", "inside the noise: the change may be luck"),
+    ("σ", "the spread of one run's metric when nothing changes but the seed"),
+    ("◐ ✕ ! ‖", "an agent waits for you, crashed, has been silent, is paused"),
+)
+
+
+class HelpText(LinesView):
+    """The keys under their headings, and what the marks mean."""
+
+    def build(self, width: int) -> Sequence[Line]:
+        """The lines."""
+        lines: list[Line] = []
+        for group, commands in grouped():
+            lines += [line(str(group), Tone.TITLE)]
+            lines += [
+                ((f"  {one.shown:<{_KEYS_WIDTH}}", Tone.KEY), (one.help, Tone.PLAIN)) for one in commands
+            ]
+            lines.append(())
+        lines.append(line("Marks", Tone.TITLE))
+        lines += [((f"  {mark:<{_KEYS_WIDTH}}", Tone.KEY), (text, Tone.PLAIN)) for mark, text in _LEGEND]
+        return lines
+
+
+class Help(ModalScreen[None]):
+    """Shown until a key closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "dismiss"),
+        Binding("j,down", "scroll(1)"),
+        Binding("k,up", "scroll(-1)"),
+        Binding("pagedown,space", "scroll(10)"),
+        Binding("pageup", "scroll(-10)"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """The text."""
+        text = HelpText(classes="dialog help")
+        text.border_title = "Keys"
+        text.border_subtitle = "Esc closes"
+        yield text
+
+    def action_scroll(self, lines: int) -> None:
+        """Move through the text."""
+        self.query_one(HelpText).move(lines)
