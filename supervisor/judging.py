@@ -7,8 +7,8 @@ import json
 from sessions.training_runs import RunEnding
 from supervisor.actions import Judge, QueueRun, SettleBaseline
 from supervisor.config import LabConfig
-from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
 from supervisor.noise import mean
+from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
 from supervisor.standing import lineage, values
 from supervisor.states import ExperimentState, RunKind, RunState, Verdict
 from supervisor.store.experiments import Judgement

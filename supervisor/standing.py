@@ -106,4 +106,3 @@ def _noise(experiments: tuple[Experiment, ...], floor: float) -> Noise | None:
     groups = [values(e, unbiased=True) for e in experiments]
     groups = [group for group in groups if group]
     return estimate_noise(groups, floor=floor) if groups else None
-

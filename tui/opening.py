@@ -37,4 +37,6 @@ def run_app(lab: Lab) -> int:
 def _say_what_goes_on(lab: Lab) -> None:
     campaign = lab_calls.read_lab(lab).campaign
     if campaign is not None and campaign.state in ("running", "paused"):
-        print(f"the lab goes on ({campaign.tag}); `autoresearch-tui` shows it, `autoresearch-tui stop` ends it")
+        print(
+            f"the lab goes on ({campaign.tag}); `autoresearch-tui` shows it, `autoresearch-tui stop` ends it"
+        )

@@ -11,7 +11,9 @@ from supervisor.store.connection import Connection, Store
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 
 
-def queue_runs(store: Store, tag: str, experiment: str, kind: RunKind, count: int, now: float) -> tuple[str, ...]:
+def queue_runs(
+    store: Store, tag: str, experiment: str, kind: RunKind, count: int, now: float
+) -> tuple[str, ...]:
     """More runs of an experiment's commit; returns their ids."""
     with store.transaction() as db:
         return tuple(insert_run(db, tag, ids.number_of(experiment), kind, now) for _ in range(count))

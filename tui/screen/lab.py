@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import Input
 
-from supervisor.snapshot import Agent, Experiment, Hypothesis, LabSnapshot
+from supervisor.snapshot import Agent, Experiment, Hypothesis
 from tui.keys import COMMANDS, Command
 from tui.messages import AgentHighlighted, ExperimentHighlighted, OpenRequested
 from tui.screen.agent_lines import current_experiment
