@@ -11,7 +11,7 @@ from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import HypothesisState, Role
 
 PLAN_AHEAD = 3  # hypotheses a plan holds per junior
-_WAITING = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
+_KNOWN = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
 
 
 def edit_task(
@@ -42,7 +42,8 @@ def plan_brief(
     """The whole lab, for a chief's backend."""
     campaign = snapshot.campaign
     assert campaign is not None
-    waiting = tuple(h for h in snapshot.hypotheses if h.state in _WAITING)
+    known = tuple(h for h in snapshot.hypotheses if h.state in _KNOWN)
+    untaken = sum(h.state is not HypothesisState.CLAIMED for h in known)
     juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
     return PlanBrief(
         program=read_program(lab),
@@ -52,9 +53,9 @@ def plan_brief(
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
         tried=tried(lab, snapshot),
-        open_hypotheses=waiting,
+        open_hypotheses=known,
         notes=snapshot.notes,
-        wanted=max(PLAN_AHEAD * max(juniors, 1) - len(waiting), 1),
+        wanted=max(PLAN_AHEAD * max(juniors, 1) - untaken, 1),
         seed=draw(snapshot, "chief", str(len(snapshot.hypotheses))),
         messages=messages,
     )

@@ -40,15 +40,19 @@ def baseline_runs_for(devices: int) -> int:
     return max(devices, -(-BASELINE_RUNS // devices) * devices)
 
 
-def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaseline | Judge | None:
-    """Settle the baseline when all its runs are in; a baseline that does not run ends as what it was."""
+def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaseline | Judge | QueueRun | None:
+    """Settle the baseline when all its runs are in; one that fails as often as it runs ends as what it was."""
     if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in baseline.runs):
         return None
     measured = values(baseline, unbiased=True)
     if len(measured) >= BASELINE_RUNS:
         sd = f" ± {snapshot.noise.sd:.4f}" if snapshot.noise else ""
         return SettleBaseline(baseline.id, f"{mean(measured):.4f}{sd} over {len(measured)} runs")
-    failed = next(run for run in baseline.runs if run.metric is None)
+    failures = [run for run in baseline.runs if run.metric is None]
+    failed = failures[-1]
+    if len(failures) <= len(measured):  # a busy machine, not the code
+        why = f"{failed.id} {failed.ending}: {failed.reason}"
+        return QueueRun(baseline.id, RunKind.BASELINE, why, BASELINE_RUNS - len(measured))
     assert failed.ending is not None
     return Judge(baseline.id, Judgement(_VERDICT_OF_ENDING.get(failed.ending, Verdict.CRASH), failed.reason))
 

@@ -24,7 +24,7 @@ from supervisor.referee_copy import hash_referee, referee_files, write_referee
 from supervisor.running import command_argv, lab_python
 from supervisor.snapshot import Campaign, LabSnapshot, Limits, Setting
 from supervisor.state_folder import prepare_state
-from supervisor.states import CampaignState, Role, Wanted
+from supervisor.states import CampaignState, Role, Verdict, Wanted
 from supervisor.store import agents, campaigns
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
@@ -66,7 +66,8 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     found = discover(options.devices)
     snapshot = read_snapshot(lab, store, time.time())
     current = snapshot.campaign
-    if current is None or (options.tag is not None and options.tag != current.tag):
+    another = current is not None and options.tag is not None and options.tag != current.tag
+    if current is None or another or _never_got_going(snapshot):
         _refuse_a_second(current, options)
         _start(lab, store, repository, found, options, say)
     else:
@@ -82,6 +83,12 @@ def start_supervisor(lab: Lab, server: LabServer) -> None:
     """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
     server.ensure_running()
     server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
+
+
+def _never_got_going(snapshot: LabSnapshot) -> bool:
+    # Its base does not run: only a new commit mends that, and a campaign has one base.
+    baseline = snapshot.experiment(snapshot.baseline_id)
+    return baseline is not None and baseline.verdict not in (None, Verdict.BASELINE)
 
 
 def _refuse_a_second(current: Campaign | None, options: LaunchOptions) -> None:

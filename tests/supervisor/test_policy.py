@@ -189,3 +189,14 @@ def test_every_decision_is_explained(tmp_path: Path) -> None:
     assert judged and all(a.judgement.reason for a in judged)
     assert all(a.why for a in world.done if isinstance(a, QueueRun))
     assert all(e.reason for e in end.experiments if e.verdict)
+
+
+def test_a_baseline_run_that_times_out_on_a_busy_machine_is_made_up_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    endings = iter([RunEnding.TIMED_OUT, RunEnding.TIMED_OUT])
+    world.act()
+    while world.experiment("e0000").verdict is None:
+        world.finish(world.running()[0], next(endings, RunEnding.MEASURED))
+        world.act()
+    baseline = world.experiment("e0000")
+    assert baseline.verdict is Verdict.BASELINE and len(baseline.unbiased_runs) == 3
