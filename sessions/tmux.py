@@ -81,31 +81,33 @@ class LabServer(AgentServer):
         C-q or F12 switches it back. Raises TmuxError outside of `open_screen`.
         """
         window = self.pane(name).window_id
-        screen, client = self._own_screen()
+        screen, client, sessions = self._surroundings()
         view = f"view-{screen}"
-        if not self.has_session(view):
-            self.command("new-session", "-d", "-t", LAB_SESSION, "-s", view)
+        new = () if view in sessions else ("new-session", "-d", "-t", LAB_SESSION, "-s", view, ";")
         self.command(
-            "set-option", "-t", f"={screen}:", "destroy-unattached", "off",
+            *new, "set-option", "-t", f"={screen}:", "destroy-unattached", "off",
             ";", "set-option", "-t", f"={view}:", "@back", screen,
             ";", "select-window", "-t", f"{view}:{window}",
             ";", "switch-client", "-c", client, "-t", f"={view}",
             ";", "set-option", "-t", f"={view}:", "destroy-unattached", "on",
         )  # fmt: skip
 
-    def _own_screen(self) -> tuple[str, str]:
-        """The session that this process runs in, and the client that looks at it."""
+    def _surroundings(self) -> tuple[str, str, set[str]]:
+        """The session that this process runs in, the client that looks at it, and all sessions there are."""
         pane = os.environ.get("TMUX_PANE", "")
         socket = os.environ.get("TMUX", "").partition(",")[0]
         if not pane or Path(socket).name != self.socket_name:
-            raise TmuxError(
-                "this screen does not run on the lab's tmux server; use `autoresearch-tui attach`"
-            )
-        session = self.command("display-message", "-p", "-t", pane, "#{session_name}")[0]
-        clients = self.command("list-clients", "-t", f"={session}", "-F", "#{client_activity} #{client_name}")
+            raise TmuxError("this is not a screen on the lab's tmux server; use `autoresearch-tui attach`")
+        # One call for all three: a switch should feel like one.
+        screen, *lines = self.command(
+            "display-message", "-p", "-t", pane, "#{session_name}",
+            ";", "list-sessions", "-F", "#{session_name}",
+            ";", "list-clients", "-F", "#{client_session}|#{client_activity}|#{client_name}",
+        )  # fmt: skip
+        clients = [line.split("|", 2) for line in lines if line.startswith(f"{screen}|")]
         if not clients:
             raise TmuxError("no terminal looks at this screen")
-        return session, max(clients).partition(" ")[2]
+        return screen, max(clients)[2], {line for line in lines if "|" not in line}
 
 
 def _size() -> list[str]:

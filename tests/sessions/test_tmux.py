@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import uuid
@@ -25,10 +26,14 @@ from tests.sessions.conftest import eventually
 
 
 @pytest.fixture
-def server() -> Iterator[LabServer]:
-    made = LabServer(f"autoresearch-test-{uuid.uuid4().hex[:8]}")
-    yield made
-    made.stop()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LabServer]:
+    # A short folder of its own for the socket: its path may have a hundred characters, and tmux leaves it.
+    with tempfile.TemporaryDirectory(prefix="ar-") as folder:
+        monkeypatch.setenv("TMUX_TMPDIR", folder)
+        made = LabServer(f"autoresearch-test-{uuid.uuid4().hex[:8]}")
+        yield made
+        monkeypatch.setenv("TMUX_TMPDIR", folder)
+        made.stop()
 
 
 def sh(script: str) -> list[str]:
@@ -111,7 +116,7 @@ def test_errors_are_one_line(server: LabServer, tmp_path: Path, monkeypatch: pyt
         server.capture("junior-9")
     with pytest.raises(TmuxError, match="cannot name a window"):
         server.ensure_window("a b;c", ["cat"], tmp_path, {})
-    with pytest.raises(TmuxError, match="not run on the lab's tmux server"):
+    with pytest.raises(TmuxError, match="not a screen on the lab's tmux server"):
         server.ensure_window("junior-1", ["cat"], tmp_path, {})
         server.show_agent("junior-1")
     server.stop()
