@@ -11,7 +11,7 @@ Gains are in σ, the SD of one training run across seeds, unknown to the labs at
 - kept of gains: share kept of first candidates whose true gain is 1, 2, 3 σ. For ours the incumbent has six
   runs when the candidate arrives, and these six are all that the noise is known from;
 - runs per candidate: baselines and the incumbents' fresh runs included;
-- champion, mixed: its true and its claimed gain after a campaign of the realistic mix.
+- champion, mix: its true and its claimed gain after a campaign of the realistic mix.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def figures(rule: Rule, world: World, labs: int, experiments: int, seed: int) ->
     mixed = simulate(rule, replace(world, gains=realistic), labs, experiments, seed + 1)
     first = replace(rule, baselines=6) if isinstance(rule, Ours) else rule
     at_first = [
-        simulate(first, replace(world, gains=always(gain)), 20 * labs, 1, seed + 2 + gain)
+        simulate(first, replace(world, gains=always(gain)), 10 * labs, 1, seed + 2 + gain)
         for gain in range(4)
     ]
     return Figures(
@@ -76,17 +76,17 @@ def rows(labs: int, experiments: int, seed: int) -> dict[str, Figures]:
 
 
 HEAD = """
-                            identical kept    claimed of  kept of gains of   runs per candidate champion, mixed
-rule                          all  at first      nothing   1σ    2σ    3σ  realistic identical   true claimed"""
+                            identical kept   claimed of  kept of gains of   runs per candidate  champion, mix
+rule                          all  at first     nothing   1σ    2σ    3σ   realistic identical true claimed"""
 
 
 def line(name: str, row: Figures) -> str:
     """One line of the table."""
     none, one, two, three = row.kept_at_first
     return (
-        f"{name:27}{row.identical_kept:6.2%}  {none:7.2%}   {row.claimed_of_nothing:7.2f} σ"
+        f"{name:27}{row.identical_kept:6.2%}  {none:7.2%}   {row.claimed_of_nothing:6.2f} σ"
         f"  {one:4.0%} {two:5.1%} {three:5.1%}  {row.runs_realistic:8.2f} {row.runs_identical:9.2f}"
-        f"  {row.true_gain:5.1f} {row.claimed_gain:7.1f}"
+        f" {row.true_gain:6.1f} {row.claimed_gain:6.1f}"
     )
 
 
