@@ -34,7 +34,7 @@ RUNS_AT_FIRST = 3  # of the incumbent
 RUNS_PAST_THE_MIDDLE = 6
 RUNS_FOR_THE_LAST_WORD = 12
 FRESH_RUNS_CAP = 16  # more would hardly narrow the difference to a candidate that has five runs
-CANDIDATES_PER_FRESH_RUN = 4
+CANDIDATES_PER_FRESH_RUN = 6
 INTERVAL = 0.95
 
 Ints = npt.NDArray[np.int64]
@@ -111,8 +111,8 @@ def decide(
     p = chance_if_equal(gain, runs, known, sd, degrees)
     ruling = RULINGS[int(rule_on(p, runs, known, degrees, rules))]
     error = sd * math.sqrt(1 / runs + 1 / known)
-    half = _quantile((1 + INTERVAL) / 2, degrees) * error
-    bar = _quantile(1 - float(keep_up_to(runs, rules)), degrees) * error
+    half = _reach((1 + INTERVAL) / 2, degrees, error)
+    bar = _reach(1 - float(keep_up_to(runs, rules)), degrees, error)
     rule = _rule_behind(ruling, runs, rules)
     missing = max(1, int(incumbent_runs_needed(runs, rules)) - known)
     wanted = {Ruling.REPEAT_CANDIDATE: 1, Ruling.REPEAT_INCUMBENT: missing}.get(ruling, 0)
@@ -208,5 +208,6 @@ def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> Rule:
     assert_never(ruling)
 
 
-def _quantile(probability: float, degrees: float) -> float:
-    return float(stdtrit(degrees, probability)) if degrees > 0 else math.inf
+def _reach(probability: float, degrees: float, error: float) -> float:
+    """How far above zero that quantile of a difference with this standard error lies."""
+    return float(stdtrit(degrees, probability)) * error if degrees > 0 else math.inf
