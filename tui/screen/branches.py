@@ -12,7 +12,7 @@ from supervisor.states import Verdict
 from tui.figures import NONE, age, change, metric
 from tui.messages import ExperimentHighlighted
 from tui.plain import plain
-from tui.screen.lines import Line, Span, Tone, line
+from tui.screen.lines import Line, Span, Tone, prose
 from tui.screen.table import Column, Table
 from tui.screen.verdicts import dots_span
 
@@ -96,12 +96,14 @@ class Branches(Table[BranchRow]):
             (plain(one.title), Tone.PLAIN),
         )
 
-    def empty(self, width: int) -> Sequence[Line]:
+    def lesson(self, width: int) -> Sequence[Line]:
         """Before the first junior."""
         if self.snapshot is None:
             return []
         return [
-            line("Each junior engineer climbs on a branch of its own; every commit on it is a keep."),
+            *prose(
+                "Each junior engineer climbs on a branch of its own; every commit on it is a keep.", width
+            ),
             (),
             (("n", Tone.KEY), (" adds a junior engineer once a run has begun.", Tone.PLAIN)),
         ]
