@@ -126,6 +126,8 @@ def _bar_width(width: int) -> int:
 
 
 def _words(agent: Agent, snapshot: LabSnapshot) -> str:
+    if agent.state in (AgentState.PAUSED, AgentState.STOPPED):
+        return str(agent.state)
     if agent.state is not AgentState.WAITING:
         return plain(agent.doing) or str(agent.state)
     if run := running_run(snapshot, agent.name):

@@ -122,8 +122,8 @@ class Leaderboard(Table[BoardRow]):
             return []
         return [
             *prose(
-                "Every experiment will be here, the best first: its metric, how far it is from the baseline and"
-                " from the commit it built on, and how many runs say so.",
+                "Every experiment will be here, the best first: its metric, how far it is from the baseline"
+                " and from the commit it built on, and how many runs say so.",
                 width,
             ),
             (),
