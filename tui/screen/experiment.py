@@ -137,9 +137,8 @@ def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:
     ]
     if one.gain is not None:
         sign = snapshot.campaign.direction.sign
-        spans.append(
-            (f"   {change(sign * one.gain)}", Tone.GOOD if one.verdict is Verdict.KEEP else Tone.PLAIN)
-        )
+        tone = Tone.GOOD if one.verdict is Verdict.KEEP else Tone.PLAIN
+        spans.append((f"   {change(sign * one.gain)}", tone))
         if one.gain_low is not None and one.gain_high is not None:
             low, high = sorted((sign * one.gain_low, sign * one.gain_high))
             spans.append((f" ({change(low)} … {change(high)})", Tone.MUTED))

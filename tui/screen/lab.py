@@ -42,12 +42,6 @@ class LabScreen(Requests, Moves):
     """All panels. What is selected is the screen's own; what the lab knows comes with the snapshot."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*_bindings(), Binding("g", "half_top", show=False)]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (60, "-stacked"),
-        (100, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (34, "-tall")]
     AUTO_FOCUS = "#agents"
 
     now: reactive[float] = reactive(0.0)

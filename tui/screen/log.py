@@ -67,9 +67,7 @@ class LogView(LinesView):
             return [
                 *prose("What a training run prints, while it prints it.", width),
                 (),
-                *prose(
-                    "l shows it for the selected experiment, or for what an agent trains.", width, Tone.MUTED
-                ),
+                *prose("l shows it for the selected experiment or agent.", width, Tone.MUTED),
             ]
         head = ((f"{run.id}", Tone.STRONG), (f"  {run.kind}  {run.device or ''}", Tone.MUTED))
         return [head, (), *(line(text) for text in plain_lines(self._text))]

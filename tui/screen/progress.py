@@ -29,9 +29,7 @@ class ProgressPlot(LinesView):
             return []
         points = progress_points(snapshot)
         if snapshot.campaign is None or not points:
-            return prose(
-                "Every experiment as a dot, the best kept one as a line, the noise around it.", width
-            )
+            return prose("Every experiment as a dot, the best kept one as a line, the noise around.", width)
         sd = snapshot.noise.sd if snapshot.noise else None
         return plot(points, snapshot.campaign.direction, sd, width, self.size.height)
 
