@@ -58,9 +58,15 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
 
     `say` gets a line for each longer step, and the output of the lab's set-up command.
     """
-    prepare_state(lab)
-    server = LabServer(socket_name_for(lab.root))
     check_version()
+    campaign = open_campaign(lab, options, say)
+    start_supervisor(lab, LabServer(socket_name_for(lab.root)))
+    return campaign
+
+
+def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
+    """Everything about a launch that is written down, so that a supervisor finds it. Raises LabError, SessionError."""
+    prepare_state(lab)
     repository = Repository(lab.root)
     store = Store(lab.db)
     found = discover(options.devices)
@@ -75,7 +81,6 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     snapshot = read_snapshot(lab, store, time.time())
     assert snapshot.campaign is not None
     _staff(lab, store, snapshot, options)
-    start_supervisor(lab, server)
     return snapshot.campaign
 
 

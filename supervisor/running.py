@@ -158,13 +158,17 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
     home.mkdir(exist_ok=True)
     referee = verify_referee(lab.referee_dir, setting.referee_hash)
     python = lab_python(lab)
+    env = training_env(lab, referee, home, job.device.id)
+    if lab.config.lab.seed_env:
+        env[lab.config.lab.seed_env] = str(job.run.seed)
     return RunSpec(
         run_id=job.run.id,
         directory=directory,
         cwd=bench,
         argv=command_argv(lab.config.lab.command, python),
-        env=training_env(lab, referee, home, job.device.id),
+        env=env,
         seed=job.run.seed,
+        smoke=lab.has_referee,  # without a referee a smoke run would be a whole run
         budget_s=setting.budget_s,
         clock=setting.clock,
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,

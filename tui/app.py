@@ -47,6 +47,8 @@ class LabApp(App[None]):
 
     TITLE = "autoresearch"
     CSS_PATH = "screen/lab.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-stacked"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
     COMMANDS: ClassVar[set[Callable[[], type[Provider]]]] = {get_system_commands_provider, _palette}  # type: ignore[assignment]
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)

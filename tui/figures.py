@@ -29,7 +29,7 @@ def percent(fraction: float | None) -> str:
 
 
 def share(fraction: float) -> str:
-    """A share of a whole, 0 to 1, always four cells."""
+    """A share of a whole, 0 to 1, always five cells."""
     return f"{min(max(fraction, 0.0), 1.0) * 100:.0f} %".rjust(5)
 
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from supervisor.snapshot import LabSnapshot
 from tui.port import Agents, LabRequestError
 
-PANE = "\x1b[1mjunior-1\x1b[0m  e0039 · \x1b[38;5;108mhalve the batch\x1b[0m\nexpectation: more steps, \x1b[2mdim\x1b[0m\n\x1b[32m+TOKENS = 2048\x1b[0m\n"
+PANE = (
+    "\x1b[1mjunior-1\x1b[0m  e0039 · \x1b[38;5;108mhalve the batch\x1b[0m\n"
+    "expectation: more steps, \x1b[2mdim\x1b[0m\n"
+    "\x1b[32m+TOKENS = 2048\x1b[0m\n"
+)
 DIFF = """diff --git a/training/train.py b/training/train.py
 --- a/training/train.py
 +++ b/training/train.py

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sessions.training_runs import RunPhase
 from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
-from supervisor.states import AgentState, ExperimentState, RunState, Wanted
+from supervisor.states import AgentState, ExperimentState, RunKind, RunState, Wanted
 from tui.figures import age, clock, share
 from tui.plain import plain
 from tui.screen.lines import Line, Span, Tone, bar, spread
@@ -28,6 +28,9 @@ _BADGES: dict[AgentState, tuple[str, Tone]] = {
     AgentState.STOPPED: ("■", Tone.MUTED),
 }
 _AT_WORK = frozenset({AgentState.PLANNING, AgentState.THINKING, AgentState.EDITING, AgentState.REFLECTING})
+
+
+_OF_AN_AGENT = frozenset({RunKind.CANDIDATE, RunKind.REPLICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,11 @@ def waits_for_person(agent: Agent) -> bool:
 
 
 def running_run(snapshot: LabSnapshot, agent: str) -> Run | None:
-    """The run of one of the agent's experiments that is on a device now."""
+    """The run that the agent's next verdict hangs on, while it is on a device; the lab's own runs are not."""
     for experiment in reversed(snapshot.experiments):
         if experiment.agent == agent:
             for run in experiment.runs:
-                if run.state is RunState.RUNNING:
+                if run.state is RunState.RUNNING and run.kind in _OF_AN_AGENT:
                     return run
     return None
 
@@ -105,15 +108,15 @@ def run_spans(run: Run, snapshot: LabSnapshot, width: int) -> tuple[Span, ...]:
     device = f"  {run.device or ''}"
     if progress is None or progress.phase in (RunPhase.STARTING, RunPhase.SMOKE, RunPhase.WARM_UP):
         phase = "starting" if progress is None else str(progress.phase)
-        return (*bar(0.0, _bar_width(width)), (f"  {phase:<12}", Tone.MUTED), (device, Tone.MUTED))
+        return (*bar(0.0, _bar_width(width)), (f"  {phase:<11}", Tone.MUTED), (device, Tone.MUTED))
     if progress.phase is RunPhase.EVALUATING:
-        return (*bar(1.0, _bar_width(width)), (f"  {'evaluating':<12}", Tone.MUTED), (device, Tone.MUTED))
+        return (*bar(1.0, _bar_width(width)), (f"  {'evaluating':<11}", Tone.MUTED), (device, Tone.MUTED))
     budget_s = snapshot.campaign.setting.budget_s if snapshot.campaign else 0.0
     left = clock(budget_s - progress.elapsed_s)
     return (
         *bar(progress.fraction, _bar_width(width)),
-        (share(progress.fraction), Tone.PLAIN),
-        (f"  {left:>5}  ", Tone.MUTED),
+        (f" {share(progress.fraction)}", Tone.PLAIN),
+        (f"  {left:>5}", Tone.MUTED),
         (device, Tone.MUTED),
     )
 
@@ -123,6 +126,8 @@ def _bar_width(width: int) -> int:
 
 
 def _words(agent: Agent, snapshot: LabSnapshot) -> str:
+    if agent.state in (AgentState.PAUSED, AgentState.STOPPED):
+        return str(agent.state)
     if agent.state is not AgentState.WAITING:
         return plain(agent.doing) or str(agent.state)
     if run := running_run(snapshot, agent.name):

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from supervisor.snapshot import Agent, LabSnapshot
 from tui.messages import AgentHighlighted
 from tui.screen.agent_lines import agent_lines, waits_for_person
-from tui.screen.lines import Line, Tone, line
+from tui.screen.lines import Line, Tone, prose
 from tui.screen.listing import GUTTER, Listing
 
 
@@ -69,8 +69,7 @@ class AgentsPanel(Listing):
         if self.snapshot is None:
             return []
         return [
-            line("Here the chief scientist and the junior"),
-            line("engineers will be, each with its state."),
+            *prose("Here the chief scientist and the junior engineers will be, each with its state.", width),
             (),
             (("autoresearch-tui launch", Tone.KEY), (" starts them.", Tone.PLAIN)),
         ]
@@ -81,4 +80,6 @@ class AgentsPanel(Listing):
 
     def _lines(self, agent: Agent, roomy: bool) -> list[Line]:
         assert self.snapshot is not None
-        return agent_lines(agent, self.snapshot, self.now, self.size.width - GUTTER, roomy)
+        return agent_lines(
+            agent, self.snapshot, self.now, self.scrollable_content_region.width - GUTTER, roomy
+        )

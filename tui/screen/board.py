@@ -13,7 +13,7 @@ from supervisor.snapshot import Experiment, LabSnapshot
 from tui.figures import NONE, change, gigabytes, metric
 from tui.messages import ExperimentHighlighted
 from tui.plain import plain
-from tui.screen.lines import Line, Span, Tone, line
+from tui.screen.lines import Line, Span, Tone, prose
 from tui.screen.table import Column, Table
 from tui.screen.verdicts import dots_span, verdict_span
 
@@ -81,7 +81,7 @@ class Leaderboard(Table[BoardRow]):
             Column("device", 6, wanted=8),
             Column("GB", 4, right=True, wanted=9),
             Column("setting", 8, wanted=6 if self._has_other_settings else 10),
-            Column("idea", 16, flexible=True),
+            Column("idea", 22, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[BoardRow]:
@@ -116,13 +116,16 @@ class Leaderboard(Table[BoardRow]):
             (plain(one.title), Tone.PLAIN if place else Tone.MUTED),
         )
 
-    def empty(self, width: int) -> Sequence[Line]:
+    def lesson(self, width: int) -> Sequence[Line]:
         """Before the first experiment."""
         if self.snapshot is None:
             return []
         return [
-            line("Every experiment will be here, the best first: its metric, how far it is from the"),
-            line("baseline and from the commit it built on, and how many runs say so."),
+            *prose(
+                "Every experiment will be here, the best first: its metric, how far it is from the baseline"
+                " and from the commit it built on, and how many runs say so.",
+                width,
+            ),
             (),
             (("autoresearch-tui launch", Tone.KEY), (" measures a baseline first, three times.", Tone.PLAIN)),
         ]

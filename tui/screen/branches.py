@@ -12,7 +12,7 @@ from supervisor.states import Verdict
 from tui.figures import NONE, age, change, metric
 from tui.messages import ExperimentHighlighted
 from tui.plain import plain
-from tui.screen.lines import Line, Span, Tone, line
+from tui.screen.lines import Line, Span, Tone, prose
 from tui.screen.table import Column, Table
 from tui.screen.verdicts import dots_span
 
@@ -61,8 +61,8 @@ class Branches(Table[BranchRow]):
             Column("change", 7, right=True, wanted=1),
             Column("conf", 4, wanted=2),
             Column("commit", 7, wanted=3),
-            Column("kept", 5, right=True, wanted=4),
-            Column("idea", 14, flexible=True),
+            Column("age", 5, right=True, wanted=4),
+            Column("idea", 26, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[BranchRow]:
@@ -78,10 +78,10 @@ class Branches(Table[BranchRow]):
         assert self.snapshot is not None
         one = row.experiment
         if one is None:
-            count = f"{row.keeps} kept" if row.keeps else "nothing kept yet: it builds on the baseline"
+            count = f"{row.keeps} kept" if row.keeps else "nothing kept yet"
             name = (plain(row.agent), Tone.STRONG)
             blank = ("", Tone.PLAIN)
-            return (name, blank, blank, blank, blank, blank, (f"{plain(row.branch)} · {count}", Tone.MUTED))
+            return (name, blank, blank, blank, blank, blank, (f"{count} · {plain(row.branch)}", Tone.MUTED))
         sign = self.snapshot.campaign.direction.sign if self.snapshot.campaign else 1.0
         champion = one.id == self.snapshot.champion_id
         mark = f"{'└' if row.last else '├'} {one.id}{' ★' if champion else ''}"
@@ -96,12 +96,12 @@ class Branches(Table[BranchRow]):
             (plain(one.title), Tone.PLAIN),
         )
 
-    def empty(self, width: int) -> Sequence[Line]:
+    def lesson(self, width: int) -> Sequence[Line]:
         """Before the first junior."""
         if self.snapshot is None:
             return []
         return [
-            line("Each junior engineer climbs on a branch of its own; every commit on it is a keep."),
+            *prose("Each junior climbs on a branch of its own; every commit on it is a keep.", width),
             (),
             (("n", Tone.KEY), (" adds a junior engineer once a run has begun.", Tone.PLAIN)),
         ]

@@ -10,7 +10,7 @@ from sessions.training_runs import RunPhase
 from supervisor.snapshot import Device, LabSnapshot
 from tui.figures import age, share, tokens_per_second
 from tui.plain import plain
-from tui.screen.lines import Line, LinesView, Tone, line, spread
+from tui.screen.lines import Line, LinesView, Tone, prose, spread
 
 _ID_WIDTH = 7
 _SPEED_WIDTH = 11
@@ -39,7 +39,7 @@ class DevicesPanel(LinesView, can_focus=False):
         if self.snapshot is None:
             return []
         if not self.snapshot.devices:
-            return [line("Cores and GPUs, once a run has begun.", Tone.MUTED)]
+            return prose("Cores and GPUs, once a run has begun.", width, Tone.MUTED)
         return [device_line(device, self.snapshot, self.now, width) for device in self.snapshot.devices]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from textual.reactive import reactive
 
 from supervisor.snapshot import Experiment, LabSnapshot, Run
-from supervisor.states import RunState
+from supervisor.states import RunState, Verdict
 from tui.figures import MINUS, NONE, change, clock, gigabytes, metric
 from tui.messages import Diff, ReadingDone, ReadingWanted
 from tui.plain import plain, plain_lines, wrap
-from tui.screen.lines import Line, LinesView, Span, Tone, line
+from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.verdicts import verdict_span
 
 _HEAD_MARKS = ("diff --git", "index ", "--- ", "+++ ", "new file", "deleted file", "similarity", "rename ")
@@ -66,7 +66,7 @@ class ExperimentView(LinesView):
             return []
         if experiment is None:
             return [
-                line("One experiment in full: its verdict and why, its runs and its change."),
+                *prose("One experiment in full: its verdict and why, its runs and its change.", width),
                 (),
                 (
                     ("1", Tone.KEY),
@@ -137,7 +137,8 @@ def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:
     ]
     if one.gain is not None:
         sign = snapshot.campaign.direction.sign
-        spans.append((f"   {change(sign * one.gain)}", Tone.GOOD if one.gain > 0 else Tone.PLAIN))
+        tone = Tone.GOOD if one.verdict is Verdict.KEEP else Tone.PLAIN
+        spans.append((f"   {change(sign * one.gain)}", tone))
         if one.gain_low is not None and one.gain_high is not None:
             low, high = sorted((sign * one.gain_low, sign * one.gain_high))
             spans.append((f" ({change(low)} … {change(high)})", Tone.MUTED))

@@ -63,8 +63,9 @@ def _joined(parts: list[Part]) -> Line:
 def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> list[Part]:
     parts: list[Part] = [(1, ((plain(campaign.tag), Tone.STRONG),))]
     if campaign.state is not CampaignState.RUNNING:
-        reason = f" · {plain(campaign.reason)}" if campaign.reason else ""
-        parts.append((2, ((f"{campaign.state}{reason}", Tone.WARN),)))
+        parts.append((2, ((str(campaign.state), Tone.WARN),)))
+        if campaign.reason:
+            parts.append((5, ((plain(campaign.reason), Tone.MUTED),)))
     elif not snapshot.supervisor_alive:
         parts.append((2, (("✕ no supervisor, nothing is measured", Tone.BAD),)))
     parts.append((3, _metric_spans(snapshot, campaign)))

@@ -7,12 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.markup import escape
 from textual.reactive import reactive
 from textual.widgets import Input
 
 from supervisor.snapshot import Agent, Experiment, Hypothesis
 from tui.keys import COMMANDS, Command
 from tui.messages import AgentHighlighted, ExperimentHighlighted, OpenRequested
+from tui.plain import plain
 from tui.screen.agent_lines import current_experiment
 from tui.screen.agents import AgentsPanel
 from tui.screen.board import Leaderboard
@@ -40,12 +42,6 @@ class LabScreen(Requests, Moves):
     """All panels. What is selected is the screen's own; what the lab knows comes with the snapshot."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*_bindings(), Binding("g", "half_top", show=False)]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (60, "-stacked"),
-        (100, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (34, "-tall")]
     AUTO_FOCUS = "#agents"
 
     now: reactive[float] = reactive(0.0)
@@ -73,12 +69,16 @@ class LabScreen(Requests, Moves):
         self.call_after_refresh(self._mount_rest)
 
     def _mount_rest(self) -> None:
+        from tui.screen.pane import PaneView
         from tui.screen.progress import ProgressPlot
 
         plot = ProgressPlot(id="plot")
         plot.can_focus = False
         plot.border_title = "Progress"
+        preview = PaneView(id="preview")
+        preview.can_focus = False
         with self._context():
+            self.query_one("#left").mount(preview.data_bind(LabScreen.agent_name), before="#devices")
             self.query_one("#right").mount(plot.data_bind(Requests.snapshot))
         self.mount(Input(id="filter", placeholder="only rows that contain …", compact=True))
 
@@ -138,7 +138,7 @@ class LabScreen(Requests, Moves):
             filterable=table is not None,
             way_back=bool(table and table.filter_text)
             or self.came_from is not None
-            or self.has_class("-reading"),
+            or (self.has_class("-reading") and self.has_class("-narrow")),
         )
 
     def watch_snapshot(self) -> None:
@@ -158,6 +158,8 @@ class LabScreen(Requests, Moves):
     def on_agent_highlighted(self, message: AgentHighlighted) -> None:
         """Another agent is selected."""
         self.agent_name = message.name
+        for preview in self.query("#preview"):
+            preview.border_title = escape(plain(message.name or ""))
         self.offer()
 
     def on_experiment_highlighted(self, message: ExperimentHighlighted) -> None:

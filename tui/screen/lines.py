@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.plain import shorten
+from tui.plain import shorten, wrap
 
 
 class Tone(StrEnum):
@@ -58,6 +58,11 @@ class Movable(Protocol):
 def line(text: str, tone: Tone = Tone.PLAIN) -> Line:
     """A line of one tone."""
     return ((text, tone),)
+
+
+def prose(text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Line]:
+    """A paragraph, broken to lines of at most `width` cells."""
+    return [line(part, tone) for part in wrap(text, width)]
 
 
 def width_of(spans: Iterable[Span]) -> int:
@@ -136,7 +141,7 @@ class LinesView(ScrollView, can_focus=True):
         lines: Sequence[Line] = getattr(self, "_lines", ())
         number = self.scroll_offset.y + y
         spans = lines[number] if number < len(lines) else ()
-        return to_strip(spans, self.size.width, self.tone, self.rich_style)
+        return to_strip(spans, self.scrollable_content_region.width, self.tone, self.rich_style)
 
     def move(self, lines: int) -> None:
         """Scroll by some lines."""

@@ -52,7 +52,7 @@ class Listing(ScrollView, can_focus=True):
         index = self.cursor_index or 0
         self._keys = keys
         self._starts = list(range(len(keys) + 1)) if heights is None else [0, *accumulate(heights)]
-        size = Size(self.scrollable_content_region.width, self.head_lines + self._starts[-1])
+        size = Size(self._width, self.head_lines + self._starts[-1])
         if size != self.virtual_size:
             self.virtual_size = size
             if self.styles.is_auto_height:
@@ -98,18 +98,22 @@ class Listing(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the visible part."""
-        width = self.size.width
+        width = self._width
+        if not self._keys:
+            lines = self.empty(width - GUTTER)
+            return self._strip(lines[y] if y < len(lines) else (), False)
         if y < self.head_lines:
             return self._strip(self.head(width - GUTTER)[y], False)
         number = self.scroll_offset.y + y - self.head_lines
-        if not self._keys:
-            lines = self.empty(width - GUTTER)
-            return self._strip(lines[number] if number < len(lines) else (), False)
         if number >= self._starts[-1]:
             return Strip.blank(width, self.rich_style)
         index = bisect_right(self._starts, number) - 1
         spans = self.item(index, width - GUTTER)[number - self._starts[index]]
         return self._strip(spans, self._keys[index] == self.cursor)
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
 
     def _strip(self, spans: Line, under_cursor: bool) -> Strip:
         base = self.rich_style
@@ -121,7 +125,7 @@ class Listing(ScrollView, can_focus=True):
             if under_cursor
             else (" " * GUTTER, Tone.PLAIN)
         )
-        return to_strip((mark, *spans), self.size.width, self.tone, base)
+        return to_strip((mark, *spans), self._width, self.tone, base)
 
     def _show_cursor(self) -> None:
         index = self.cursor_index

@@ -10,7 +10,7 @@ from supervisor.snapshot import LabSnapshot, Run
 from supervisor.states import RunState
 from tui.messages import LogTail, ReadingDone, ReadingWanted
 from tui.plain import plain_lines
-from tui.screen.lines import Line, LinesView, Tone, line
+from tui.screen.lines import Line, LinesView, Tone, line, prose
 
 
 class LogView(LinesView):
@@ -65,9 +65,9 @@ class LogView(LinesView):
         run = self._run
         if run is None:
             return [
-                line("What a training run prints, while it prints it."),
+                *prose("What a training run prints, while it prints it.", width),
                 (),
-                line("Select an experiment that has run, or an agent whose experiment trains.", Tone.MUTED),
+                *prose("l shows it for the selected experiment or agent.", width, Tone.MUTED),
             ]
         head = ((f"{run.id}", Tone.STRONG), (f"  {run.kind}  {run.device or ''}", Tone.MUTED))
         return [head, (), *(line(text) for text in plain_lines(self._text))]

@@ -168,6 +168,7 @@ class Moves(Screen[None]):
         """Show a tab and put the focus there."""
         self.came_from = came_from
         self.add_class("-reading")
+        self.set_class(tab is Tab.PROGRESS, "-plotting")
         self._close_filter()
         await self.tabs.show(tab)
         self.tabs.target.focus()

@@ -12,7 +12,7 @@ from supervisor.snapshot import LabSnapshot, Note
 from tui.figures import NONE, age
 from tui.messages import NoteText, ReadingDone, ReadingWanted
 from tui.plain import plain, plain_lines, wrap
-from tui.screen.lines import Line, LinesView, Span, Tone, line
+from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.table import Column, Table
 
 
@@ -51,12 +51,12 @@ class NotesTable(Table[Note]):
         if isinstance(self.parent, Notes):
             self.parent.note_id = self.cursor
 
-    def empty(self, width: int) -> Sequence[Line]:
+    def lesson(self, width: int) -> Sequence[Line]:
         """Before the first note."""
         if self.snapshot is None:
             return []
         return [
-            line("What the agents learned and found worth another agent's time; yours are welcome too."),
+            *prose("What the agents learned and found worth another's time; yours are welcome too.", width),
             (),
             (("autoresearch-tui notes add", Tone.KEY), (" publishes one to everybody.", Tone.PLAIN)),
         ]

@@ -11,8 +11,8 @@ from textual.reactive import reactive
 from supervisor.snapshot import Hypothesis, LabSnapshot
 from supervisor.states import HypothesisState
 from tui.figures import NONE, change
-from tui.plain import plain, wrap
-from tui.screen.lines import Line, LinesView, Span, Tone, line
+from tui.plain import plain
+from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.table import Column, Table
 from tui.screen.verdicts import verdict_span
 
@@ -44,7 +44,7 @@ class PlanTable(Table[Hypothesis]):
             Column("kind", 10, wanted=3),
             Column("by", 9, wanted=4),
             Column("result", 8, wanted=1),
-            Column("change", 16, flexible=True),
+            Column("change", 28, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[Hypothesis]:
@@ -77,12 +77,12 @@ class PlanTable(Table[Hypothesis]):
         if isinstance(self.parent, Plan):
             self.parent.hypothesis_id = self.cursor
 
-    def empty(self, width: int) -> Sequence[Line]:
+    def lesson(self, width: int) -> Sequence[Line]:
         """Before the first hypothesis."""
         if self.snapshot is None:
             return []
         return [
-            line("What the chief scientist wants to try, in order, each with its reason."),
+            *prose("What the chief scientist wants to try, in order, each with its reason.", width),
             (),
             (("h", Tone.KEY), (" puts an idea of yours at its head once a run has begun.", Tone.PLAIN)),
         ]
@@ -112,7 +112,7 @@ class HypothesisText(LinesView):
         lines: list[Line] = [((f"{one.id}  ", Tone.STRONG), (plain(one.title), Tone.STRONG)), ()]
         for title, text in (("Change", one.change), ("Why", one.rationale)):
             if text:
-                lines += [line(title, Tone.MUTED), *(line(part) for part in wrap(plain(text), width)), ()]
+                lines += [line(title, Tone.MUTED), *prose(plain(text), width), ()]
         return lines
 
 

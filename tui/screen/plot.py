@@ -148,7 +148,7 @@ def _foot(points: Sequence[Point], columns: int) -> list[Line]:
         ("∘ ", Tone.MUTED),
         (f"{counts[Verdict.DISCARD]} discarded   ", Tone.MUTED),
         ("✕ ", Tone.BAD),
-        (f"{crashed} without a figure   ", Tone.MUTED),
+        (f"{crashed} failed   ", Tone.MUTED),
         ("─ ", Tone.GOOD),
         ("best kept   ", Tone.MUTED),
         ("░ ", Tone.FAINT),

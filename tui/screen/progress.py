@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from supervisor.leaderboard import is_ranked
 from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import Verdict
-from tui.screen.lines import Line, LinesView, line
+from tui.screen.lines import Line, LinesView, prose
 from tui.screen.plot import Point, plot
 
 
@@ -29,7 +29,7 @@ class ProgressPlot(LinesView):
             return []
         points = progress_points(snapshot)
         if snapshot.campaign is None or not points:
-            return [line("Every experiment as a dot, the best kept one as a line, the noise around it.")]
+            return prose("Every experiment as a dot, the best kept one as a line, the noise around.", width)
         sd = snapshot.noise.sd if snapshot.noise else None
         return plot(points, snapshot.campaign.direction, sd, width, self.size.height)
 

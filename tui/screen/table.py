@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 from textual.reactive import reactive
 
 from supervisor.snapshot import LabSnapshot
-from tui.plain import fit
-from tui.screen.lines import Line, Span, Tone
+from tui.plain import fit, plain
+from tui.screen.lines import Line, Span, Tone, prose
 from tui.screen.listing import Listing
 
 RowT = TypeVar("RowT")
@@ -55,6 +55,16 @@ class Table(Listing, Generic[RowT]):
     def cells(self, row: RowT) -> Sequence[Span]:
         """A cell for each column."""
         raise NotImplementedError
+
+    def lesson(self, width: int) -> Sequence[Line]:
+        """What to show while there is no row: what will be here, and the key that starts it."""
+        return ()
+
+    def empty(self, width: int) -> Sequence[Line]:
+        """The lesson, or that the filter hides everything."""
+        if self.filter_text:
+            return prose(f"No row contains “{plain(self.filter_text)}”. Esc shows all.", width, Tone.MUTED)
+        return self.lesson(width)
 
     def watch_snapshot(self) -> None:
         """Rows come from the snapshot."""
@@ -108,7 +118,7 @@ class Table(Listing, Generic[RowT]):
     def _joined(cells: Sequence[Span], columns: Sequence[Column], widths: Sequence[int]) -> Line:
         spans: list[Span] = []
         for (text, tone), column, width in zip(cells, columns, widths, strict=True):
-            spans.append((fit(text, width, column.right) + " " * _GAP, tone))
+            spans.append(((" " * _GAP if spans else "") + fit(text, width, column.right), tone))
         return tuple(spans)
 
 
