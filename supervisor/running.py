@@ -172,7 +172,7 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         budget_s=setting.budget_s,
         clock=setting.clock,
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
-        timeout_s=lab.config.resolved(job.device.kind).timeout_s,
+        timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
         core=reading.device_core(store, job.device.id),
         marker=run_marker(lab, job.run),
