@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions.errors import SessionError
 from sessions.git import Repository
 from sessions.processes import end_tree, find_marked
 from sessions.runners import end_runner, runner_alive, start_runner
@@ -60,7 +61,9 @@ def start_run(
         Worktrees(repository, lab.worktree_lock).reset(bench, job.experiment.commit)
         start_runner(_spec(lab, store, campaign, job, bench), cli_path())
     except BaseException as error:
-        runs.lose_run(store, campaign.tag, job.run.id, now, f"it could not be started: {error}", capped=True)
+        # What git can't lay out may be this commit's fault; a full disk is nobody's.
+        why = f"it could not be started: {error}"
+        runs.lose_run(store, campaign.tag, job.run.id, now, why, capped=isinstance(error, SessionError))
         raise
     return True
 
