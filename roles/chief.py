@@ -32,13 +32,13 @@ def run_chief(lab: Lab, name: str) -> int:
             continue
         number, why = request
         try:
-            plan(desk, snapshot, why)
+            added = plan(desk, snapshot, why)
         except BackendError as error:
             desk.pane.heading(f"no plan: {error}")
             desk.state(AgentState.IDLE, waiting_for=f"its backend: {error}")
             time.sleep(BACKEND_RETRY_S)
             continue
-        campaigns.close_plan_request(desk.store, number, time.time())
+        campaigns.close_plan_request(desk.store, number, len(added), time.time())
 
 
 def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def test_a_headless_campaign_ends_with_keeps_and_touches_nothing_of_the_persons(
     before = fingerprint(lab.root)
     with live(lab) as running:
         done = running.cli(
-            "launch", "--headless", "--juniors", "2", "--devices", "cpu:0,cpu:1", "--experiments", "8"
+            "launch", "--headless", "--juniors", "2", "--devices", "cpu:0,cpu:1", "--experiments", "6"
         )
         assert done.returncode == 0, done.stderr + done.stdout
         end = running.snapshot()
@@ -51,7 +51,7 @@ def test_a_headless_campaign_ends_with_keeps_and_touches_nothing_of_the_persons(
 
         assert end.campaign is not None and end.campaign.state is CampaignState.FINISHED
         decided = [e for e in end.experiments if e.agent]
-        assert len(decided) == 8 and all(e.state is ExperimentState.DECIDED for e in decided)
+        assert len(decided) == 6 and all(e.state is ExperimentState.DECIDED for e in decided)
         kept = [e for e in decided if e.verdict is Verdict.KEEP]
         assert kept, [(e.title, e.reason) for e in decided]
         champion = end.experiment(end.champion_id)
@@ -71,10 +71,10 @@ def test_a_headless_campaign_ends_with_keeps_and_touches_nothing_of_the_persons(
         assert json.loads(noted)["id"] == kept[0].id
 
         table = pandas.read_csv(lab.results_tsv, sep="\t")
-        assert len(table) == 9 and list(table.columns)[1] == "score"
+        assert len(table) == 7 and list(table.columns)[1] == "score"
         shown = json.loads(running.cli("leaderboard", "--json").stdout)
         assert shown["settings"][0]["rows"][0]["rank"] == 1
-        assert len(json.loads(running.cli("experiments", "--json").stdout)["experiments"]) == 9
+        assert len(json.loads(running.cli("experiments", "--json").stdout)["experiments"]) == 7
         assert not running.processes("_runner", str(lab.root))
 
 

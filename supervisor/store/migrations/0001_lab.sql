@@ -173,5 +173,6 @@ CREATE TABLE requests (
     kind    TEXT NOT NULL,            -- 'plan': the chief is asked for hypotheses
     detail  TEXT NOT NULL DEFAULT '',
     made_at REAL NOT NULL,
-    done_at REAL
+    done_at REAL,
+    added   INTEGER                   -- hypotheses that came of it
 );
