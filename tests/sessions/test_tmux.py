@@ -177,10 +177,14 @@ class Terminal:
         return text.encode() in self.output
 
     def wait(self) -> int:
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self._reader.join()
+        eventually(self._exited)
+        self._reader.join(10)
         os.close(self.fd)
-        return code
+        return os.waitstatus_to_exitcode(self._status)
+
+    def _exited(self) -> bool:
+        pid, self._status = os.waitpid(self.pid, os.WNOHANG)
+        return pid != 0
 
     def hang_up(self, server: LabServer) -> None:
         """What closing a terminal's window does: everything on it is hung up."""
