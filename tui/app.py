@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from supervisor.snapshot import LabSnapshot
-from supervisor.states import CampaignState, RunState
+from supervisor.states import CampaignState
 from tui.messages import (
     AttachRequested,
     LabRead,
@@ -97,7 +97,7 @@ class LabApp(App[None]):
             try:
                 snapshot = self._port.snapshot()
                 self.post_message(LabRead(snapshot))
-                self._wait(any(_is_live(snapshot)))
+                self._wait(any(device.run_id for device in snapshot.devices))
             except LabRequestError as error:
                 self.post_message(LabUnreadable(str(error)))
                 self._ended.wait(_LIVE_EVERY_S)
@@ -170,10 +170,6 @@ class LabApp(App[None]):
     def _leave(self) -> None:
         """Close the screen and say what goes on."""
         self.exit(message=farewell(self.snapshot))
-
-
-def _is_live(snapshot: LabSnapshot) -> list[bool]:
-    return [run.state is RunState.RUNNING for one in snapshot.experiments for run in one.runs]
 
 
 def farewell(snapshot: LabSnapshot | None) -> str:
