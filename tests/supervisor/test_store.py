@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from worlds.fast_motion import TAG, World
+from worlds.racers import claim_many
 
 from supervisor.errors import LabError, StoreError
 from supervisor.states import AgentState, CampaignState, HypothesisState, Verdict, Wanted
@@ -15,12 +16,6 @@ from supervisor.store import agents, campaigns, experiments, hypotheses
 from supervisor.store.connection import Store
 from supervisor.store.experiments import Judgement
 from supervisor.store.hypotheses import NewHypothesis
-
-
-def claim_many(path: Path, name: str, answers: multiprocessing.SimpleQueue[list[str]]) -> None:
-    store = Store(path / "lab.db")
-    begun = (experiments.begin_experiment(store, TAG, name, 1.0, without_hypothesis=False) for _ in range(40))
-    answers.put([one for one in begun if one])
 
 
 def test_no_hypothesis_is_claimed_twice_by_many_processes(tmp_path: Path) -> None:
