@@ -145,10 +145,7 @@ def training_env(lab: Lab, referee: Path, home: Path, device_id: str) -> dict[st
         "PYTHONDONTWRITEBYTECODE": "1",
         "AUTORESEARCH_CACHE": str(data_cache()),
     }
-    kind, _, index = device_id.partition(":")
-    if kind == "cuda":
-        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": index}
-    else:
+    if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return env
 
@@ -161,7 +158,8 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
     home.mkdir(exist_ok=True)
     referee = verify_referee(lab.referee_dir, setting.referee_hash)
     python = lab_python(lab)
-    env = training_env(lab, referee, home, job.device.id)
+    core, narrowed = reading.device_place(store, job.device.id)
+    env = training_env(lab, referee, home, job.device.id) | narrowed
     if lab.config.lab.seed_env:
         env[lab.config.lab.seed_env] = str(job.run.seed)
     return RunSpec(
@@ -177,7 +175,7 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
         timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
-        core=reading.device_core(store, job.device.id),
+        core=core,
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), home, *(Path(c).expanduser() for c in lab.config.lab.caches)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -166,9 +167,10 @@ def record_devices(store: Store, devices: Sequence[FoundDevice], now: float) -> 
         db.execute("UPDATE devices SET in_use = 0")
         for device in devices:
             db.execute(
-                "INSERT INTO devices (id, kind, label, core, since) VALUES (?,?,?,?,?) ON CONFLICT (id) DO UPDATE "
-                "SET kind = excluded.kind, label = excluded.label, core = excluded.core, in_use = 1, problem = ''",
-                (device.id, device.kind, device.label, device.core, now),
+                "INSERT INTO devices (id, kind, label, core, environment, since) VALUES (?,?,?,?,?,?) "
+                "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, core = excluded.core, "
+                "environment = excluded.environment, in_use = 1, problem = ''",
+                (device.id, device.kind, device.label, device.core, json.dumps(device.environment), now),
             )
 
 
