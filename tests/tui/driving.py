@@ -13,7 +13,8 @@ from tests.tui import snapshots
 from tests.tui.memory_port import MemoryPort
 from tui.app import LabApp
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
+POLL_S = 0.005
 
 
 class Driver:
@@ -42,7 +43,7 @@ class Driver:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while not condition():
-                    await self.pilot.pause()
+                    await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise AssertionError(f"never came; the screen:\n{self.text}") from None
 
