@@ -107,6 +107,20 @@ def fraction_done(snapshot: LabSnapshot) -> float | None:
     return min(1.0, max(shares)) if shares else None
 
 
+class Furthest:
+    """How far it ever was: a candidate that needs another seed is no step back for who watches."""
+
+    def __init__(self) -> None:
+        self._done: float | None = None
+
+    def of(self, snapshot: LabSnapshot) -> float | None:
+        """As `fraction_done`, and never less than before."""
+        done = fraction_done(snapshot)
+        if done is not None:
+            self._done = max(done, self._done or 0.0)
+        return self._done
+
+
 def _partly_done(snapshot: LabSnapshot) -> float:
     """Training runs under way, in parts of an experiment: so that the bar moves between verdicts."""
     return sum(
@@ -154,12 +168,14 @@ class _Bar:
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
+        self._furthest = Furthest()
 
     def tell(self, line: str, style: str = "") -> None:
-        self._progress.console.print(line, style=style or None)
+        # One line each; `experiments ID` has the whole reason.
+        self._progress.console.print(line, style=style or None, no_wrap=True, overflow="ellipsis")
 
     def update(self, snapshot: LabSnapshot) -> None:
-        done = fraction_done(snapshot)
+        done = self._furthest.of(snapshot)
         total = None if done is None else 1.0
         self._progress.update(self._task, total=total, completed=done or 0.0, description=now_line(snapshot))
 
@@ -169,13 +185,14 @@ class _Lines:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._furthest = Furthest()
 
     def tell(self, line: str, style: str = "") -> None:  # noqa: ARG002 (a log has no colours)
         self._print(line)
 
     def update(self, snapshot: LabSnapshot) -> None:
+        done = self._furthest.of(snapshot)
         if time.monotonic() - self._last >= SIGN_OF_LIFE_S:
-            done = fraction_done(snapshot)
             self._print((f"{done:4.0%} " if done is not None else "") + now_line(snapshot))
 
     def _print(self, line: str) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tui.plain import plain, plain_lines
+from tui.plain import plain, plain_lines, wrap
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+FACT_INDENT = 13
 GAP = 2  # cells between two columns
 LEAST_WIDE = 16  # cells that a wide column has at least
 
@@ -52,6 +53,17 @@ def say(text: str, style: str = "") -> None:
         console().print(line, style=style or None, soft_wrap=True)
     else:
         print(line)
+
+
+def say_fact(name: str, value: str) -> None:
+    """A name and what it says, beside it; in a terminal long texts are broken between words."""
+    head = f"{name + ':':<{FACT_INDENT}}"
+    if not in_terminal():
+        print(head + plain(value))
+        return
+    lines = wrap(plain(value), max(20, console().width - FACT_INDENT))
+    for number, line in enumerate(lines or [""]):
+        console().print((head if number == 0 else " " * FACT_INDENT) + line, soft_wrap=True)
 
 
 def say_lines(text: str) -> None:
@@ -91,41 +103,41 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty:
     from rich.table import Table
     from rich.text import Text
 
-    shown = _columns_that_fit(columns, cells, console().width)
+    widths = _fitting_widths(columns, cells, console().width)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
-    for column in (columns[index] for index in shown):
+    for index, width in widths.items():
+        column = columns[index]
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             no_wrap=True,
             overflow="ellipsis",
             style=column.style or None,
-            min_width=None if column.wide else len(column.title),
-            ratio=1 if column.wide else None,
+            width=width,
         )
     for row in cells:
-        table.add_row(*(Text(row[index]) for index in shown))
+        table.add_row(*(Text(row[index]) for index in widths))
     console().print(table)
 
 
-def _columns_that_fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The columns that a table of that width has room for."""
+def _fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """The columns that a table of that width has room for, with the width of each."""
     from rich.cells import cell_len
 
-    natural = [
-        max(cell_len(text) for text in (column.title, *(row[i] for row in cells)))
-        for i, column in enumerate(columns)
-    ]
-    needed = [
-        min(size, LEAST_WIDE) if column.wide else size for size, column in zip(natural, columns, strict=True)
-    ]
-    shown = list(range(len(columns)))
-    while sum(needed[index] + GAP for index in shown) > width:
-        spare = max(shown, key=lambda index: columns[index].spare)
+    natural = {
+        index: max(cell_len(text) for text in (column.title, *(row[index] for row in cells)))
+        for index, column in enumerate(columns)
+    }
+    least = {index: min(size, LEAST_WIDE) if columns[index].wide else size for index, size in natural.items()}
+    while (room := width - sum(size + GAP for size in least.values())) < 0:
+        spare = max(least, key=lambda index: columns[index].spare)
         if not columns[spare].spare:
             break
-        shown.remove(spare)
-    return shown
+        del least[spare]
+    for index in least:
+        if columns[index].wide:
+            least[index] = max(1, min(natural[index], least[index] + room))
+    return least
 
 
 def _diff_style(line: str) -> str | None:

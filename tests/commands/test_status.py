@@ -15,9 +15,10 @@ from worlds.fast_motion import TAG, World
 
 from sessions.training_runs import RunPhase, RunProgress
 from supervisor.lab import Lab
+from supervisor.snapshot import Limits
 from supervisor.states import CampaignState
 from supervisor.store import campaigns, runs
-from tui.headless import follow_to_the_end, fraction_done, now_line
+from tui.headless import Furthest, follow_to_the_end, fraction_done, now_line
 
 
 @pytest.fixture
@@ -151,10 +152,19 @@ def test_a_supervisor_that_never_comes_is_an_error(
 def test_the_bar_moves_between_verdicts(half_done: World) -> None:
     snapshot = half_done.snapshot()
     assert fraction_done(snapshot) is None  # nothing limits this campaign
-    campaigns.resume_campaign(
-        half_done.store, TAG, type(snapshot.campaign.limits)(experiments=10), half_done.now
-    )  # type: ignore[union-attr]
+    campaigns.resume_campaign(half_done.store, TAG, Limits(experiments=10), half_done.now)
     done = fraction_done(half_done.snapshot())
     assert done is not None
     assert 0.0 < done < 0.1
     assert "41%" in now_line(half_done.snapshot())
+
+
+def test_the_bar_never_goes_back(half_done: World) -> None:
+    campaigns.resume_campaign(half_done.store, TAG, Limits(experiments=10), half_done.now)
+    furthest = Furthest()
+    before = furthest.of(half_done.snapshot())
+    assert before is not None
+    assert before > 0
+    half_done.finish(half_done.running()[0])  # it takes its share with it until its verdict
+    assert fraction_done(half_done.snapshot()) == 0.0
+    assert furthest.of(half_done.snapshot()) == before

@@ -15,7 +15,7 @@ from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
 from tui.figures import age, change, metric
 from tui.json_views import experiment_view, experiments_view
-from tui.output import Column, print_json, print_table, say
+from tui.output import Column, print_json, print_table, say, say_fact
 
 COLUMNS = (
     Column("id"),
@@ -97,7 +97,7 @@ def _row(one: Experiment, now: float) -> tuple[str, ...]:
 def _print_one(snapshot: LabSnapshot, one: Experiment) -> None:
     for name, value in _facts(snapshot, one):
         if value:
-            say(f"{name + ':':<13}{value}")
+            say_fact(name, value)
     if one.runs:
         say("")
         print_table(RUN_COLUMNS, (_run_row(run) for run in one.runs), "")
@@ -115,7 +115,7 @@ def _facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[tuple[str, str]]:
     yield "metric", metric(one.metric) if one.metric is not None else ""
     if one.gain is not None:
         spread = f" ({change(one.gain_low)} to {change(one.gain_high)})" if one.gain_low is not None else ""
-        sure = f", {one.confidence:.0%} sure that it is one" if one.confidence is not None else ""
+        sure = f", {_share(one.confidence)} sure that it is one" if one.confidence is not None else ""
         yield "gain", f"{change(one.gain)}{spread}{sure}"
     yield "agent", one.agent
     yield "hypothesis", one.hypothesis_id or ""
@@ -148,3 +148,7 @@ def _run_row(run: Run) -> tuple[str, ...]:
         f"{run.total_s:.0f}s" if run.total_s is not None else "",
         run.reason,
     )
+
+
+def _share(confidence: float) -> str:
+    return "over 99 %" if confidence > 0.99 else f"{confidence * 100:.0f} %"
