@@ -181,6 +181,8 @@ def farewell(snapshot: LabSnapshot | None) -> str:
     return f"The run is {snapshot.campaign.state}. autoresearch-tui launch resumes it."
 
 
-def run(port: LabPort) -> None:
-    """Show the lab behind `port` until the person quits. Raises nothing of the lab's; it goes on."""
-    LabApp(port).run()
+def run(port: LabPort) -> int:
+    """Show the lab behind `port` until the person quits; returns the exit code. The lab goes on."""
+    app = LabApp(port)
+    app.run()
+    return app.return_code or 0
