@@ -14,7 +14,7 @@ from sessions.tmux import LabServer, socket_name_for
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.launch import start_supervisor
-from supervisor.reading import read_snapshot
+from supervisor.reading import LabReader
 from supervisor.snapshot import Agent, LabSnapshot
 from supervisor.states import AgentState, CampaignState, Wanted
 from supervisor.store import agents
@@ -34,13 +34,14 @@ class Desk:
     tag: str
     backend: Backend
     store: Store
+    reader: LabReader
     repository: Repository
     pane: Pane = field(default_factory=Pane)
     _supervised_at: float = field(default_factory=time.monotonic)
 
     def snapshot(self) -> LabSnapshot:
         """The lab as it is now."""
-        return read_snapshot(self.lab, self.store, time.time())
+        return self.reader.read()
 
     def state(self, state: AgentState, *, doing: str = "") -> None:
         """Tell everybody what this agent does now."""
@@ -85,11 +86,14 @@ class Desk:
 def open_desk(lab: Lab, name: str) -> Desk:
     """Sit down as this agent. Raises LabError when the lab has no such agent, BackendError for an unknown backend."""
     store = Store(lab.db)
-    snapshot = read_snapshot(lab, store, time.time())
+    reader = LabReader(lab, store)
+    snapshot = reader.read()
     agent: Agent | None = snapshot.agent(name)
     if snapshot.campaign is None or agent is None:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")
-    desk = Desk(lab, name, snapshot.campaign.tag, make_backend(agent.backend), store, Repository(lab.root))
+    desk = Desk(
+        lab, name, snapshot.campaign.tag, make_backend(agent.backend), store, reader, Repository(lab.root)
+    )
     _start_pulse(desk)
     read_typed_lines(lambda line: _deliver(desk, line))
     return desk

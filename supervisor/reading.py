@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.notes import read_notes
@@ -9,6 +12,8 @@ from supervisor.snapshot import LabSnapshot
 from supervisor.standing import with_standing
 from supervisor.store.connection import Store
 from supervisor.store.reading import read_rows
+
+MAX_AGE_S = 1.0
 
 
 def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
@@ -21,3 +26,19 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
     return with_standing(rows, lab.config.decide.noise_floor)
+
+
+@dataclass(slots=True)
+class LabReader:
+    """Reads the lab again only when a transition happened, or when time alone may have changed it."""
+
+    lab: Lab
+    store: Store
+    _last: LabSnapshot | None = None
+
+    def read(self) -> LabSnapshot:
+        """The lab as it is: rows as of now, notes and the supervisor's pulse at most `MAX_AGE_S` old."""
+        now, last = time.time(), self._last
+        if last is None or last.version != self.store.version() or not 0 <= now - last.taken_at < MAX_AGE_S:
+            self._last = last = read_snapshot(self.lab, self.store, now)
+        return last

@@ -20,7 +20,7 @@ from supervisor.locks import held
 from supervisor.plain import one_line
 from supervisor.policy import next_actions
 from supervisor.publishing import move_branches, publish_verdicts, write_plan
-from supervisor.reading import read_snapshot
+from supervisor.reading import LabReader
 from supervisor.running import collect_run, end_run
 from supervisor.snapshot import LabSnapshot
 from supervisor.states import CampaignState, RunState
@@ -55,6 +55,7 @@ class Loop:
 
     lab: Lab
     store: Store = field(init=False)
+    reader: LabReader = field(init=False)
     repository: Repository = field(init=False)
     actor: Actor = field(init=False)
     crew: Crew = field(init=False)
@@ -65,6 +66,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.store = Store(self.lab.db)
+        self.reader = LabReader(self.lab, self.store)
         self.repository = Repository(self.lab.root)
         self.actor = Actor(self.lab, self.store, self.repository)
         self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
@@ -89,14 +91,14 @@ class Loop:
 
     def tick(self, now: float) -> LabSnapshot:
         """Take what is finished, do what is due; returns the lab as it then stands."""
-        snapshot = self._collect(read_snapshot(self.lab, self.store, now), now)
+        snapshot = self._collect(self.look(), now)
         changed = True
         while changed:
             changed = publish_verdicts(self.lab, self.store, self.repository, snapshot, now)
             for action in next_actions(snapshot, rules_of(self.lab.config)):
                 changed = self.actor.do(action, snapshot, now) or changed
             if changed:
-                snapshot = read_snapshot(self.lab, self.store, now)
+                snapshot = self.look()
         if now - self._crew_at >= CREW_EVERY_S:
             self._crew_at = now
             for problem in move_branches(self.repository, snapshot):
@@ -111,7 +113,7 @@ class Loop:
             return snapshot
         running = [r for e in snapshot.experiments for r in e.runs if r.state is RunState.RUNNING]
         changed = [collect_run(self.lab, self.store, snapshot.campaign.tag, run, now) for run in running]
-        return read_snapshot(self.lab, self.store, now) if any(changed) else snapshot
+        return self.look() if any(changed) else snapshot
 
     def _wind_down(self, snapshot: LabSnapshot) -> int:
         campaign = snapshot.campaign
@@ -129,7 +131,7 @@ class Loop:
 
     def look(self) -> LabSnapshot:
         """The lab as it is now."""
-        return read_snapshot(self.lab, self.store, time.time())
+        return self.reader.read()
 
     def end_runs(self) -> None:
         """End every run; each waits in the queue for the next launch."""
