@@ -18,7 +18,7 @@ from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot, Run
 from supervisor.states import HypothesisState, Role, Wanted
 
 if TYPE_CHECKING:
-    from supervisor.launch import LaunchOptions
+    from supervisor.founding import LaunchOptions
     from supervisor.store.connection import Store
 
 PERSON = "person"
@@ -223,20 +223,6 @@ def attach(lab: Lab, agent: str) -> int:
         shown = ", ".join(windows) or "none: the lab does not run"
         raise LabError(f"there is no pane of {agent!r}; panes: {shown}")
     return server.attach(agent)
-
-
-def open_screen(lab: Lab) -> int:
-    """Open the TUI on the lab; returns when the person leaves it."""
-    from tui.opening import open_viewer
-
-    return open_viewer(lab)
-
-
-def show_screen(lab: Lab) -> int:
-    """The TUI itself, in this terminal."""
-    from tui.opening import run_app
-
-    return run_app(lab)
 
 
 def run_agent(lab: Lab, name: str) -> int:

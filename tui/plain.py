@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len, set_cell_size
 
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC up to their end
-    r"|\x1b[ -/]*[0-~]"
-    r"|[\x80-\x9f]",
-    re.DOTALL,
-)
-# Bidirectional overrides and zero-width marks reorder or hide what a person reads.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
+from supervisor.plain import ESCAPES, UNSEEN
+
 _TAB_WIDTH = 4
 
 
 def plain_lines(text: str) -> list[str]:
     """The text's lines; of a line that was overwritten with carriage returns, what was written last."""
     lines = []
-    for line in _ESCAPES.sub("", text).split("\n"):
+    for line in ESCAPES.sub("", text).split("\n"):
         parts = [part for part in line.split("\r") if part]
-        lines.append(_UNSEEN.sub("", (parts[-1] if parts else "").expandtabs(_TAB_WIDTH)))
+        lines.append(UNSEEN.sub("", (parts[-1] if parts else "").expandtabs(_TAB_WIDTH)))
     if lines and not lines[-1]:
         lines.pop()
     return lines

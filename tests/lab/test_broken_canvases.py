@@ -11,7 +11,8 @@ from worlds.labs import make_small_lab
 
 from sessions.git import Repository
 from supervisor.drafting import Bureau
-from supervisor.launch import LaunchOptions, open_campaign
+from supervisor.founding import LaunchOptions
+from supervisor.launch import open_campaign
 from supervisor.snapshot import Experiment
 from supervisor.states import Verdict, Wanted
 from supervisor.store import agents

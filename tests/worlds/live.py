@@ -44,7 +44,8 @@ class LiveLab:
 
     def launch_and_leave(self, *words: str) -> None:
         """Start a campaign without waiting for its end."""
-        from supervisor.launch import LaunchOptions, launch
+        from supervisor.founding import LaunchOptions
+        from supervisor.launch import launch
 
         options = LaunchOptions(devices="cpu:0,cpu:1", experiments=int(words[0]), juniors=int(words[1]))
         launch(self.lab, options, lambda _: None)

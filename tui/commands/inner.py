@@ -31,4 +31,6 @@ def supervise(lab: Lab) -> None:
 @lab_options
 def screen(lab: Lab) -> None:
     """The TUI itself, in its viewer session."""
-    sys.exit(lab_calls.show_screen(lab))
+    from tui.opening import run_app
+
+    sys.exit(run_app(lab))

@@ -64,7 +64,7 @@ def launch(
 
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
-    from supervisor.launch import LaunchOptions
+    from supervisor.founding import LaunchOptions
 
     lab_calls.start_lab(
         lab,
@@ -86,6 +86,8 @@ def launch(
 
         follow_to_the_end(lab)
     elif sys.stdin.isatty() and sys.stdout.isatty():
-        sys.exit(lab_calls.open_screen(lab))
+        from tui.opening import open_viewer
+
+        sys.exit(open_viewer(lab))
     else:
         say("the lab runs; `autoresearch-tui status` tells how far, `autoresearch-tui stop` stops it")

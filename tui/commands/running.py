@@ -124,9 +124,9 @@ def command_line(ctx: click.Context, lab_dir: str | None, state_dir: str | None,
 
         click.echo(f"{PROGRAM} {installed_version(PROGRAM)}")
     elif ctx.invoked_subcommand is None:
-        from tui.lab_calls import open_screen
+        from tui.opening import open_viewer
 
-        open_screen(chosen_lab(lab_dir, state_dir))
+        open_viewer(chosen_lab(lab_dir, state_dir))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -1,0 +1,193 @@
+"""A new campaign: where it starts from, what its scores can be compared with, and the data it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.devices import FoundDevice
+from sessions.git import Repository
+from sessions.worktrees import Worktrees
+from supervisor.errors import LaunchError
+from supervisor.judging import baseline_runs_for
+from supervisor.lab import Lab
+from supervisor.referee_copy import hash_referee, referee_files, write_referee
+from supervisor.running import command_argv, lab_python
+from supervisor.snapshot import Limits, Setting
+from supervisor.store import campaigns
+from supervisor.store.campaigns import NewCampaign
+from supervisor.store.connection import Store
+from supervisor.store.reading import tags
+
+FINGERPRINT_KEY = "data_fingerprint:"  # the line by which prepare.py names the data
+MAIN_BRANCHES = ("main", "master")
+TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """What the person asked for; None: as the configuration says, or as the campaign has it."""
+
+    tag: str | None = None
+    juniors: int | None = None
+    devices: str | None = None
+    chief: str | None = None
+    junior: str | None = None
+    budget_s: float | None = None
+    experiments: int | None = None  # from now on
+    hours: float | None = None
+    usd: float | None = None
+
+
+def found_campaign(
+    lab: Lab,
+    store: Store,
+    repository: Repository,
+    found: tuple[FoundDevice, ...],
+    options: LaunchOptions,
+    say: Say,
+) -> None:
+    """Record a new campaign from main, with its data prepared. Raises LaunchError."""
+    now = time.time()
+    tag = _new_tag(repository, store, options.tag, now)
+    base = base_commit(repository, say)
+    _expect_committed(repository, base, lab.config.lab.editable)
+    kinds = {device.kind for device in found}
+    if len(kinds) > 1:
+        raise LaunchError(
+            f"scores of different devices can't be compared: {', '.join(sorted(kinds))}; name one kind"
+        )
+    files = referee_files(repository, base, lab.config.lab.editable)
+    referee = hash_referee(files)
+    write_referee(lab.referee_dir, files)
+    fingerprint = set_up(lab, _checkout_of(lab, repository, base), say)
+    setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
+    config = lab.config
+    campaigns.record_devices(store, found, now)
+    campaigns.start_campaign(
+        store,
+        NewCampaign(
+            tag=tag,
+            base_commit=base,
+            metric=config.metric.name,
+            direction=config.metric.direction,
+            setting=setting,
+            limits=Limits(
+                options.experiments or config.limits.experiments,
+                options.hours or config.limits.hours,
+                options.usd or config.limits.usd,
+            ),
+            drafts_ahead=config.agents.drafts_ahead,
+            approve=config.agents.approve,
+            seed=secrets.randbelow(2**31 - 1000),
+            baseline_runs=baseline_runs_for(len(found)),
+        ),
+        now,
+    )
+
+
+def set_up(lab: Lab, checkout: Path, say: Say) -> str:
+    """Run the lab's set-up command (it prepares the data) in a checkout of the base.
+
+    Returns the data's fingerprint, "" when it names none. Raises LaunchError.
+    """
+    if not lab.config.lab.setup:
+        return ""
+    argv = command_argv(lab.config.lab.setup, lab_python(lab))
+    fingerprint, last = "", ""
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=checkout,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except OSError as error:
+        raise LaunchError(f"the set-up command does not start: {error}; see [lab] setup") from error
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            line = line.strip()
+            if line.startswith(FINGERPRINT_KEY):
+                fingerprint = line.removeprefix(FINGERPRINT_KEY).strip()
+            elif line:
+                last = line
+                say(line)
+    if process.returncode:
+        raise LaunchError(f"`{' '.join(argv)}` failed with exit code {process.returncode}: {last}")
+    return fingerprint
+
+
+def _checkout_of(lab: Lab, repository: Repository, commit: str) -> Path:
+    # Not the person's work tree: what is not committed there is not what runs will see.
+    checkout = lab.benches_dir / "set-up"
+    Worktrees(repository, lab.worktree_lock).reset(checkout, commit)
+    return checkout
+
+
+def make_setting(
+    lab: Lab, referee: str, fingerprint: str, device_kind: str, budget_s: float | None
+) -> Setting:
+    """What the campaign's scores can be compared with."""
+    budget = lab.config.resolved(device_kind)
+    seconds = budget_s or budget.seconds
+    parts = (referee, fingerprint, lab.config.metric.name, f"{seconds:g}", budget.clock, device_kind)
+    return Setting(
+        id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12],
+        referee_hash=referee,
+        data_fingerprint=fingerprint,
+        metric=lab.config.metric.name,
+        budget_s=seconds,
+        clock=budget.clock,
+        device_kind=device_kind,
+    )
+
+
+def base_commit(repository: Repository, say: Say) -> str:
+    """Where a campaign starts: main, else the commit that is checked out. Raises LaunchError."""
+    for branch in MAIN_BRANCHES:
+        if repository.exists(f"refs/heads/{branch}"):
+            base = repository.rev_parse(f"refs/heads/{branch}")
+            break
+    else:
+        if not repository.exists("HEAD"):
+            raise LaunchError("the repository has no commit yet; `git commit` the lab's files first")
+        base = repository.rev_parse("HEAD")
+    if repository.is_dirty():
+        say(f"note: uncommitted changes stay yours; the campaign starts from commit {base[:7]}")
+    return base
+
+
+def _expect_committed(repository: Repository, base: str, editable: tuple[str, ...]) -> None:
+    missing = sorted(set(editable) - set(repository.list_files(base)))
+    if missing:
+        raise LaunchError(f"{missing[0]} is not in commit {base[:7]}; commit it first")
+
+
+def _new_tag(repository: Repository, store: Store, wanted: str | None, now: float) -> str:
+    branches = repository.refs("refs/heads/autoresearch/")
+    known = tags(store)
+
+    def is_taken(tag: str) -> bool:
+        return tag in known or any(ref.startswith(f"refs/heads/autoresearch/{tag}-") for ref in branches)
+
+    if wanted is not None:
+        if not TAG.fullmatch(wanted):
+            raise LaunchError(
+                f"--tag {wanted!r}: letters, digits, - . and _ only; it becomes part of a branch name"
+            )
+        if is_taken(wanted):
+            raise LaunchError(f"--tag {wanted}: there are branches of that name; take another tag")
+        return wanted
+    today = time.strftime("%b%d", time.localtime(now)).lower()
+    return next(tag for tag in (today, *(f"{today}.{n}" for n in range(2, 1000))) if not is_taken(tag))
