@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import Direction, Verdict
 
-MAX_DOTS = 3
 _FRESH_RUNS_OF_A_CHAMPION = 3
 _NOISE_SDS = 2.0
+_MEASURED = frozenset({Verdict.BASELINE, Verdict.KEEP, Verdict.DISCARD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,21 @@ def leaderboard(snapshot: LabSnapshot) -> tuple[Row, ...]:
     """
     if snapshot.campaign is None:
         return ()
-    by_setting: dict[str, list[Experiment]] = defaultdict(list)
+    by_setting: dict[str, list[tuple[float, Experiment]]] = defaultdict(list)
     for experiment in snapshot.experiments:
-        if is_ranked(experiment):
-            by_setting[experiment.setting_id].append(experiment)
+        if (metric := ranked_metric(experiment)) is not None:
+            by_setting[experiment.setting_id].append((metric, experiment))
     own = snapshot.campaign.setting.id
     settings = sorted(by_setting, key=lambda setting: (setting != own, setting))
     return tuple(row for setting in settings for row in _ranked(snapshot, by_setting[setting]))
 
 
-def is_ranked(experiment: Experiment) -> bool:
-    """True when the experiment's verdict rests on a finite metric."""
-    measured = experiment.verdict in (Verdict.BASELINE, Verdict.KEEP, Verdict.DISCARD)
-    return measured and experiment.metric is not None and math.isfinite(experiment.metric)
+def ranked_metric(experiment: Experiment) -> float | None:
+    """The finite metric that the experiment's verdict rests on; None where there is none, and so no rank."""
+    if experiment.verdict not in _MEASURED:
+        return None
+    metric = experiment.metric
+    return metric if metric is not None and math.isfinite(metric) else None
 
 
 def dots(experiment: Experiment) -> int:
@@ -65,10 +67,9 @@ def dots(experiment: Experiment) -> int:
     return 1
 
 
-def _ranked(snapshot: LabSnapshot, experiments: list[Experiment]) -> list[Row]:
+def _ranked(snapshot: LabSnapshot, pairs: list[tuple[float, Experiment]]) -> list[Row]:
     assert snapshot.campaign is not None
     direction = snapshot.campaign.direction
-    pairs = [(experiment.metric, experiment) for experiment in experiments if experiment.metric is not None]
     pairs.sort(key=lambda pair: (-direction.sign * pair[0], pair[1].id))
     baseline = next((metric for metric, one in pairs if one.verdict is Verdict.BASELINE), None)
     rows = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.reactive import reactive
 
-from supervisor.leaderboard import is_ranked
+from supervisor.leaderboard import ranked_metric
 from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import Verdict
 from tui.screen.lines import Line, LinesView, prose
@@ -44,7 +44,7 @@ def progress_points(snapshot: LabSnapshot) -> list[Point]:
     best: float | None = None
     points = []
     for one in own:
-        value = one.metric if is_ranked(one) else None
+        value = ranked_metric(one)
         if value is not None and _moves_frontier(one):
             better = best is None or campaign.direction.sign * (value - best) > 0
             best = value if better else best
