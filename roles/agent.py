@@ -42,11 +42,9 @@ class Desk:
         """The lab as it is now."""
         return read_snapshot(self.lab, self.store, time.time())
 
-    def state(self, state: AgentState, *, doing: str = "", waiting_for: str = "") -> None:
+    def state(self, state: AgentState, *, doing: str = "") -> None:
         """Tell everybody what this agent does now."""
-        agents.set_agent_state(
-            self.store, self.tag, self.name, state, time.time(), doing=doing, waiting_for=waiting_for
-        )
+        agents.set_agent_state(self.store, self.tag, self.name, state, time.time(), doing=doing)
 
     def messages(self) -> tuple[str, ...]:
         """What the person said since the last step; each is acknowledged in the pane."""

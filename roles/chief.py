@@ -32,13 +32,13 @@ def run_chief(lab: Lab, name: str) -> int:
             continue
         number, why = request
         try:
-            plan(desk, snapshot, why)
+            added = plan(desk, snapshot, why)
         except BackendError as error:
             desk.pane.heading(f"no plan: {error}")
-            desk.state(AgentState.IDLE, waiting_for=f"its backend: {error}")
+            desk.state(AgentState.IDLE, doing=f"tries again soon: {error}")
             time.sleep(BACKEND_RETRY_S)
             continue
-        campaigns.close_plan_request(desk.store, number, time.time())
+        campaigns.close_plan_request(desk.store, number, len(added), time.time())
 
 
 def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
@@ -82,5 +82,5 @@ def _canvas(desk: Desk, snapshot: LabSnapshot) -> tuple[Canvas, ...]:
 def _rest(desk: Desk, snapshot: LabSnapshot) -> None:
     agent = snapshot.agent(desk.name)
     if agent is not None and agent.state is not AgentState.IDLE:
-        desk.state(AgentState.IDLE, waiting_for="the plan to run low")
+        desk.state(AgentState.IDLE, doing="until the plan runs low")
     time.sleep(STEP_S)

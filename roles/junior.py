@@ -37,7 +37,7 @@ def run_junior(lab: Lab, name: str) -> int:
             worked = junior.step(snapshot)
         except BackendError as error:
             desk.pane.heading(f"the backend could not do this step: {error}")
-            desk.state(AgentState.IDLE, waiting_for=f"its backend: {error}")
+            desk.state(AgentState.IDLE, doing=f"tries again soon: {error}")
             time.sleep(BACKEND_RETRY_S)
             continue
         if not worked:
@@ -159,16 +159,16 @@ class Junior:
         running = next((r for e in mine for r in e.runs if r.state is RunState.RUNNING), None)
         if running is not None:
             self.desk.pane.live(bar(running))
-            self._tell(snapshot, AgentState.WAITING, running.experiment_id)
+            self._tell(snapshot, AgentState.WAITING, f"{running.experiment_id} trains")
         elif any(e.state in (ExperimentState.READY, ExperimentState.MEASURING) for e in mine):
-            self._tell(snapshot, AgentState.WAITING, "a device")
+            self._tell(snapshot, AgentState.WAITING, "for a device")
         else:
-            self._tell(snapshot, AgentState.IDLE, "a hypothesis")
+            self._tell(snapshot, AgentState.IDLE, "for a hypothesis")
 
-    def _tell(self, snapshot: LabSnapshot, state: AgentState, waiting_for: str) -> None:
+    def _tell(self, snapshot: LabSnapshot, state: AgentState, doing: str) -> None:
         agent = snapshot.agent(self.desk.name)
-        if agent is None or agent.state is not state or agent.waiting_for != waiting_for:
-            self.desk.state(state, waiting_for=waiting_for)
+        if agent is None or agent.state is not state or agent.doing != doing:
+            self.desk.state(state, doing=doing)
 
     def _is_to_reflect(self, experiment: Experiment) -> bool:
         return (

@@ -136,12 +136,20 @@ class TreeMeter:
         self._processes: dict[int, psutil.Process] = {}
         self._last_seen: dict[tuple[int, float], float] = {}
         self._exited_s = 0.0
+        self._sampled_at = 0.0
         self._waited_before_s = _waited_cpu_s()
         self.cpu_s = 0.0
         self.peak_memory_mb = 0.0
 
-    def sample(self) -> float:
-        """Look now; returns the CPU seconds so far, user and system, of the whole tree."""
+    def sample(self, oldest_s: float = 0.0) -> float:
+        """Look now, unless the last look is younger than `oldest_s`.
+
+        Returns the CPU seconds so far, user and system, of the whole tree.
+        """
+        now = time.monotonic()
+        if now - self._sampled_at < oldest_s:
+            return self.cpu_s
+        self._sampled_at = now
         waited_s = _waited_cpu_s() - self._waited_before_s
         memory = 0
         seen: dict[tuple[int, float], float] = {}

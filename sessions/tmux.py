@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from sessions.errors import TmuxError
 from sessions.tmux_server import LAB_SESSION, AgentServer, environment_options, literal, outside_tmux
 
+_ENDED_FROM_OUTSIDE = 128 + signal.SIGHUP
 # Leaves its exit code and, when it failed, what stood on the screen: the pane is gone by then.
 _KEEP_LAST_WORDS = (
     'result=$1; shift; "$@"; code=$?; '
@@ -37,9 +39,12 @@ class LabServer(AgentServer):
     def open_screen(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> int:
         """Run `argv` on the server with this terminal attached to it; returns its exit code when it is over.
 
-        Closing the terminal ends it. What a failing program left on its screen is printed on stderr.
+        For the main thread. Closing the terminal ends it. What a failing program left on its screen is
+        printed on stderr.
         """
         self.ensure_running()
+        # A terminal that closes takes us with it, but not before we have cleaned up.
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(_ENDED_FROM_OUTSIDE))
         session = f"tui-{os.getpid()}"
         with tempfile.TemporaryDirectory(prefix="autoresearch-") as result:
             program = shlex.join(["/bin/sh", "-c", _KEEP_LAST_WORDS, "screen", result, *argv])
@@ -125,4 +130,4 @@ def _read_result(folder: Path) -> int:
     try:
         return int((folder / "code").read_text())
     except (OSError, ValueError):  # it was ended from outside
-        return 129
+        return _ENDED_FROM_OUTSIDE

@@ -6,6 +6,7 @@ Ours by socket name and configuration; the person's own tmux is never touched. P
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import os
@@ -13,13 +14,18 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sessions.errors import TmuxError, TmuxMissing
+
+if TYPE_CHECKING:
+    from libtmux.common import tmux_cmd
 
 LAB_SESSION = "lab"
 _CONFIGURATION = Path(__file__).with_name("tmux.conf")
@@ -171,12 +177,10 @@ class AgentServer:
 
     def _run(self, *arguments: str) -> tuple[bool, list[str]]:
         """Whether the command worked, and what it printed, or the words of its failure."""
-        from libtmux.common import tmux_cmd  # here: 0.1 s, and the runner's side never needs it
-        from libtmux.exc import TmuxCommandNotFound
-
+        run, missing = _libtmux()
         try:
-            done = tmux_cmd(*self._argv(*arguments)[1:])
-        except TmuxCommandNotFound:
+            done = run(*self._argv(*arguments)[1:])
+        except missing:
             raise TmuxMissing from None
         return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr
 
@@ -187,6 +191,16 @@ class AgentServer:
         with path.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@functools.cache
+def _libtmux() -> tuple[type[tmux_cmd], type[Exception]]:
+    """Its command and its word for a missing tmux; imported here: 0.1 s, and the runner's side never needs it."""
+    # As it is imported it asks sys.stdout for an encoding, which what a screen puts there does not have.
+    with contextlib.redirect_stdout(sys.__stdout__):
+        from libtmux.common import tmux_cmd
+        from libtmux.exc import TmuxCommandNotFound
+    return tmux_cmd, TmuxCommandNotFound
 
 
 @functools.cache

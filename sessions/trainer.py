@@ -31,6 +31,7 @@ from sessions.training_runs import CHANNEL_VARIABLE, MARKER_VARIABLE, RunPhase, 
 
 # Seldom: the runner shares the machine with what it measures. Stamps are sampled when events arrive.
 _SAMPLE_EVERY_S = 0.25
+_STAMP_PRECISION_S = 0.005  # the kernel counts in ticks of 10 ms; a flood of events must not cost more
 _PROGRESS_EVERY_S = 0.5
 _GRACE_S = 0.5
 _CHUNK = 65536
@@ -163,7 +164,7 @@ class Trainer:
     def _attend(self, source: object, output: int) -> bool:
         """Take in what one source has to say; False when it has closed."""
         if source is self._channel.socket:
-            return self._channel.read(self._meter.sample())
+            return self._channel.read(self._meter.sample(_STAMP_PRECISION_S))
         if source == output:
             return self._take_output(output)
         self._signals.clear()

@@ -156,8 +156,11 @@ class LabConfig(Section):
         on_cpu = device_kind == CPU_KIND
         clock = self.lab.clock or (Clock.CPU if on_cpu else Clock.WALL)
         seconds = self.lab.budget_s or (CPU_BUDGET_S if on_cpu else ACCELERATOR_BUDGET_S)
-        timeout_s = self.lab.timeout_s or max(TIMEOUT_BUDGETS[clock] * seconds, SHORTEST_TIMEOUT_S)
-        return Budget(seconds, clock, timeout_s)
+        return Budget(seconds, clock, self.timeout_for(seconds, clock))
+
+    def timeout_for(self, budget_s: float, clock: Clock) -> float:
+        """Wall clock, in seconds, after which a run on this budget is ended."""
+        return self.lab.timeout_s or max(TIMEOUT_BUDGETS[clock] * budget_s, SHORTEST_TIMEOUT_S)
 
     def over(self, base: LabConfig) -> Self:
         """This configuration where it says something, `base` where it is silent."""

@@ -42,8 +42,8 @@ class Crew:
                 self._keep_one(campaign, agent, windows.get(agent.name), now)
 
     def _keep_one(self, campaign: Campaign, agent: Agent, window: PaneState | None, now: float) -> None:
-        if window is None:
-            self._start(agent, now)
+        if window is None or (window.dead and agent.name not in self._started_at):
+            self._start(agent, now)  # what ended before this supervisor's time is no death of now
             return
         started = self._started_at.setdefault(agent.name, now)
         silent = agent.heartbeat_at is not None and now - max(agent.heartbeat_at, started) > SILENT_AFTER_S

@@ -58,9 +58,8 @@ def pooled_sd(
 ) -> tuple[Floats, Floats]:
     """SD and its degrees of freedom, from the sum of squared deviations over `repeats` degrees of freedom."""
     prior = np.asarray(prior_sd, dtype=np.float64)
-    weight = np.where(
-        prior > 0, prior_weight, 0.0
-    )  # a prior of zero is no prior: it would only shrink the noise
+    # A prior of zero is no prior: counting it would only shrink the noise.
+    weight = np.where(prior > 0, prior_weight, 0.0)
     degrees = np.asarray(repeats + weight, dtype=np.float64)
     sd = np.sqrt((squares + weight * prior**2) / np.maximum(degrees, np.finfo(np.float64).tiny))
     return np.maximum(sd, floor), degrees

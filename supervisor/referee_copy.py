@@ -48,10 +48,8 @@ def write_referee(folder: Path, files: dict[str, str]) -> Path:
 def verify_referee(folder: Path, expected: str) -> Path:
     """The copy named `expected`, proven unchanged. Raises LabError."""
     target = folder / expected
-    files = {}
-    if target.is_dir():
-        files = {p.name: p.read_bytes().decode() for p in sorted(target.iterdir()) if p.suffix == ".py"}
-    if not files or hash_referee(files) != expected:
+    files = {p.name: p.read_bytes().decode() for p in sorted(target.glob("*.py"))}
+    if not target.is_dir() or hash_referee(files) != expected:
         raise LabError(
             f"{target} is not the referee that this campaign began with; remove it and launch again"
         )

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions.errors import SessionError
 from sessions.git import Repository
 from sessions.processes import end_tree, find_marked
 from sessions.runners import end_runner, runner_alive, start_runner
@@ -60,7 +61,9 @@ def start_run(
         Worktrees(repository, lab.worktree_lock).reset(bench, job.experiment.commit)
         start_runner(_spec(lab, store, campaign, job, bench), cli_path())
     except BaseException as error:
-        runs.lose_run(store, campaign.tag, job.run.id, now, f"it could not be started: {error}", capped=True)
+        # What git can't lay out may be this commit's fault; a full disk is nobody's.
+        why = f"it could not be started: {error}"
+        runs.lose_run(store, campaign.tag, job.run.id, now, why, capped=isinstance(error, SessionError))
         raise
     return True
 
@@ -142,10 +145,7 @@ def training_env(lab: Lab, referee: Path, home: Path, device_id: str) -> dict[st
         "PYTHONDONTWRITEBYTECODE": "1",
         "AUTORESEARCH_CACHE": str(data_cache()),
     }
-    kind, _, index = device_id.partition(":")
-    if kind == "cuda":
-        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": index}
-    else:
+    if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return env
 
@@ -158,7 +158,8 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
     home.mkdir(exist_ok=True)
     referee = verify_referee(lab.referee_dir, setting.referee_hash)
     python = lab_python(lab)
-    env = training_env(lab, referee, home, job.device.id)
+    core, narrowed = reading.device_place(store, job.device.id)
+    env = training_env(lab, referee, home, job.device.id) | narrowed
     if lab.config.lab.seed_env:
         env[lab.config.lab.seed_env] = str(job.run.seed)
     return RunSpec(
@@ -172,9 +173,9 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         budget_s=setting.budget_s,
         clock=setting.clock,
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
-        timeout_s=lab.config.resolved(job.device.kind).timeout_s,
+        timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
-        core=reading.device_core(store, job.device.id),
+        core=core,
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), home, *(Path(c).expanduser() for c in lab.config.lab.caches)),

@@ -172,7 +172,7 @@ class Agent:
     state_since: float
     wanted: Wanted
     doing: str = ""  # one line for people: "planning h-12…h-15"
-    waiting_for: str = ""
+    waiting_for: str = ""  # what it needs of the person, "" when nothing
     branch: str = ""  # juniors
     incumbent_id: str | None = None  # juniors: the experiment they build on
     heartbeat_at: float | None = None

@@ -117,12 +117,8 @@ class Loop:
         campaign = snapshot.campaign
         if campaign is None:
             return 0
-        for experiment in snapshot.experiments:
-            for run in experiment.runs:
-                if run.state is RunState.RUNNING:
-                    end_run(self.lab, run)
-                    collect_run(self.lab, self.store, campaign.tag, run, time.time())
-        snapshot = read_snapshot(self.lab, self.store, time.time())
+        self.end_runs()
+        snapshot = self.look()
         publish_verdicts(self.lab, self.store, self.repository, snapshot, time.time())
         move_branches(self.repository, snapshot)
         write_plan(self.lab, snapshot)
@@ -131,13 +127,26 @@ class Loop:
         print(f"campaign {campaign.tag} {word}: {campaign.reason}", flush=True)
         return 0
 
+    def look(self) -> LabSnapshot:
+        """The lab as it is now."""
+        return read_snapshot(self.lab, self.store, time.time())
+
+    def end_runs(self) -> None:
+        """End every run; each waits in the queue for the next launch."""
+        snapshot = self.look()
+        if snapshot.campaign is None:
+            return
+        for run in (run for e in snapshot.experiments for run in e.runs if run.state is RunState.RUNNING):
+            end_run(self.lab, run)
+            collect_run(self.lab, self.store, snapshot.campaign.tag, run, time.time())
+
     def _complain(self, text: str) -> None:
         if text == self._complaint:
             return
         self._complaint = text
         print(f"supervisor: {text}", flush=True)
         try:
-            snapshot = read_snapshot(self.lab, self.store, time.time())
+            snapshot = self.look()
             if snapshot.campaign is not None:
                 log_event(self.store, snapshot.campaign.tag, time.time(), "", f"supervisor: {text}")
         except (StoreError, LabError, OSError):

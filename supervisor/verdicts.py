@@ -112,25 +112,22 @@ def decide(
     ruling = RULINGS[int(rule_on(p, runs, known, degrees, rules))]
     error = sd * math.sqrt(1 / runs + 1 / known)
     half = _reach((1 + INTERVAL) / 2, degrees, error)
-    bar = _reach(1 - float(keep_up_to(runs, rules)), degrees, error)
     rule = _rule_behind(ruling, runs, rules)
     missing = max(1, int(incumbent_runs_needed(runs, rules)) - known)
-    wanted = {Ruling.REPEAT_CANDIDATE: 1, Ruling.REPEAT_INCUMBENT: missing}.get(ruling, 0)
-    next_step = (
-        f"the incumbent needs {wanted} more" if rule is Rule.INCUMBENT_UNKNOWN else f"kept from {bar:+.2g}"
+    bar = _reach(1 - float(keep_up_to(runs, rules)), degrees, error)
+    outlook = (
+        f"the incumbent needs {missing} more" if rule is Rule.INCUMBENT_UNKNOWN else f"kept from {bar:+.2g}"
     )
+    against = f"run {runs} of {rules.max_runs} against {known} of the incumbent"
     return Decision(
         ruling=ruling,
         rule=rule,
-        reason=(
-            f"{rule}: gain {gain:+.4g} ± {half:.2g}, run {runs} of {rules.max_runs} "
-            f"against {known} of the incumbent; {next_step}"
-        ),
+        reason=f"{rule}: gain {gain:+.4g} ± {half:.2g}, {against}; {outlook}",
         gain=gain,
         gain_low=gain - half,
         gain_high=gain + half,
         confidence=1 - float(p),
-        runs_wanted=wanted,
+        runs_wanted={Ruling.REPEAT_CANDIDATE: 1, Ruling.REPEAT_INCUMBENT: missing}.get(ruling, 0),
     )
 
 
@@ -167,9 +164,8 @@ def rule_on(p: Numbers, runs: Counts, incumbent_runs: Counts, degrees: Numbers, 
     known, estimated = np.asarray(incumbent_runs), np.asarray(degrees) > 0
     ready = estimated & (known >= incumbent_runs_needed(runs, rules))
     good = p <= keep_up_to(runs, rules)
-    look = np.where(
-        ready, runs, np.minimum(runs, rules.max_runs - 1)
-    )  # no last word before the incumbent is known
+    # The last word, which ends every doubt, waits until the incumbent is known.
+    look = np.where(ready, runs, np.minimum(runs, rules.max_runs - 1))
     hopeless = np.where(known < RUNS_AT_FIRST, CLEAR_LOSS, discard_from(look, rules))
     verdicts = [ready & good, estimated & ~good & (p >= hopeless), ready]
     codes = [RULINGS.index(ruling) for ruling in (Ruling.KEEP, Ruling.DISCARD, Ruling.REPEAT_CANDIDATE)]

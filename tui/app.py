@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from supervisor.snapshot import LabSnapshot
-from supervisor.states import CampaignState, RunState
+from supervisor.states import CampaignState
 from tui.messages import (
     AttachRequested,
     LabRead,
@@ -97,7 +97,7 @@ class LabApp(App[None]):
             try:
                 snapshot = self._port.snapshot()
                 self.post_message(LabRead(snapshot))
-                self._wait(any(_is_live(snapshot)))
+                self._wait(any(device.run_id for device in snapshot.devices))
             except LabRequestError as error:
                 self.post_message(LabUnreadable(str(error)))
                 self._ended.wait(_LIVE_EVERY_S)
@@ -172,10 +172,6 @@ class LabApp(App[None]):
         self.exit(message=farewell(self.snapshot))
 
 
-def _is_live(snapshot: LabSnapshot) -> list[bool]:
-    return [run.state is RunState.RUNNING for one in snapshot.experiments for run in one.runs]
-
-
 def farewell(snapshot: LabSnapshot | None) -> str:
     """What the person reads after the screen has closed."""
     if snapshot is None or snapshot.campaign is None:
@@ -185,6 +181,8 @@ def farewell(snapshot: LabSnapshot | None) -> str:
     return f"The run is {snapshot.campaign.state}. autoresearch-tui launch resumes it."
 
 
-def run(port: LabPort) -> None:
-    """Show the lab behind `port` until the person quits. Raises nothing of the lab's; it goes on."""
-    LabApp(port).run()
+def run(port: LabPort) -> int:
+    """Show the lab behind `port` until the person quits; returns the exit code. The lab goes on."""
+    app = LabApp(port)
+    app.run()
+    return app.return_code or 0

@@ -214,7 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         ("y",),
         "y",
         "copy",
-        "Copy the commit, branch or path of what is selected to the clipboard",
+        "Copy the commit, branch, idea or path that is selected",
         Group.RESEARCH,
         Needs.COPYABLE,
         footer=15,

@@ -40,6 +40,11 @@ class ExperimentHighlighted(Message):
 
 
 @dataclass
+class CursorMoved(Message):
+    """Another item of some list is selected."""
+
+
+@dataclass
 class OpenRequested(Message):
     """The person clicked on the row under the cursor, or pressed enter."""
 

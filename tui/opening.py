@@ -30,8 +30,7 @@ def run_app(lab: Lab) -> int:
     from tui.lab_port import StorePort
 
     prepare_state(lab)
-    run(StorePort(lab))
-    return 0
+    return run(StorePort(lab))
 
 
 def _say_what_goes_on(lab: Lab) -> None:

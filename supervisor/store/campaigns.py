@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -166,9 +167,10 @@ def record_devices(store: Store, devices: Sequence[FoundDevice], now: float) -> 
         db.execute("UPDATE devices SET in_use = 0")
         for device in devices:
             db.execute(
-                "INSERT INTO devices (id, kind, label, core, since) VALUES (?,?,?,?,?) ON CONFLICT (id) DO UPDATE "
-                "SET kind = excluded.kind, label = excluded.label, core = excluded.core, in_use = 1, problem = ''",
-                (device.id, device.kind, device.label, device.core, now),
+                "INSERT INTO devices (id, kind, label, core, environment, since) VALUES (?,?,?,?,?,?) "
+                "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, core = excluded.core, "
+                "environment = excluded.environment, in_use = 1, problem = ''",
+                (device.id, device.kind, device.label, device.core, json.dumps(device.environment), now),
             )
 
 
@@ -190,8 +192,15 @@ def decide_baseline(store: Store, tag: str, experiment: str, now: float, text: s
 
 
 def request_plan(store: Store, tag: str, detail: str, now: float) -> bool:
-    """Ask the chief for hypotheses; False when it has not answered the last request yet."""
-    if open_plan_request(store, tag) is not None:
+    """Ask the chief for hypotheses; False when it is at it, or had none and nothing was learned since."""
+    db = store.connection
+    last = db.execute(
+        "SELECT done_at, added FROM requests WHERE tag = ? ORDER BY id DESC LIMIT 1", (tag,)
+    ).fetchone()
+    if last is not None and last["done_at"] is None:
+        return False
+    learned = "SELECT 1 FROM experiments WHERE tag = ? AND decided_at > ? LIMIT 1"
+    if last is not None and not last["added"] and not db.execute(learned, (tag, last["done_at"])).fetchone():
         return False
     with store.transaction() as db:
         db.execute(
@@ -209,7 +218,7 @@ def open_plan_request(store: Store, tag: str) -> tuple[int, str] | None:
     return (row["id"], row["detail"]) if row else None
 
 
-def close_plan_request(store: Store, number: int, now: float) -> None:
-    """The chief answered."""
+def close_plan_request(store: Store, number: int, added: int, now: float) -> None:
+    """The chief answered with `added` hypotheses."""
     with store.transaction() as db:
-        db.execute("UPDATE requests SET done_at = ? WHERE id = ?", (now, number))
+        db.execute("UPDATE requests SET done_at = ?, added = ? WHERE id = ?", (now, added, number))

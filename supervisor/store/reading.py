@@ -83,10 +83,12 @@ def tags(store: Store) -> tuple[str, ...]:
     )
 
 
-def device_core(store: Store, device_id: str) -> int | None:
-    """The CPU core that a device's runs are pinned to."""
-    row = store.connection.execute("SELECT core FROM devices WHERE id = ?", (device_id,)).fetchone()
-    return None if row is None else row["core"]
+def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, str]]:
+    """The CPU core that a device's runs are pinned to, and the environment that narrows them to the device."""
+    row = store.connection.execute(
+        "SELECT core, environment FROM devices WHERE id = ?", (device_id,)
+    ).fetchone()
+    return (None, {}) if row is None else (row["core"], json.loads(row["environment"]))
 
 
 def _campaign(db: Connection, row: Row, now: float) -> Campaign:

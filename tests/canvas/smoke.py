@@ -53,8 +53,9 @@ def main() -> None:
         "AUTORESEARCH_DEVICE": "cpu",
     }
     sys.path.insert(0, str(ROOT))
-    import prepare
     import torch
+
+    import prepare
 
     torch.set_num_threads(1)
     prepare.prepare(os.environ["AUTORESEARCH_SOURCE"])

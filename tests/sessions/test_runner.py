@@ -16,6 +16,7 @@ import pytest
 from sessions import processes, sandbox
 from sessions.errors import RunnerError
 from sessions.runners import end_runner, runner_alive, start_runner
+from sessions.sandbox import Confinement
 from sessions.training_runs import (
     LOG_FILE,
     OUTCOME_FILE,
@@ -277,6 +278,20 @@ def test_a_killed_runner_takes_everything_with_it(confined: bool, make: Make, cl
     assert read_outcome(spec.directory) is None
 
 
+def test_a_helper_that_hides_its_mark_ends_with_its_namespace(make: Make, cli: Path) -> None:
+    if sandbox.probe() is Confinement.NONE:
+        pytest.skip("nothing here ends a process that hides")
+    spec = make(trainers.HIDDEN_HELPER, sandbox=True)
+    pid = start_runner(spec, cli)
+    eventually(lambda: (spec.directory / LOG_FILE).exists() and "hanging" in log_of(spec))
+    hidden = [
+        p for p in processes.descendants(pid) if b"hidden-helper" in Path(f"/proc/{p}/cmdline").read_bytes()
+    ]
+    assert len(hidden) == 1 and hidden[0] not in processes.find_marked(spec.marker)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{hidden[0]}").exists())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_runner_told_to_stop_ends_its_run(number: signal.Signals, make: Make, cli: Path) -> None:
     spec = make(trainers.HELPERS_THEN_HANG)
@@ -314,7 +329,8 @@ def test_leftovers_of_an_earlier_attempt_end_before_the_next(make: Make, cli: Pa
             process.wait()
 
 
-def test_nothing_of_the_runner_is_ours(make: Make, cli: Path) -> None:
+def test_nothing_of_the_runner_is_ours(make: Make, cli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_API_KEY", "sk-1")
     spec = make(trainers.HELPERS_THEN_HANG)
     pid = hanging(spec, cli)
     status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -397,6 +413,7 @@ def test_the_log_is_capped_and_keeps_its_end(make: Make, cli: Path, tmp_path: Pa
 def test_a_flood_does_not_grow_the_runner(make: Make, cli: Path) -> None:
     script = (
         "say('phase', phase='training')\nprint('hanging', flush=True)\n"
+        "print('x' * 2 * 10**7, flush=True)\nfor _ in range(300):\n    wire.write('x' * 100000)\nsay('')\n"
         "while True:\n    print('x' * 100000)\n    say('progress', fraction=0.1, elapsed_s=1, step=1)\n"
     )
     spec = make(script)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ print(json.dumps({
 
 @functools.cache
 def works(grade: Confinement) -> bool:
-    command = sandbox._command(grade, ["/bin/sh", "-c", "test -w ."], Path("/tmp"), {}, ())
-    return bool(shutil.which(grade)) and sandbox._works(command, "/tmp")
+    with tempfile.TemporaryDirectory() as folder:
+        command = sandbox._command(grade, ["/bin/sh", "-c", "test -w ."], Path(folder), {}, ())
+        return bool(shutil.which(grade)) and sandbox._works(command, folder)
 
 
 def spec_in(bench: Path, home: Path, readable: Path, referee: Path, *argv: str) -> RunSpec:

@@ -177,16 +177,20 @@ class Terminal:
         return text.encode() in self.output
 
     def wait(self) -> int:
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self._reader.join()
+        eventually(self._exited)
+        self._reader.join(10)
         os.close(self.fd)
-        return code
+        return os.waitstatus_to_exitcode(self._status)
+
+    def _exited(self) -> bool:
+        pid, self._status = os.waitpid(self.pid, os.WNOHANG)
+        return pid != 0
 
     def hang_up(self, server: LabServer) -> None:
         """What closing a terminal's window does: everything on it is hung up."""
         for client in server.command("list-clients", "-F", "#{client_pid}"):
             os.kill(int(client), signal.SIGHUP)
-        os.kill(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGHUP)
         self.wait()
 
 
@@ -259,7 +263,10 @@ def test_to_an_agent_and_back(agents: LabServer, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("where", ["screen", "agent"])
-def test_a_killed_terminal_takes_the_screen_and_nothing_else(agents: LabServer, where: str) -> None:
+def test_a_killed_terminal_takes_the_screen_and_nothing_else(
+    agents: LabServer, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     terminal = open_screen(agents)
     if where == "agent":
         terminal.type(b"show junior-1\r")
@@ -268,6 +275,7 @@ def test_a_killed_terminal_takes_the_screen_and_nothing_else(agents: LabServer, 
     terminal.hang_up(agents)
     eventually(lambda: sessions_of(agents) == ["lab 0"])
     eventually(lambda: not Path(f"/proc/{pane}").exists())
+    assert list(tmp_path.glob("autoresearch-*")) == []
     assert set(agents.windows()) == {"junior-1", "junior-2"}
 
 

@@ -98,6 +98,15 @@ while len(os.listdir("pids")) < 6:
 """
 LEAVES_HELPERS = HELPERS + "train()\nreport()"
 HELPERS_THEN_HANG = HELPERS + "say('phase', phase='training')\nprint('hanging', flush=True)\nforever()"
+HIDDEN_HELPER = """
+program = "import time; print('up', flush=True); time.sleep(600)"
+helper = subprocess.Popen(
+    [sys.executable, "-c", program, "hidden-helper"], env={}, start_new_session=True, stdout=subprocess.PIPE
+)
+helper.stdout.readline()
+print("hanging", flush=True)
+forever()
+"""
 BURNS_IN_CHILDREN = """
 say("phase", phase="training")
 for _ in range(3):

@@ -44,7 +44,7 @@ def test_identical_repeats_do_not_make_the_noise_zero() -> None:
 
 
 def test_identical_repeats_without_a_prior_are_exactly_zero() -> None:
-    assert estimate_noise([[0.1] * 7, [1.1] * 3], prior_sd=0.0).sd == 0.0
+    assert estimate_noise([[0.003] * 3, [1.1] * 3], prior_sd=0.0).sd == 0.0  # fsum([0.003] * 3) / 3 != 0.003
 
 
 def test_nothing_at_all_has_no_degrees_of_freedom() -> None:

@@ -152,3 +152,17 @@ def test_wanting_an_unknown_agent_changes_nothing(tmp_path: Path) -> None:
         agents.want_agents(world.store, TAG, ("junior-1", "junior-9"), Wanted.PAUSED, 1.0)
     agent = world.snapshot().agent("junior-1")
     assert agent is not None and agent.wanted is Wanted.RUNNING
+
+
+def test_a_chief_without_ideas_is_not_asked_again_before_something_was_learned(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert campaigns.request_plan(world.store, TAG, "low", 10.0)
+    assert not campaigns.request_plan(world.store, TAG, "low", 11.0)
+    request = campaigns.open_plan_request(world.store, TAG)
+    assert request is not None
+    campaigns.close_plan_request(world.store, request[0], 0, 12.0)
+    assert not campaigns.request_plan(world.store, TAG, "low", 13.0)
+    begun = world.draft("junior-1")
+    assert begun is not None
+    experiments.record_verdict(world.store, TAG, begun, Judgement(Verdict.CRASH, "x"), 14.0)
+    assert campaigns.request_plan(world.store, TAG, "low", 15.0)

@@ -67,6 +67,12 @@ def test_a_close_call_waits_until_the_incumbent_is_known() -> None:
     )
 
 
+def test_what_would_be_kept_is_not_discarded_while_the_incumbent_is_unknown() -> None:
+    generous = DecideRules(false_keep_rate=0.2)
+    assert judged([0.006] * 5, known=12, rules=generous).ruling is Ruling.KEEP
+    assert judged([0.006] * 5, known=6, rules=generous).ruling is Ruling.REPEAT_INCUMBENT
+
+
 def test_nothing_is_kept_against_one_or_two_runs_of_the_incumbent() -> None:
     for known in (1, 2):
         decision = judged([0.3], known=known)
@@ -161,6 +167,7 @@ def test_runs_without_any_spread_still_get_a_verdict() -> None:
     assert judged([1e-9], noise=silent).ruling is Ruling.KEEP
     assert judged([0.0] * 3, noise=silent).ruling is Ruling.DISCARD
     assert judged([-1e-9], noise=silent).ruling is Ruling.DISCARD
+    assert decide([0.003], [0.003] * 3, silent, RULES, Direction.LOWER).gain == 0.0
 
 
 def test_without_any_knowledge_of_the_noise_the_incumbent_is_repeated() -> None:

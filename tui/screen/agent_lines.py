@@ -67,11 +67,13 @@ def waits_for_person(agent: Agent) -> bool:
 
 def running_run(snapshot: LabSnapshot, agent: str) -> Run | None:
     """The run that the agent's next verdict hangs on, while it is on a device; the lab's own runs are not."""
-    for experiment in reversed(snapshot.experiments):
-        if experiment.agent == agent:
-            for run in experiment.runs:
-                if run.state is RunState.RUNNING and run.kind in _OF_AN_AGENT:
-                    return run
+    for device in snapshot.devices:
+        run = snapshot.run(device.run_id)
+        if run is None or run.state is not RunState.RUNNING or run.kind not in _OF_AN_AGENT:
+            continue
+        experiment = snapshot.experiment(run.experiment_id)
+        if experiment is not None and experiment.agent == agent:
+            return run
     return None
 
 
@@ -79,8 +81,7 @@ def current_experiment(snapshot: LabSnapshot, agent: str) -> Experiment | None:
     """What the agent is busy with: the one on a device, else its newest."""
     if run := running_run(snapshot, agent):
         return snapshot.experiment(run.experiment_id)
-    own = [experiment for experiment in snapshot.experiments if experiment.agent == agent]
-    return own[-1] if own else None
+    return next((one for one in reversed(snapshot.experiments) if one.agent == agent), None)
 
 
 def agent_lines(agent: Agent, snapshot: LabSnapshot, now: float, width: int, roomy: bool) -> list[Line]:
@@ -132,12 +133,10 @@ def _words(agent: Agent, snapshot: LabSnapshot) -> str:
         return plain(agent.doing) or str(agent.state)
     if run := running_run(snapshot, agent.name):
         return f"training {run.experiment_id}"
-    queued = [
-        one.id
-        for one in snapshot.experiments
-        if one.agent == agent.name and one.state is ExperimentState.READY
-    ]
-    return f"queued {queued[-1]}" if queued else plain(agent.doing) or "waiting"
+    newest = current_experiment(snapshot, agent.name)
+    if newest is not None and newest.state is ExperimentState.READY:
+        return f"queued {newest.id}"
+    return plain(agent.doing) or "waiting"
 
 
 def _ending(agent: Agent) -> str:

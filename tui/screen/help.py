@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from tui.keys import grouped
+from tui.plain import wrap
 from tui.screen.lines import Line, LinesView, Tone, line
 
 _KEYS_WIDTH = 10
@@ -30,13 +31,22 @@ class HelpText(LinesView):
         lines: list[Line] = []
         for group, commands in grouped():
             lines += [line(str(group), Tone.TITLE)]
-            lines += [
-                ((f"  {one.shown:<{_KEYS_WIDTH}}", Tone.KEY), (one.help, Tone.PLAIN)) for one in commands
-            ]
+            for one in commands:
+                lines += _entry(one.shown, one.help, width)
             lines.append(())
         lines.append(line("Marks", Tone.TITLE))
-        lines += [((f"  {mark:<{_KEYS_WIDTH}}", Tone.KEY), (text, Tone.PLAIN)) for mark, text in _LEGEND]
+        for mark, text in _LEGEND:
+            lines += _entry(mark, text, width)
         return lines
+
+
+def _entry(mark: str, text: str, width: int) -> list[Line]:
+    parts = wrap(text, max(20, width - _KEYS_WIDTH - 2))
+    marks = [mark, *[""] * (len(parts) - 1)]
+    return [
+        ((f"  {mark:<{_KEYS_WIDTH}}", Tone.KEY), (part, Tone.PLAIN))
+        for mark, part in zip(marks, parts, strict=True)
+    ]
 
 
 class Help(ModalScreen[None]):

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from supervisor.snapshot import Agent, Experiment, Hypothesis
 from tui.keys import COMMANDS, Command
-from tui.messages import AgentHighlighted, ExperimentHighlighted, OpenRequested
+from tui.messages import AgentHighlighted, CursorMoved, ExperimentHighlighted, OpenRequested
 from tui.plain import plain
 from tui.screen.agent_lines import current_experiment
 from tui.screen.agents import AgentsPanel
@@ -141,6 +141,12 @@ class LabScreen(Requests, Moves):
             or (self.has_class("-reading") and self.has_class("-narrow")),
         )
 
+    def action_copy(self) -> None:
+        """To the clipboard, through the terminal (OSC 52)."""
+        if text := self.copyable:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"copied {plain(text)}", markup=False)
+
     def watch_snapshot(self) -> None:
         """Other commands may work now."""
         self.call_after_refresh(self.offer)
@@ -160,11 +166,13 @@ class LabScreen(Requests, Moves):
         self.agent_name = message.name
         for preview in self.query("#preview"):
             preview.border_title = escape(plain(message.name or ""))
-        self.offer()
 
     def on_experiment_highlighted(self, message: ExperimentHighlighted) -> None:
         """Another experiment is selected."""
         self.experiment_id = message.experiment_id
+
+    def on_cursor_moved(self, message: CursorMoved) -> None:
+        """Other commands may work on what is selected now."""
         self.offer()
 
     async def on_open_requested(self, message: OpenRequested) -> None:

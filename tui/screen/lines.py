@@ -104,7 +104,7 @@ def to_strip(spans: Line, width: int, styles: Styles, base: Style) -> Strip:
     return Strip(segments).adjust_cell_length(width, base)
 
 
-class LinesView(ScrollView, can_focus=True):
+class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
     """A text that scrolls. Subclasses build its lines for the width there is."""
 
     COMPONENT_CLASSES = TONE_CLASSES

@@ -13,14 +13,14 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.messages import OpenRequested
+from tui.messages import CursorMoved, OpenRequested
 from tui.screen.lines import CURSOR, CURSOR_UNFOCUSED, TONE_CLASSES, Line, Tone, to_strip
 
 GUTTER = 2  # cells before an item: the cursor's mark and a space
 _MARK = "▌ "
 
 
-class Listing(ScrollView, can_focus=True):
+class Listing(ScrollView, can_focus=True, inherit_bindings=False):
     """Items of one or more lines each, known by their keys.
 
     Subclasses call `set_items` and say what an item's lines are; the cursor is the screen's, not the lab's.
@@ -71,9 +71,10 @@ class Listing(ScrollView, can_focus=True):
             return None
 
     def watch_cursor(self) -> None:
-        """Keep the cursor in sight."""
+        """Keep the cursor in sight, and say that it moved."""
         self._show_cursor()
         self.refresh()
+        self.post_message(CursorMoved())
 
     def move(self, lines: int) -> None:
         """Move the cursor by some items."""

@@ -14,7 +14,7 @@ from tui.screen.lines import TONE_CLASSES, Tone, line, to_strip
 _REFRESH_S = 0.5
 
 
-class PaneView(ScrollView, can_focus=True):
+class PaneView(ScrollView, can_focus=True, inherit_bindings=False):
     """The pane's visible part, its last lines in sight; only lines that changed are drawn again."""
 
     COMPONENT_CLASSES = TONE_CLASSES

@@ -62,6 +62,7 @@ CREATE TABLE devices (
     kind    TEXT NOT NULL,
     label   TEXT NOT NULL,
     core    INTEGER,
+    environment TEXT NOT NULL DEFAULT '{}',  -- what narrows a process to this device, as JSON
     since   REAL NOT NULL,
     problem TEXT NOT NULL DEFAULT '',
     in_use  INTEGER NOT NULL DEFAULT 1   -- belongs to the devices of the last launch
@@ -173,5 +174,6 @@ CREATE TABLE requests (
     kind    TEXT NOT NULL,            -- 'plan': the chief is asked for hypotheses
     detail  TEXT NOT NULL DEFAULT '',
     made_at REAL NOT NULL,
-    done_at REAL
+    done_at REAL,
+    added   INTEGER                   -- hypotheses that came of it
 );

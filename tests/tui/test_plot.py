@@ -1,0 +1,59 @@
+"""The plot: as large as asked for, the frontier falls where the keeps are, nothing bad flattens it."""
+
+import pytest
+
+from supervisor.states import Direction, Verdict
+from tests.tui import snapshots
+from tui.screen.lines import width_of
+from tui.screen.plot import Point, plot
+from tui.screen.progress import progress_points
+
+
+def drawn(points: list[Point], width: int = 60, height: int = 14, sd: float | None = 0.01) -> list[str]:
+    return ["".join(text for text, _ in line) for line in plot(points, Direction.LOWER, sd, width, height)]
+
+
+@pytest.mark.parametrize("size", [(30, 6), (78, 11), (200, 40)], ids=str)
+def test_it_is_as_large_as_asked_for(size: tuple[int, int]) -> None:
+    lines = plot(progress_points(snapshots.mid()), Direction.LOWER, 0.006, *size)
+    assert len(lines) == size[1]
+    assert max(width_of(line) for line in lines[:-1]) <= size[0]
+
+
+def test_a_keep_lowers_the_frontier() -> None:
+    lines = drawn(
+        [Point(Verdict.BASELINE, 2.0, 2.0), Point(Verdict.DISCARD, 2.1, 2.0), Point(Verdict.KEEP, 1.5, 1.5)]
+    )
+    high = next(number for number, line in enumerate(lines) if "◆" in line)
+    low = next(number for number, line in enumerate(lines) if "●" in line)
+    assert high < low
+    assert "╮" in lines[high]
+
+
+def test_a_higher_metric_rises() -> None:
+    points = [Point(Verdict.BASELINE, 0.5, 0.5), Point(Verdict.KEEP, 0.9, 0.9)]
+    lines = ["".join(text for text, _ in line) for line in plot(points, Direction.HIGHER, 0.01, 60, 14)]
+    rows = {mark: next(n for n, line in enumerate(lines) if mark in line) for mark in "◆●"}
+    assert rows["●"] < rows["◆"]
+
+
+def test_a_terrible_discard_stays_on_the_edge() -> None:
+    calm = [Point(Verdict.BASELINE, 2.0, 2.0), Point(Verdict.KEEP, 1.5, 1.5)]
+    wild = [*calm, Point(Verdict.DISCARD, 90.0, 1.5)]
+    assert [line[:7] for line in drawn(calm)[:-2]] == [line[:7] for line in drawn(wild)[:-2]]
+    assert "∘" in drawn(wild)[0]
+
+
+def test_the_noise_shows_when_it_is_large_enough_to_see() -> None:
+    points = [Point(Verdict.BASELINE, 2.0, 2.0), Point(Verdict.DISCARD, 2.01, 2.0)]
+    assert any("░" in line for line in drawn(points)[:-1])
+    assert not any("░" in line for line in drawn(points, sd=None)[:-1])
+
+
+def test_nothing_to_draw() -> None:
+    assert drawn([]) == []
+    assert drawn([Point(Verdict.CRASH, None, None)]) == []
+
+
+def test_no_lab_no_points() -> None:
+    assert progress_points(snapshots.empty()) == []
