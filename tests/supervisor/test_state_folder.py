@@ -42,9 +42,9 @@ def test_git_clean_spares_it(lab_root: Path, git: Git) -> None:
 
 
 MOUNTS = """\
-/dev/vda / ext4 rw 0 0
-server:/home /home nfs4 rw 0 0
 tmpfs /home/me/fast tmpfs rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/vda / ext4 rw 0 0
 host:/x /mnt/with\\040space fuse.sshfs rw 0 0
 """
 
