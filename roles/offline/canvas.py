@@ -79,6 +79,12 @@ class Source:
         return found
 
 
+@lru_cache(maxsize=64)
+def parsed(text: str) -> Source:
+    """The source of `text`, kept: a search asks for the same few texts over and over. Nobody changes its tree."""
+    return Source(text)
+
+
 def splice(text: str, changes: Iterable[tuple[Span, str]]) -> str:
     """`text` with each span replaced; the spans do not overlap."""
     for span, replacement in sorted(changes, key=lambda change: change[0].start, reverse=True):
@@ -91,7 +97,7 @@ def read_knobs(text: str) -> dict[str, Knob]:
 
     Raises UnreadableCanvasError when `text` is no Python. An empty result: nothing here can be stepped.
     """
-    source = Source(text)
+    source = parsed(text)
     comments = source.comments()
     assigned = dict(_assignments(source.tree))
     upper = {name: node for name, node in assigned.items() if name.isupper() and not name.startswith("_")}
@@ -148,7 +154,7 @@ def _arithmetic(node: ast.expr) -> Literal | None:
 @lru_cache(maxsize=16)
 def used_names(text: str) -> frozenset[str]:
     """The names that the code reads anywhere but in its top-level asserts."""
-    body = [node for node in Source(text).tree.body if not isinstance(node, ast.Assert)]
+    body = [node for node in parsed(text).tree.body if not isinstance(node, ast.Assert)]
     return frozenset(
         name.id
         for node in body
@@ -180,4 +186,4 @@ def set_knobs(text: str, values: Mapping[str, Literal]) -> str | None:
 
 def normalised(text: str) -> str:
     """The code alone, without comments and layout. Raises UnreadableCanvasError."""
-    return ast.unparse(Source(text).tree)
+    return ast.unparse(parsed(text).tree)
