@@ -81,7 +81,7 @@ class Source:
 
 @lru_cache(maxsize=64)
 def parsed(text: str) -> Source:
-    """The source of `text`, kept: a search asks for the same few texts over and over. Nobody changes its tree."""
+    """The source of `text`, kept: a search asks for the same few over and over. Its tree is read-only."""
     return Source(text)
 
 
@@ -97,17 +97,22 @@ def read_knobs(text: str) -> dict[str, Knob]:
 
     Raises UnreadableCanvasError when `text` is no Python. An empty result: nothing here can be stepped.
     """
+    return {knob.name: knob for knob in _read_knobs(text)}
+
+
+@lru_cache(maxsize=64)
+def _read_knobs(text: str) -> tuple[Knob, ...]:
     source = parsed(text)
     comments = source.comments()
     assigned = dict(_assignments(source.tree))
     upper = {name: node for name, node in assigned.items() if name.isupper() and not name.startswith("_")}
-    knobs = {}
+    knobs = []
     for name, node in (upper or assigned).items():
         value = _literal(node)
         if value is None or (not upper and isinstance(value, (str, bool))):
             continue
-        knobs[name] = Knob(name, value, source.span(node), comments.get(node.end_lineno or 0, ""))
-    return knobs
+        knobs.append(Knob(name, value, source.span(node), comments.get(node.end_lineno or 0, "")))
+    return tuple(knobs)
 
 
 def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:

@@ -1,7 +1,7 @@
-"""Runs many canvases for real, a few batches each: `python smoke.py CACHE CANVAS…` prints one JSON line for each.
+"""Runs canvases for real, a few batches each: `python smoke.py CACHE CANVAS…` prints one JSON line each.
 
-torch and the referee are imported once; every canvas then gets a process of its own by fork, with the referee's
-smoke assignment on a small corpus. Probes, evaluation and report are the real ones.
+torch and the referee are imported once; every canvas then gets a process of its own by fork, with the
+referee's smoke assignment on a small corpus. Probes, evaluation and report are the real ones.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def main() -> None:
         "AUTORESEARCH_DEVICE": "cpu",
     }
     sys.path.insert(0, str(ROOT))
-    import prepare
     import torch
+
+    import prepare
 
     torch.set_num_threads(1)
     prepare.EVAL_BATCH_TOKENS = 1024  # the score does not matter here, the probes do

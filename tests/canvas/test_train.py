@@ -18,7 +18,9 @@ Smoke = Callable[[dict[str, str]], dict[str, dict[str, str]]]
 def turned(text: str, **knobs: object) -> str:
     """The canvas with knobs at other values."""
     for name, value in knobs.items():
-        text, found = re.subn(rf"^{name} = [^#\n]*?(?=\s*(#|$))", f"{name} = {value!r}", text, flags=re.MULTILINE)
+        text, found = re.subn(
+            rf"^{name} = [^#\n]*?(?=\s*(#|$))", f"{name} = {value!r}", text, flags=re.MULTILINE
+        )
         assert found == 1, name
     return text
 
@@ -78,7 +80,10 @@ prepare.batches = _Rows
 
 if __name__ == "__main__":
 """
-    canvases = {name: c.replace('\nif __name__ == "__main__":\n', same) for name, c in {"whole": text, "halves": halves}.items()}
+    canvases = {
+        name: c.replace('\nif __name__ == "__main__":\n', same)
+        for name, c in {"whole": text, "halves": halves}.items()
+    }
     results = smoke(canvases)
     seen = {name: re.findall(r"gradient (\S+)", result["output"]) for name, result in results.items()}
     assert results["whole"]["error"] == results["halves"]["error"] == ""
@@ -87,7 +92,9 @@ if __name__ == "__main__":
     assert len(seen["halves"]) == len(seen["whole"]) // 2
 
 
-def test_forward_returns_logits_and_imports_are_the_referee_torch_and_the_standard_library(train_text: str) -> None:
+def test_forward_returns_logits_and_imports_are_the_referee_torch_and_the_standard_library(
+    train_text: str,
+) -> None:
     tree = ast.parse(train_text)
     roots = set()
     for node in ast.walk(tree):

@@ -87,7 +87,7 @@ class Past:
         parent: str | None = None,
         silent: bool = False,
     ) -> str:
-        """Try an edit, or a whole new text; a keep on the champion becomes it. `silent`: only its diff is known."""
+        """Try an edit or a whole new text; a keep on the champion becomes it. `silent`: only its diff is known."""
         parent = parent or self.champion
         before = self.sources[parent]
         after = change if isinstance(change, str) else change.apply(before)
@@ -154,7 +154,9 @@ def knob(name: str, old: object, new: object) -> KnobEdit:
 
 
 def hypothesis(change: str = "", edit: str = "", id: str = "h-01") -> Hypothesis:
-    return Hypothesis(id, change or id, "", change, None, "", HypothesisState.OPEN, "chief", 0.0, 0.0, edit=edit)
+    return Hypothesis(
+        id, change or id, "", change, None, "", HypothesisState.OPEN, "chief", 0.0, 0.0, edit=edit
+    )
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ def test_knobs_are_the_upper_case_literals_at_the_top() -> None:
 
 def test_a_set_knob_keeps_comments_layout_and_everything_else() -> None:
     text = set_knobs(HEAD, {"LR": 6e-4, "DEPTH": 2, "NAME": "relu", "BATCH": 16384, "FLAG": False})
-    assert text == HEAD.replace("3e-4 ", "0.0006 ").replace("= 4 ", "= 2 ").replace("'gelu'", '"relu"').replace(
-        "2**15", "16384"
-    ).replace("True", "False")
+    assert text == HEAD.replace("3e-4 ", "0.0006 ").replace("= 4 ", "= 2 ").replace(
+        "'gelu'", '"relu"'
+    ).replace("2**15", "16384").replace("True", "False")
 
 
 def test_positions_hold_with_form_feeds_and_foreign_newlines() -> None:

