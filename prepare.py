@@ -54,7 +54,9 @@ from torch import Tensor, nn
 DATA_SOURCE = "python"  # the standard library's own source; or the path of a text file or a folder of them
 VOCAB_SIZE = 2048  # the last id is BOS, the others are byte-level BPE
 MAX_SEQ_LEN = 128  # context length of the evaluation, and of training batches that ask for no other
-EVAL_TOKENS = 2**17  # validation tokens that are scored, the same ones in the same order every time
+EVAL_TOKENS = (
+    2**16
+)  # validation tokens that are scored, about 200 kB of text: the same ones, in the same order
 VAL_PERCENT, HOLDOUT_PERCENT = 8, 8  # of the documents
 CHUNK_CHARS = 2048  # documents are cut into chunks of at most this; BOS stands before each
 TOKENIZER_CHARS = 2**26  # the tokenizer learns from this much training text at most
@@ -766,7 +768,7 @@ def evaluate_bpb(model: nn.Module) -> float:
 
 def evaluation_windows(run: Run) -> Tensor:
     """The head of the validation text, int64 [N, T + 1]; rows share one token, so each is a target once."""
-    wanted = EVAL_TOKENS // 32 if run.assignment.smoke else EVAL_TOKENS
+    wanted = EVAL_TOKENS // 16 if run.assignment.smoke else EVAL_TOKENS
     rows = max(min(wanted, len(run.data.val) - 1) // MAX_SEQ_LEN, PROBE_ROWS)
     index = np.arange(rows)[:, None] * MAX_SEQ_LEN + np.arange(MAX_SEQ_LEN + 1)
     return torch.from_numpy(run.data.val[index].astype(np.int64))

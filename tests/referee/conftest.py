@@ -1,0 +1,200 @@
+"""A small corpus with multi-byte text, prepared once; the referee as a module afresh for each test."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PREPARE = Path(__file__).parents[2] / "prepare.py"
+WORDS = [
+    "def",
+    "return",
+    "λ",
+    "naïve",
+    "größe",
+    "日本語",
+    "данные",
+    "→",
+    "🙂",
+    "self",
+    "value",
+    "for",
+    "None",
+]
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PREPARE.parent)} | variables
+
+
+def write_corpus(folder: Path, seed: int = 0) -> Path:
+    dice = random.Random(seed)
+    for number in range(60):
+        lines = [" ".join(dice.choices(WORDS, k=9)) for _ in range(60)]
+        blocks = ["\n    ".join(lines[start : start + 6]) for start in range(0, 60, 6)]
+        path = folder / f"part{number % 5}" / f"{number:02d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def start_prepare(source: Path, cache: Path, **variables: str) -> subprocess.Popen[bytes]:
+    """`python prepare.py` in a process of its own."""
+    argv = [sys.executable, str(PREPARE), "--source", str(source), "--cache", str(cache)]
+    return subprocess.Popen(argv, env=clean_environment(**variables), stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    assert start_prepare(corpus, folder, RAYON_NUM_THREADS="1").wait(timeout=120) == 0
+    return folder
+
+
+@pytest.fixture
+def start_preparing() -> Callable[..., subprocess.Popen[bytes]]:
+    return start_prepare
+
+
+@pytest.fixture
+def referee(monkeypatch: pytest.MonkeyPatch, corpus: Path, cache: Path) -> Iterator[ModuleType]:
+    """prepare.py, imported afresh: every test is a run of its own."""
+    for name in [name for name in os.environ if name.startswith("AUTORESEARCH_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AUTORESEARCH_SOURCE", str(corpus))
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    spec = importlib.util.spec_from_file_location("prepare", PREPARE)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "prepare", module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+
+
+@dataclass
+class Ended:
+    """A canvas that ran in a process of its own."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [each for each in self.events if each["event"] == event]
+
+
+@dataclass
+class Prepared:
+    """What `python prepare.py` said."""
+
+    exit_code: int | str | None
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def prepare_data(
+    referee: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Path, Path], Prepared]:
+    """`python prepare.py --source SOURCE --cache CACHE`, in this process: importing torch takes a second."""
+
+    def prepare(source: Path, cache: Path) -> Prepared:
+        monkeypatch.setattr(sys, "argv", ["prepare.py", "--source", str(source), "--cache", str(cache)])
+        capfd.readouterr()
+        try:
+            code = referee.main()
+        except SystemExit as end:
+            code = end.code
+        said = capfd.readouterr()
+        return Prepared(code, said.out, said.err)
+
+    return prepare
+
+
+MODEL = """
+import os, sys, time
+import torch
+from torch import nn
+import prepare
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(prepare.vocab_size, 8)
+        self.head = nn.Linear(8, prepare.vocab_size)
+    def forward(self, x):
+        return self.head(self.embedding(x))
+
+model = Model()
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+def step(model, x, y):
+    loss = nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    loss.backward()
+    return loss
+"""
+LOOP = """
+for x, y in (stream := prepare.batches(2)):
+    loss = step(model, x, y)
+    optimizer.step()
+    optimizer.zero_grad()
+    prepare.watch(loss)
+"""
+
+
+@pytest.fixture
+def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended]:
+    """Run a canvas: MODEL, then `body`; with an `assignment` it speaks over a real socket pair."""
+
+    def run(body: str, assignment: dict[str, Any] | None = None, **variables: str) -> Ended:
+        script = tmp_path / "train.py"
+        script.write_text(MODEL + textwrap.dedent(body.replace("LOOP\n", LOOP)))
+        given = {"AUTORESEARCH_SOURCE": str(corpus), "AUTORESEARCH_CACHE": str(cache)}
+        given |= {"AUTORESEARCH_DEVICE": "cpu", **variables}
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            if assignment is not None:
+                ours.sendall(json.dumps(assignment).encode() + b"\n")
+                given["AUTORESEARCH_CHANNEL"] = str(theirs.fileno())
+            process = subprocess.Popen(
+                [sys.executable, str(script)],
+                env=clean_environment(**given),
+                pass_fds=[theirs.fileno()],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            theirs.close()
+            stdout, stderr = process.communicate(timeout=120)
+            with ours.makefile("r", encoding="utf-8") as lines:
+                events = [json.loads(line) for line in lines]
+        return Ended(process.returncode, stdout, stderr, events)
+
+    return run
+
+
+@pytest.fixture
+def assignment() -> dict[str, Any]:
+    return {"seed": 42, "budget_s": 0.5, "clock": "cpu", "device": "cpu:0", "smoke": False}
