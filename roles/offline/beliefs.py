@@ -15,13 +15,14 @@ from roles.offline.edits import Edit
 from roles.offline.history import Evidence
 from roles.offline.knowledge import Prior, prior_of
 
-_PRIOR_SD = 4.0  # all in noise SDs
-_VERDICT_SD = 2.0  # a gain was measured with noise, and elsewhere it would have been another
+_PRIOR_SD = 2.5  # all in noise SDs
+_VERDICT_SD = 1.5  # a gain was measured with noise, and elsewhere it would have been another
 _OPPOSITE_SD = 4.0
 _OPPOSITE_SHARE = -0.4
 _OPPOSITE_HOPE = 2.0  # at most this much hope from the other direction's loss
 _REPEAT_SHARE = 0.5  # what a kept step is expected to gain when it is taken again
-_REPEAT_SD = 2.0
+_REPEAT_SD = 1.5
+_DRIFT_SD = 1.0  # the code has changed since: an old verdict says a little less
 _CATEGORY_SHARE = 0.3
 _CATEGORY_LIMIT = 5.0
 
@@ -70,9 +71,9 @@ class Beliefs:
             share = min(_OPPOSITE_SHARE * item.gain / self._scale, _OPPOSITE_HOPE)
             mean, variance = _update(mean, variance, share, _OPPOSITE_SD)
         for item in own:
-            mean, variance = _update(mean, variance, item.gain / self._scale, _VERDICT_SD)
-            if item.experiment_id in self._banked:
-                mean, variance = mean * _REPEAT_SHARE, variance + _REPEAT_SD**2
+            mean, variance = _update(mean, variance + _DRIFT_SD**2, item.gain / self._scale, _VERDICT_SD)
+        if own and own[-1].experiment_id in self._banked:
+            mean, variance = mean * _REPEAT_SHARE, variance + _REPEAT_SD**2
         sd = variance**0.5
         return Belief(mean * self._scale, sd * self._scale, prior, tuple(own), tuple(opposite))
 

@@ -170,7 +170,7 @@ BLOCK_EDITS = (
         "SiLU in the MLP",
         "SiLU is close to GELU and cheaper to compute.",
         "activation",
-        0.0,
+        -0.5,
         _silu,
     ),
     StructuralEdit(
@@ -202,7 +202,7 @@ BLOCK_EDITS = (
         "Attention and MLP in parallel",
         "Both read the same stream (GPT-J): shorter gradient paths, slightly less work per block.",
         "shape",
-        0.0,
+        -0.5,
         _parallel,
     ),
     StructuralEdit(
@@ -210,7 +210,7 @@ BLOCK_EDITS = (
         "RMSNorm for LayerNorm",
         "Drops the mean and the bias: less work, usually the same quality.",
         "norm",
-        0.0,
+        -0.5,
         _rms_norm,
     ),
     StructuralEdit(
@@ -218,7 +218,7 @@ BLOCK_EDITS = (
         "Residual projections start at 1/√(2·depth)",
         "GPT-2's initialisation: the stream's variance does not grow with depth.",
         "init",
-        0.0,
+        -0.5,
         _scaled_residuals,
     ),
     StructuralEdit(

@@ -79,6 +79,12 @@ class Source:
         return found
 
 
+@lru_cache(maxsize=64)
+def parsed(text: str) -> Source:
+    """The source of `text`, kept: a search asks for the same few over and over. Its tree is read-only."""
+    return Source(text)
+
+
 def splice(text: str, changes: Iterable[tuple[Span, str]]) -> str:
     """`text` with each span replaced; the spans do not overlap."""
     for span, replacement in sorted(changes, key=lambda change: change[0].start, reverse=True):
@@ -91,17 +97,22 @@ def read_knobs(text: str) -> dict[str, Knob]:
 
     Raises UnreadableCanvasError when `text` is no Python. An empty result: nothing here can be stepped.
     """
-    source = Source(text)
+    return {knob.name: knob for knob in _read_knobs(text)}
+
+
+@lru_cache(maxsize=64)
+def _read_knobs(text: str) -> tuple[Knob, ...]:
+    source = parsed(text)
     comments = source.comments()
     assigned = dict(_assignments(source.tree))
     upper = {name: node for name, node in assigned.items() if name.isupper() and not name.startswith("_")}
-    knobs = {}
+    knobs = []
     for name, node in (upper or assigned).items():
         value = _literal(node)
         if value is None or (not upper and isinstance(value, (str, bool))):
             continue
-        knobs[name] = Knob(name, value, source.span(node), comments.get(node.end_lineno or 0, ""))
-    return knobs
+        knobs.append(Knob(name, value, source.span(node), comments.get(node.end_lineno or 0, "")))
+    return tuple(knobs)
 
 
 def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
@@ -148,7 +159,7 @@ def _arithmetic(node: ast.expr) -> Literal | None:
 @lru_cache(maxsize=16)
 def used_names(text: str) -> frozenset[str]:
     """The names that the code reads anywhere but in its top-level asserts."""
-    body = [node for node in Source(text).tree.body if not isinstance(node, ast.Assert)]
+    body = [node for node in parsed(text).tree.body if not isinstance(node, ast.Assert)]
     return frozenset(
         name.id
         for node in body
@@ -180,4 +191,4 @@ def set_knobs(text: str, values: Mapping[str, Literal]) -> str | None:
 
 def normalised(text: str) -> str:
     """The code alone, without comments and layout. Raises UnreadableCanvasError."""
-    return ast.unparse(Source(text).tree)
+    return ast.unparse(parsed(text).tree)

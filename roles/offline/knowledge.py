@@ -26,7 +26,7 @@ _ARMS: tuple[tuple[str, str, float, str], ...] = (
     (
         r"\w*(TOKENS|BATCH)\w* down",
         "batch",
-        3.0,
+        5.0,
         "at a fixed time budget more updates usually beat larger batches",
     ),
     (r"\w*(TOKENS|BATCH)\w* up", "batch", -2.0, "a larger batch costs updates"),
@@ -44,32 +44,38 @@ _ARMS: tuple[tuple[str, str, float, str], ...] = (
     ),
     (r"WARMUP\w* up", "schedule", -0.5, "a warm-up allows larger steps later, at the cost of early ones"),
     (r"FINAL\w* \w+", "schedule", -0.5, "the end of the schedule sets how far the noise falls"),
-    (r"\w*MUON_LR \w+", "learning rate", 0.0, "Muon's step size sets how fast the matrices move"),
-    (r"SCALAR_LR up", "learning rate", 0.0, "norms have few weights; their rate rarely binds"),
+    (
+        r"\w*EMBED\w*_LR up",
+        "learning rate",
+        3.0,
+        "a token's row sees few updates in a short run and takes larger steps than a matrix",
+    ),
+    (r"\w*MUON_LR \w+", "learning rate", -0.5, "Muon's step size sets how fast the matrices move"),
+    (r"SCALAR_LR up", "learning rate", -0.5, "norms have few weights; their rate rarely binds"),
     (
         r"\w*(LR|LEARNING_RATE)\w* up",
         "learning rate",
-        2.5,
+        1.5,
         "in short runs the learning rate is usually too small, until it is not",
     ),
     (r"\w*(LR|LEARNING_RATE)\w* down", "learning rate", -2.0, "smaller steps learn less in a short run"),
     (
         r"(DEPTH|N_LAYERS?|NUM_LAYERS) down",
         "shape",
-        1.5,
+        3.0,
         "fewer layers are faster, and a short budget sees more tokens",
     ),
     (r"(DEPTH|N_LAYERS?|NUM_LAYERS) up", "shape", -1.5, "depth costs tokens in a short budget"),
-    (r"\w*(EMBD|D_MODEL|WIDTH|ASPECT)\w* up", "shape", 0.0, "width buys capacity for speed"),
+    (r"\w*(EMBD|D_MODEL|WIDTH|ASPECT)\w* up", "shape", -0.5, "width buys capacity for speed"),
     (r"\w*(EMBD|D_MODEL|WIDTH|ASPECT)\w* down", "shape", -1.0, "a narrower model is faster and knows less"),
     (r"\w*HEAD\w* down", "attention", 0.5, "fewer, larger heads are faster at small widths"),
-    (r"\w*MATRIX_OPTIMIZER =muon", "optimizer", 2.5, "Muon moves every direction of a matrix alike"),
-    (r"\w*OPTIMIZER \S+", "optimizer", 0.0, "another optimizer takes other steps"),
-    (r"VALUE_EMBED\w* =True", "embedding", 2.0, "value embeddings add capacity at next to no compute"),
+    (r"\w*MATRIX_OPTIMIZER =muon", "optimizer", 4.0, "Muon moves every direction of a matrix alike"),
+    (r"\w*OPTIMIZER \S+", "optimizer", -0.5, "another optimizer takes other steps"),
+    (r"VALUE_EMBED\w* =True", "embedding", 2.5, "value embeddings add capacity at next to no compute"),
     (r"QK_NORM\w* =True", "attention", 0.5, "normalised queries and keys allow larger learning rates"),
-    (r"WINDOW\w* \S+", "attention", 0.0, "near tokens matter most, and shorter attention is cheaper"),
+    (r"WINDOW\w* \S+", "attention", -0.5, "near tokens matter most, and shorter attention is cheaper"),
     (r"ROPE\w* down", "attention", 0.5, "contexts are short here: shorter wavelengths resolve them better"),
-    (r"SOFTCAP\w* up", "head", 0.0, "a soft cap keeps early logits tame"),
+    (r"SOFTCAP\w* up", "head", -0.5, "a soft cap keeps early logits tame"),
     (
         r"WEIGHT_DECAY\w* down",
         "regularisation",
@@ -88,8 +94,8 @@ _ARMS: tuple[tuple[str, str, float, str], ...] = (
         0.0,
         "the memory of the optimizer should match the number of steps",
     ),
-    (r"\w*INIT\w* \w+", "init", 0.0, "the initial scale sets what the first steps see"),
-    (r"\w*(MLP|FFN|EXPANSION)\w* \w+", "shape", 0.0, "the MLP holds most of the weights"),
+    (r"\w*INIT\w* \w+", "init", -0.5, "the initial scale sets what the first steps see"),
+    (r"\w*(MLP|FFN|EXPANSION)\w* \w+", "shape", -0.5, "the MLP holds most of the weights"),
 )
 
 
@@ -101,4 +107,4 @@ def prior_of(edit: Edit) -> Prior:
     for pattern, category, gain, reason in _ARMS:
         if re.fullmatch(pattern, edit.arms[0], re.IGNORECASE):
             return Prior(gain, reason, category)
-    return Prior(-0.5, "nothing is known of this knob here; most steps lose", "other")
+    return Prior(-1.0, "nothing is known of this knob here; most steps lose", "other")

@@ -61,10 +61,14 @@ class Search:
     def ranked(self, seed: int) -> Iterator[Proposal]:
         """Free proposals, best draw first. The same seed and history give the same order."""
         lots = random.Random(seed)
+        draws: dict[tuple[str, ...], float] = {}  # one per arm: a halving and a quartering are one belief
         drawn = []
         for order, proposal in enumerate(self._candidates()):
-            drawn.append((-lots.gauss(proposal.belief.mean, proposal.belief.sd), order, proposal))
-        for _, _, proposal in sorted(drawn):
+            belief, arms = proposal.belief, proposal.edit.arms
+            if arms not in draws:
+                draws[arms] = lots.gauss(belief.mean, belief.sd)
+            drawn.append((-draws[arms], not proposal.port_of, lots.random(), order, proposal))
+        for *_, proposal in sorted(drawn):
             if self.take(proposal.edit):
                 yield proposal
 

@@ -56,9 +56,7 @@ def _token_shift(source: Source) -> str | None:
     return splice(
         source.text,
         [
-            inserted_after(
-                source, parts.init.body[-1], f"self.shift = nn.Parameter(torch.full(({width},), 0.5))"
-            ),
+            inserted_after(source, parts.init.body[-1], f"self.shift = nn.Parameter(torch.zeros({width}))"),
             inserted_after(
                 source,
                 parts.lookup,
@@ -83,7 +81,7 @@ def _embedding_shortcut(source: Source) -> str | None:
             inserted_after(
                 source,
                 parts.init.body[-1],
-                f"self.shortcut = nn.Parameter(torch.full((len({blocks}),), 0.1))",
+                f"self.shortcut = nn.Parameter(torch.zeros(len({blocks})))",
             ),
             replaced(
                 source,
@@ -163,7 +161,7 @@ STEM_EDITS = (
         "Tie the output head to the token embedding",
         "Fewer parameters, and each token's vector gets gradients from both ends.",
         "embedding",
-        0.0,
+        -0.5,
         _tied,
     ),
     StructuralEdit(
@@ -187,7 +185,7 @@ STEM_EDITS = (
         "Add the token before to each position",
         "Bigrams for free, before attention has learned to find the previous token.",
         "embedding",
-        1.5,
+        0.5,
         _token_shift,
     ),
     StructuralEdit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roles.offline.canvas import Source, UnreadableCanvasError
+from roles.offline.canvas import Source, UnreadableCanvasError, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class StructuralEdit:
     def apply(self, text: str) -> str | None:
         """The canvas after the edit, or None when this canvas lacks what it changes (or has it already)."""
         try:
-            result = self.transform(Source(text))
+            result = self.transform(parsed(text))
             if result is None or result == text:
                 return None
-            Source(result)
+            parsed(result)
         except UnreadableCanvasError:
             return None
         return result

@@ -91,7 +91,7 @@ def _training_loop(source: Source) -> _Loop | None:
 
 
 def _averaged(source: Source, made: str, guard: str) -> str | None:
-    """Evaluate an average of the weights; `made` builds it for {model}, `guard` says from when on it grows."""
+    """Evaluate an average of the weights; `made` builds it for {model}, `guard` says when it grows."""
     parts = _training_loop(source)
     if not parts or "AveragedModel" in source.text:
         return None
@@ -195,7 +195,7 @@ TRAINING_EDITS = (
         "Evaluate the mean of the last weights",
         "The mean of the last 15 % of steps has less noise than the last one.",
         "averaging",
-        0.0,
+        -0.5,
         _tail_average,
     ),
     StructuralEdit(

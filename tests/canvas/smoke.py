@@ -1,7 +1,7 @@
-"""Runs many canvases for real, a few batches each: `python smoke.py CACHE CANVAS…` prints one JSON line for each.
+"""Runs canvases for real, a few batches each: `python smoke.py CACHE CANVAS…` prints one JSON line each.
 
-torch and the referee are imported once; every canvas then gets a process of its own by fork, with the referee's
-smoke assignment on a small corpus. Probes, evaluation and report are the real ones.
+torch and the referee are imported once; every canvas then gets a process of its own by fork, with the
+referee's smoke assignment on a small corpus. Probes, evaluation and report are the real ones.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def main() -> None:
     import prepare
 
     torch.set_num_threads(1)
+    prepare.EVAL_BATCH_TOKENS = 1024  # the score does not matter here, the probes do
+    prepare.compare.__defaults__ = (1e-4,)  # a few batches in, a leak moves little probability
     prepare.prepare(os.environ["AUTORESEARCH_SOURCE"])
     for path in canvases:
         read_from, write_to = os.pipe()

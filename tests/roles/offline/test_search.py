@@ -1,0 +1,182 @@
+"""Planning: it learns what pays, repeats nothing, and is the same for the same seed."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from roles.backend import BackendError, Canvas, Plan
+from roles.offline import OfflineBackend
+from roles.offline.canvas import normalised
+from supervisor.states import Verdict
+
+Past = Any  # of conftest
+Make = Any
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def plan(past: Past, **changes: object) -> Plan:
+    return OfflineBackend().plan(past.brief(**changes), quiet)
+
+
+def share(past: Past, make: Make, wanted: object, seeds: int = 12) -> float:
+    """How often a plan of four holds the hypothesis with that edit's first arm."""
+    hits = 0
+    for seed in range(seeds):
+        edits = [make.edit_of(proposed.edit) for proposed in plan(past, seed=seed).hypotheses]
+        hits += any(edit.arms[0] == wanted for edit in edits)
+    return hits / seeds
+
+
+def test_a_plan_has_what_was_wanted_on_different_knobs(past: Past, make: Make) -> None:
+    hypotheses = plan(past, wanted=8).hypotheses
+    assert len(hypotheses) == 8
+    assert len({make.edit_of(proposed.edit).subject for proposed in hypotheses}) == 8
+    for proposed in hypotheses:
+        assert proposed.title and proposed.change and proposed.category
+        assert "domain knowledge" in proposed.rationale
+        assert proposed.expected_gain is None  # nothing was measured yet
+
+
+def test_the_same_seed_gives_the_same_plan_and_another_another(past: Past) -> None:
+    past.add(past.text.replace("DEPTH = 4", "DEPTH = 3"), 0.05, Verdict.KEEP)
+    assert plan(past, seed=5) == plan(past, seed=5)
+    assert len({plan(past, seed=seed).hypotheses for seed in range(8)}) > 4
+
+
+def test_it_learns_which_kind_pays(past: Past, make: Make) -> None:
+    before = share(past, make, "MLP_RATIO up")
+    for old, new in ((4, 5), (5, 6), (6, 7)):
+        past.add(make.knob("MLP_RATIO", old, new), 0.10, Verdict.KEEP)
+    after = share(past, make, "MLP_RATIO up")
+    assert after >= before + 0.4
+
+
+def test_it_learns_what_does_not_pay(past: Past, make: Make) -> None:
+    before = share(past, make, "TOKENS_PER_STEP down")
+    past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), -0.10)
+    past.add(make.knob("TOKENS_PER_STEP", 4096, 1024), -0.20)
+    after = share(past, make, "TOKENS_PER_STEP down")
+    assert before >= 0.5
+    assert after == 0
+
+
+def test_crashes_count_as_losses(past: Past, make: Make) -> None:
+    before = share(past, make, "edit token-shift")
+    past.add(make.structural("token-shift"), None, Verdict.CRASH)
+    past.add(make.knob("DEPTH", 4, 2), 0.2, Verdict.KEEP)  # elsewhere it could be tried again
+    after = share(past, make, "edit token-shift")
+    assert after < before / 2
+
+
+def test_what_was_measured_is_cited_and_expected(past: Past, make: Make) -> None:
+    past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), 0.12, Verdict.KEEP)
+    found = [
+        proposed
+        for seed in range(10)
+        for proposed in plan(past, seed=seed).hypotheses
+        if make.edit_of(proposed.edit).arms == ("TOKENS_PER_STEP down",)
+    ]
+    assert found
+    assert "gained 0.1200 in e0001 (keep)" in found[0].rationale
+    assert found[0].expected_gain == pytest.approx(
+        0.05, abs=0.03
+    )  # about half of what the first step brought
+
+
+def test_learns_from_diffs_of_other_minds(past: Past, make: Make) -> None:
+    """A knob that a model or a person turned is evidence as well, read from the diff alone."""
+    past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), 0.12, Verdict.KEEP, silent=True)
+    summary = plan(past).summary
+    assert "Halve TOKENS_PER_STEP (4096 → 2048), gained 0.1200 in e0001 (keep)" in summary
+
+
+def test_it_never_proposes_what_was_tried(past: Past, make: Make) -> None:
+    """A long campaign: no proposal leads to code that any experiment had, on any branch."""
+    seen = {normalised(past.text)}
+    verdicts = itertools.cycle([(-0.02, Verdict.DISCARD), (0.03, Verdict.KEEP), (None, Verdict.CRASH)])
+    for seed in range(7):
+        for proposed in plan(past, seed=seed, wanted=3).hypotheses:
+            edit = make.edit_of(proposed.edit)
+            code = normalised(edit.apply(past.sources[past.champion]))
+            assert code not in seen
+            seen.add(code)
+            gain, verdict = next(verdicts)
+            past.add(edit, gain, verdict, silent=seed % 2 == 0)
+            if verdict is Verdict.KEEP:
+                break  # the others were for the code before
+
+
+def test_going_back_to_an_ancestor_is_a_repeat_too(past: Past, make: Make) -> None:
+    past.add(make.knob("QK_NORM", False, True), 0.05, Verdict.KEEP)
+    past.add(make.knob("DEPTH", 4, 3), 0.05, Verdict.KEEP)
+    for seed in range(3):
+        for proposed in plan(past, seed=seed, wanted=20).hypotheses:
+            assert make.edit_of(proposed.edit) != make.knob("DEPTH", 3, 4)
+
+
+def test_open_hypotheses_are_left_alone(past: Past, make: Make) -> None:
+    first = plan(past, seed=2, wanted=6).hypotheses
+    held = tuple(make.hypothesis(p.change, p.edit, f"h-{n:02d}") for n, p in enumerate(first))
+    again = plan(past, seed=2, wanted=6, open_hypotheses=held).hypotheses
+    assert len(again) == 6
+    assert not {p.edit for p in first} & {p.edit for p in again}
+
+
+def test_a_keep_of_another_branch_is_offered_as_a_port(past: Past, make: Make) -> None:
+    past.add(make.knob("DEPTH", 4, 2), 0.2, Verdict.KEEP)
+    past.champion = "e0000"
+    other = past.add(make.structural("squared-relu"), 0.1, Verdict.KEEP)
+    assert past.champion == other
+    ports = [
+        p for seed in range(5) for p in plan(past, seed=seed).hypotheses if p.title.startswith("Port e0001")
+    ]
+    assert ports
+    assert "DEPTH 4 → 2" in ports[0].change
+    assert ports[0].expected_gain == pytest.approx(0.16, abs=0.05)
+
+
+def test_the_person_comes_first(past: Past, make: Make) -> None:
+    hypotheses = plan(past, messages=("please try DEPTH = 3", "how is it going?")).hypotheses
+    assert make.edit_of(hypotheses[0].edit) == make.knob("DEPTH", 4, 3)
+    assert "The person asked" in hypotheses[0].rationale
+    past.add(make.knob("DEPTH", 4, 3), -0.1)
+    again = plan(past, messages=("please try DEPTH = 3",)).hypotheses
+    assert all("The person asked" not in proposed.rationale for proposed in again)
+
+
+def test_before_the_baseline_there_is_a_plan_too(past: Past) -> None:
+    assert len(plan(past, tried=(), champion=None, noise_sd=None).hypotheses) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("print('hello')\n", "no top-level number"),
+        ("fn main() {}\n", "not Python that parses"),
+        ("", "no top-level number"),
+    ],
+)
+def test_an_unknown_canvas_is_refused_plainly(past: Past, text: str, says: str) -> None:
+    with pytest.raises(BackendError, match=says) as caught:
+        plan(past, canvas=(Canvas("main.py", text),), tried=(), champion=None)
+    assert "\n" not in str(caught.value)
+    assert "choose a backend that thinks" in str(caught.value)
+
+
+def test_any_top_level_number_is_something_to_step(past: Past) -> None:
+    canvas = Canvas("fit.py", "rate = 0.01\nlayers = 3\nprint(rate * layers)\n")
+    hypotheses = plan(past, canvas=(canvas,), tried=(), champion=None).hypotheses
+    assert {proposed.change.split()[0] for proposed in hypotheses} == {"rate", "layers"}
+
+
+def test_when_everything_was_tried_it_says_so(past: Past) -> None:
+    canvas = Canvas("fit.py", "flag = 1\nprint(flag)\n")
+    found = plan(past, canvas=(canvas,), tried=(), champion=None, wanted=9)
+    assert len(found.hypotheses) == 1
+    assert "no more untried steps" in found.summary
