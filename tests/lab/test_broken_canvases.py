@@ -40,7 +40,7 @@ BROKEN = {
     "exception": Broken(TOP, f"{TOP}undefined_name\n", Verdict.CRASH, "NameError: name 'undefined_name'"),
     "hang": Broken(TOP, f"{TOP}while True:\n    time.sleep(1)\n", Verdict.TIMEOUT, "no result after"),
     "nan": Broken("prepare.watch(loss)", "prepare.watch(loss * float('nan'))", Verdict.CRASH, "nan"),
-    "no result": Broken(TOP, f"{TOP}raise SystemExit(0)\n", Verdict.CRASH, "no result"),
+    "no result": Broken(TOP, f"{TOP}raise SystemExit(0)\n", Verdict.CRASH, "without a result"),
     "out of memory": Broken(TOP, f"{TOP}torch.zeros(10**15)\n", Verdict.CRASH, "memory"),
     "no causal mask": Broken("is_causal=mask is None", "is_causal=False", Verdict.REJECTED, "causality"),
 }
