@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roles.backend import Backend, BackendError
+from supervisor.errors import LabError
 
 KNOWN = ("offline",)
 
@@ -16,3 +17,10 @@ def make_backend(name: str) -> Backend:
             return OfflineBackend()
         case _:
             raise BackendError(f"there is no backend {name!r}; there are: {', '.join(KNOWN)}")
+
+
+def expect_backends(*names: str) -> None:
+    """Raises LabError when one of these is no backend: better now than in an agent's pane."""
+    unknown = [name for name in names if name not in KNOWN]
+    if unknown:
+        raise LabError(f"there is no backend {unknown[0]!r}; there are: {', '.join(KNOWN)}")

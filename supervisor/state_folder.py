@@ -27,13 +27,15 @@ def prepare_state(lab: Lab) -> None:
             f"{lab.state_dir} is on a network file system ({kind}), where the lab's database is not safe; "
             "name a folder on a local disk with --state-dir"
         )
+    _refuse_a_second_home(lab)
     try:
         _make_folders(lab)
-        expect_space(lab.state_dir)
+        expect_space(lab.state_dir, LEAST_FREE_MB)
         # A nested repository: `git clean -fdx` in the lab passes it by.
         if not (lab.state_dir / ".git").exists():
             Repository.init(lab.state_dir)
         _hide_from_git(lab)
+        _remember(lab)
     except OSError as error:
         raise StateError(_explain(lab.state_dir, error)) from error
 
@@ -55,7 +57,7 @@ def file_system_kind(path: Path, mounts: Path) -> str:
     return kind
 
 
-def expect_space(folder: Path, least_mb: int = LEAST_FREE_MB) -> None:
+def expect_space(folder: Path, least_mb: int) -> None:
     """Raises StateError when fewer than `least_mb` megabytes are free around `folder`."""
     free_mb = shutil.disk_usage(folder).free // 2**20
     if free_mb < least_mb:
@@ -70,10 +72,20 @@ def _make_folders(lab: Lab) -> None:
     lab.state_dir.chmod(0o700)
     for folder in (lab.notes_dir, lab.runs_dir, lab.worktrees_dir, lab.benches_dir, lab.referee_dir):
         folder.mkdir(exist_ok=True)
+
+
+def _remember(lab: Lab) -> None:
+    """Leave word where the state is, so that the next command finds it without --state-dir."""
     standard = lab.root / STATE_FOLDER
-    if lab.state_dir != standard:  # so that the next command finds it without --state-dir
+    if lab.state_dir != standard:
         standard.mkdir(mode=0o700, exist_ok=True)
         (standard / STATE_POINTER).write_text(f"{lab.state_dir}\n", encoding="utf-8")
+
+
+def _refuse_a_second_home(lab: Lab) -> None:
+    standard = lab.root / STATE_FOLDER
+    if lab.state_dir != standard and (standard / lab.db.name).exists():
+        raise StateError(f"this lab's state is in {standard} already; leave --state-dir away")
 
 
 def _hide_from_git(lab: Lab) -> None:

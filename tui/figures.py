@@ -69,3 +69,8 @@ def tokens_per_second(rate: float | None) -> str:
     if rate is None:
         return ""
     return f"{rate / 1000:.1f}k tok/s" if rate >= 1000 else f"{rate:.0f} tok/s"
+
+
+def trust(dots: int) -> str:
+    """How much a figure rests on, of three: ●●○."""
+    return "●" * dots + "○" * (3 - dots)

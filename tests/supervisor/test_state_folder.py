@@ -97,3 +97,21 @@ def test_a_state_folder_that_is_a_file_is_one_line(lab_root: Path) -> None:
     (lab_root / ".autoresearch").write_text("")
     with pytest.raises(StateError, match=r"\.autoresearch: File exists"):
         prepare_state(find_lab(lab_root))
+
+
+def test_a_state_folder_that_was_refused_is_not_remembered(
+    lab_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = lab_root.parent / "small disk"
+    monkeypatch.setattr(state_folder, "LEAST_FREE_MB", 10**9)
+    with pytest.raises(StateError, match="are free in"):
+        state_folder.prepare_state(find_lab(lab_root, elsewhere))
+    assert find_lab(lab_root).state_dir == lab_root / ".autoresearch"
+
+
+def test_a_lab_has_one_state_folder(lab_root: Path) -> None:
+    lab = find_lab(lab_root)
+    state_folder.prepare_state(lab)
+    lab.db.touch()
+    with pytest.raises(StateError, match="leave --state-dir away"):
+        state_folder.prepare_state(find_lab(lab_root, lab_root.parent / "other"))

@@ -64,8 +64,11 @@ def launch(
 
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
+    from roles.backends import expect_backends
     from supervisor.founding import LaunchOptions
 
+    config = lab.config.agents
+    expect_backends(chief or config.chief.backend, junior or config.junior.backend)
     lab_calls.start_lab(
         lab,
         LaunchOptions(

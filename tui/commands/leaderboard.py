@@ -7,13 +7,13 @@ from itertools import groupby
 import click
 
 from supervisor.lab import Lab
-from supervisor.leaderboard import MAX_DOTS, Row
+from supervisor.leaderboard import Row
 from supervisor.leaderboard import leaderboard as ranked
 from supervisor.snapshot import LabSnapshot
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
-from tui.figures import change, gigabytes, metric
+from tui.figures import change, gigabytes, metric, trust
 from tui.json_views import leaderboard_view
 from tui.output import Column, in_terminal, print_json, print_table, say
 
@@ -87,7 +87,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         metric(row.metric),
         change(row.delta_baseline),
         change(row.delta_incumbent) + (" ≈" if row.inside_noise else ""),
-        "●" * row.dots + "○" * (MAX_DOTS - row.dots),
+        trust(row.dots),
         verdict,
         experiment.agent or "–",
         (experiment.commit or "")[:7],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from supervisor.snapshot import Experiment
 from supervisor.states import ExperimentState, RunState, Verdict
+from tui.figures import trust
 from tui.screen.lines import Span, Tone
 
 _TONES: dict[Verdict, Tone] = {
@@ -34,4 +35,4 @@ def verdict_span(experiment: Experiment) -> Span:
 
 def dots_span(dots: int) -> Span:
     """How much a figure rests on: ●●○."""
-    return "●" * dots + "○" * (3 - dots), Tone.PLAIN if dots > 1 else Tone.MUTED
+    return trust(dots), Tone.PLAIN if dots > 1 else Tone.MUTED
