@@ -159,7 +159,7 @@ def test_in_a_pid_namespace_of_its_own(run_canvas: Canvas) -> None:
     argv = [sys.executable, "-S", "-c", burn]
     burner = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     burner.stdout.readline()
-    assert prepare.living_children_cpu_s() >= 0.18
+    assert 0.18 <= prepare.living_children_cpu_s() < 1.0  # the burner, and not the machine
     LOOP
     prepare.finish(model)
     """
