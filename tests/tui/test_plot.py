@@ -57,3 +57,10 @@ def test_nothing_to_draw() -> None:
 
 def test_no_lab_no_points() -> None:
     assert progress_points(snapshots.empty()) == []
+
+
+def test_what_failed_is_on_the_bad_edge() -> None:
+    points = [Point(Verdict.BASELINE, 2.0, 2.0), Point(Verdict.CRASH, None, 2.0)]
+    assert "✕" in drawn(points)[0]
+    higher = ["".join(text for text, _ in line) for line in plot(points, Direction.HIGHER, 0.01, 60, 14)]
+    assert "✕" in higher[-3]

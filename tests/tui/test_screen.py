@@ -193,3 +193,12 @@ def test_a_branch_is_its_chain_of_keeps() -> None:
     kept = [one.id for one in lab.experiments if one.verdict is Verdict.KEEP]
     assert sorted(row.experiment.id for row in rows if row.experiment) == sorted(kept)
     assert [row.agent for row in rows if row.experiment is None] == ["junior-1", "junior-2"]
+
+
+async def test_keys_typed_at_once_go_where_the_key_before_led() -> None:
+    async with driving(snapshots.mid()) as driver:
+        for key in ("1", "j", "j"):
+            driver.app.simulate_key(key)
+        board = driver.app.screen.query_one(Leaderboard)
+        await driver.until(lambda: board.cursor_index == 2)
+        assert driver.app.screen.query_one("#agents", Listing).cursor_index == 0

@@ -128,7 +128,7 @@ class Moves(Screen[None]):
             await self.show_tab(self.came_from)
         else:
             self.remove_class("-reading")
-            self.query_one(AgentsPanel).focus()
+            self.set_focus(self.query_one(AgentsPanel))
         self.offer()
 
     def action_sort(self) -> None:
@@ -141,14 +141,14 @@ class Moves(Screen[None]):
         if self.table is not None:
             self._filter.value = self.table.filter_text
             self._filter.add_class("-shown")
-            self._filter.focus()
+            self.set_focus(self._filter)
 
     def action_next_waiting(self) -> None:
         """To the next agent that waits."""
         agents = self.query_one(AgentsPanel)
         agents.next_waiting()
         self.remove_class("-reading")
-        agents.focus()
+        self.set_focus(agents)
 
     def action_palette(self) -> None:
         """Commands by name."""
@@ -171,7 +171,7 @@ class Moves(Screen[None]):
         self.set_class(tab is Tab.PROGRESS, "-plotting")
         self._close_filter()
         await self.tabs.show(tab)
-        self.tabs.target.focus()
+        self.set_focus(self.tabs.target)
         self.offer()
 
     @on(Input.Changed, "#filter")
@@ -193,7 +193,7 @@ class Moves(Screen[None]):
     def _close_filter(self) -> None:
         if self._filter.has_class("-shown"):
             self._filter.remove_class("-shown")
-            self.tabs.target.focus()
+            self.set_focus(self.tabs.target)
 
     def _move(self, lines: int) -> None:
         if isinstance(self.focused, Movable):
