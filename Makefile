@@ -15,6 +15,7 @@ EXPERIMENTS ?= 12
 VENV := .venv
 PY := $(VENV)/bin/python
 DONE := .make
+BENCHMARKS := verdicts loader handover first_frame
 
 # With an NVIDIA GPU the newest torch is right; without one it would bring gigabytes of CUDA.
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
@@ -56,7 +57,7 @@ check: tool dev
 	@echo "check: ruff, types and import contracts hold"
 
 bench: tool dev tmux data
-	@for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; $(PY) -P "$$script"; done
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(PY) -P benchmarks/$$name.py; done
 
 tool: $(DONE)/tool
 dev: $(DONE)/dev
