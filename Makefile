@@ -21,7 +21,7 @@ BENCHMARKS := verdicts loader handover first_frame
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 CONSTRAINTS := $(if $(filter 0,$(GPU)),--constraint constraints-cpu.txt)
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check --log $(DONE)/pip.log
-INSTALL := $(PIP) install $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALL := $(PIP) install --progress-bar off $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 FAILED := { echo "  failed; the whole story is in $(DONE)/pip.log" >&2; exit 1; }
 
 PACKAGES := tui roles supervisor sessions

@@ -152,3 +152,28 @@ def test_a_tmux_that_is_there_is_left_alone(machine: Path, checkout: Path) -> No
     program(machine, "tmux", "exit 0")
     result = make(machine, "tmux", cwd=checkout)
     assert (result.returncode, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "line"), [(0, "=== 3 passed in 1.20s ==="), (2, "=== 1 failed, 2 passed in 1.20s ===")]
+)
+def test_ci_ends_with_pytests_closing_line_and_its_status(
+    machine: Path, tmp_path: Path, status: int, line: str
+) -> None:
+    for name in ("dirname", "mktemp", "tee"):
+        (machine / name).symlink_to(shutil.which(name) or name)
+    (machine / "make").unlink()
+    program(
+        machine,
+        "make",
+        f"[ $1 = test ] || exit 9; echo '{line}'; echo 'make: said something more'; exit {status}",
+    )
+    folder = tmp_path / "checkout" / ".ci"
+    folder.mkdir(parents=True)
+    shutil.copy(CHECKOUT / ".ci/run", folder)
+    answer = subprocess.run(
+        ["bash", str(folder / "run")],
+        env={"PATH": str(machine), "CI": "true"}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert answer.returncode == status
+    assert answer.stdout.splitlines()[-1] == line
