@@ -301,19 +301,25 @@ class ProgressLine:
         self.interval_s = 0.2 if self.live else 2.0
         self.started = self.shown = time.monotonic()
         self.tokens = 0
+        self.step, self.loss = 0, torch.zeros(())
 
-    def show(self, step: int, fraction: float, loss: Tensor) -> None:
-        """Print when the interval is over: reading the loss waits for the device."""
-        now = time.monotonic()
-        if now - self.shown < self.interval_s and fraction < 1:
-            return
-        self.shown = now
-        speed = self.tokens / max(now - self.started, 1e-6) / 1000
-        line = f"step {step:05d} | {100 * fraction:2.0f} % | loss {loss.item():.3f} | {speed:.0f}k tok/s"
+    def advance(self, step: int, fraction: float, loss: Tensor) -> None:
+        """Show the line when the interval is over."""
+        self.step, self.loss = step, loss
+        if time.monotonic() - self.shown >= self.interval_s:
+            self.show(fraction)
+
+    def show(self, fraction: float) -> None:
+        """Print the line; reading the loss waits for the device."""
+        self.shown = time.monotonic()
+        speed = self.tokens / max(self.shown - self.started, 1e-6) / 1000
+        line = f"step {self.step:05d} | {100 * fraction:2.0f} % | loss {self.loss.item():.2f}"
+        line += f" | {speed:.0f}k tok/s"
         print(f"\r\x1b[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
 
     def close(self) -> None:
         """Leave the last line standing."""
+        self.show(1.0)
         if self.live:
             print(flush=True)
 
@@ -339,7 +345,7 @@ def main() -> None:
         if batch % passes == 0:
             update(model, optimizers, learning_rate_scale(stream.fraction))
             prepare.watch(loss)
-            progress.show(batch // passes, stream.fraction, loss.detach())
+            progress.advance(batch // passes, stream.fraction, loss.detach())
     progress.close()
     prepare.finish(model)
 

@@ -54,6 +54,7 @@ def main() -> None:
     }
     sys.path.insert(0, str(ROOT))
     import torch
+    import torch._dynamo  # the first step of an optimizer imports it: a second, in every child
 
     import prepare
 

@@ -87,7 +87,7 @@ class Past:
         parent: str | None = None,
         silent: bool = False,
     ) -> str:
-        """Try an edit or a whole new text; a keep on the champion becomes it. `silent`: only its diff is known."""
+        """Try an edit or a whole text; a keep on the champion becomes it. `silent`: no edit, only a diff."""
         parent = parent or self.champion
         before = self.sources[parent]
         after = change if isinstance(change, str) else change.apply(before)

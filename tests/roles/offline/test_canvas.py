@@ -48,6 +48,10 @@ def test_positions_hold_with_form_feeds_and_foreign_newlines() -> None:
     assert set_knobs(text, {"WIDTH": 16}) == text.replace("8", "16")
 
 
+def test_columns_count_characters_where_python_counts_bytes() -> None:
+    assert set_knobs("GRÖSSE = 4  # ö\n", {"GRÖSSE": 8}) == "GRÖSSE = 8  # ö\n"
+
+
 def test_a_missing_knob_changes_nothing() -> None:
     assert set_knobs(HEAD, {"WIDTH": 3}) is None
 

@@ -10,6 +10,7 @@ import pytest
 from roles.backend import BackendError, Canvas, Plan
 from roles.offline import OfflineBackend
 from roles.offline.canvas import normalised
+from roles.offline.proposals import Search
 from supervisor.states import Verdict
 
 Past = Any  # of conftest
@@ -22,6 +23,12 @@ def quiet(_: str) -> None:
 
 def plan(past: Past, **changes: object) -> Plan:
     return OfflineBackend().plan(past.brief(**changes), quiet)
+
+
+def search(past: Past) -> Search:
+    """The search as it stands at the champion."""
+    brief = past.brief()
+    return Search(brief.canvas[0], past.champion, brief.tried, brief.noise_sd, None)
 
 
 def share(past: Past, make: Make, wanted: object, seeds: int = 12) -> float:
@@ -66,12 +73,14 @@ def test_it_learns_what_does_not_pay(past: Past, make: Make) -> None:
     assert after == 0
 
 
-def test_crashes_count_as_losses(past: Past, make: Make) -> None:
-    before = share(past, make, "edit token-shift")
-    past.add(make.structural("token-shift"), None, Verdict.CRASH)
-    past.add(make.knob("DEPTH", 4, 2), 0.2, Verdict.KEEP)  # elsewhere it could be tried again
-    after = share(past, make, "edit token-shift")
-    assert after < before / 2
+@pytest.mark.parametrize("verdict", [Verdict.CRASH, Verdict.REJECTED, Verdict.TIMEOUT])
+def test_failures_count_as_losses(past: Past, make: Make, verdict: Verdict) -> None:
+    edit = make.structural("token-shift")
+    before = search(past).beliefs.of(edit)
+    past.add(edit, None, verdict)
+    after = search(past).beliefs.of(edit)
+    assert after.mean < before.mean - 0.01
+    assert f"ended as {verdict.value} in e0001" in after.evidence[0].words
 
 
 def test_what_was_measured_is_cited_and_expected(past: Past, make: Make) -> None:
@@ -112,12 +121,23 @@ def test_it_never_proposes_what_was_tried(past: Past, make: Make) -> None:
                 break  # the others were for the code before
 
 
-def test_going_back_to_an_ancestor_is_a_repeat_too(past: Past, make: Make) -> None:
+def test_what_any_branch_measured_is_taken(past: Past, make: Make) -> None:
+    """Sources are rebuilt from diffs alone, forwards and backwards along the branches."""
     past.add(make.knob("QK_NORM", False, True), 0.05, Verdict.KEEP)
-    past.add(make.knob("DEPTH", 4, 3), 0.05, Verdict.KEEP)
-    for seed in range(3):
-        for proposed in plan(past, seed=seed, wanted=20).hypotheses:
-            assert make.edit_of(proposed.edit) != make.knob("DEPTH", 3, 4)
+    past.add(make.knob("DEPTH", 4, 3), 0.05, Verdict.KEEP, silent=True)
+    past.add(make.structural("squared-relu"), -0.05, parent="e0001")
+    past.add(make.knob("N_HEAD", 4, 2), -0.05, silent=True)
+    here = search(past)
+    assert not here.take(make.knob("DEPTH", 3, 4))  # back to its own parent
+    assert not here.take(make.knob("N_HEAD", 4, 2))  # tried here
+    assert not here.take(make.knob("DEPTH", 3, 3))  # nothing changes
+    assert here.take(make.structural("squared-relu"))  # tried on other code
+    past.champion = "e0001"
+    assert not search(past).take(make.structural("squared-relu"))
+    assert not search(past).take(make.knob("DEPTH", 4, 3))
+    past.champion = "e0003"
+    assert not search(past).take(make.knob("N_HEAD", 4, 4))
+    assert search(past).take(make.knob("N_HEAD", 4, 2))
 
 
 def test_open_hypotheses_are_left_alone(past: Past, make: Make) -> None:
@@ -126,6 +146,11 @@ def test_open_hypotheses_are_left_alone(past: Past, make: Make) -> None:
     again = plan(past, seed=2, wanted=6, open_hypotheses=held).hypotheses
     assert len(again) == 6
     assert not {p.edit for p in first} & {p.edit for p in again}
+    canvas = Canvas("fit.py", "flag = 1\nprint(flag)\n")
+    (only,) = plan(past, canvas=(canvas,), tried=(), champion=None, wanted=3).hypotheses
+    held = (make.hypothesis(only.change, only.edit),)
+    none = plan(past, canvas=(canvas,), tried=(), champion=None, wanted=3, open_hypotheses=held)
+    assert none.hypotheses == ()
 
 
 def test_a_keep_of_another_branch_is_offered_as_a_port(past: Past, make: Make) -> None:
