@@ -9,6 +9,8 @@ from supervisor.drafting import Bureau
 from supervisor.lab import Lab
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import HypothesisState, Role
+from supervisor.store.connection import Store
+from supervisor.store.reading import earlier_experiments
 
 PLAN_AHEAD = 3  # hypotheses a plan holds per junior
 _KNOWN = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
@@ -29,7 +31,7 @@ def edit_task(
         metric=campaign.metric,
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
-        tried=tried(bureau.lab, snapshot),
+        tried=tried(bureau.lab, bureau.store, snapshot),
         seed=draw(snapshot, bureau.agent, experiment.id),
         messages=messages,
         repair=repair,
@@ -37,7 +39,7 @@ def edit_task(
 
 
 def plan_brief(
-    lab: Lab, snapshot: LabSnapshot, canvas: tuple[Canvas, ...], messages: tuple[str, ...]
+    lab: Lab, store: Store, snapshot: LabSnapshot, canvas: tuple[Canvas, ...], messages: tuple[str, ...]
 ) -> PlanBrief:
     """The whole lab, for a chief's backend."""
     campaign = snapshot.campaign
@@ -52,7 +54,7 @@ def plan_brief(
         metric=campaign.metric,
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
-        tried=tried(lab, snapshot),
+        tried=tried(lab, store, snapshot),
         open_hypotheses=known,
         notes=snapshot.notes,
         wanted=max(PLAN_AHEAD * max(juniors, 1) - untaken, 1),
@@ -61,12 +63,16 @@ def plan_brief(
     )
 
 
-def tried(lab: Lab, snapshot: LabSnapshot) -> tuple[Tried, ...]:
-    """Every experiment that has a commit, with its change; those under way have no verdict yet."""
+def tried(lab: Lab, store: Store, snapshot: LabSnapshot) -> tuple[Tried, ...]:
+    """Every experiment that has a commit, with its change; those under way have no verdict yet.
+
+    Earlier campaigns of the lab count as far as their scores can be compared.
+    """
+    tag = snapshot.campaign.tag if snapshot.campaign else ""
     return tuple(
         Tried(experiment, _diff(lab, experiment), experiment.edit)
-        for experiment in snapshot.experiments
-        if experiment.commit is not None and experiment.id != snapshot.baseline_id
+        for experiment in (*earlier_experiments(store, tag), *snapshot.experiments)
+        if experiment.commit is not None and experiment.agent
     )
 
 

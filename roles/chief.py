@@ -47,7 +47,7 @@ def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
     assert campaign is not None
     desk.state(AgentState.PLANNING, doing=why)
     desk.pane.heading(f"{stamp()} planning: {why}")
-    brief = plan_brief(desk.lab, snapshot, _canvas(desk, snapshot), desk.messages())
+    brief = plan_brief(desk.lab, desk.store, snapshot, _canvas(desk, snapshot), desk.messages())
     answer = desk.backend.plan(brief, desk.pane.say)
     agents.record_cost(desk.store, desk.tag, desk.name, answer.cost.usd, answer.cost.tokens)
     added = hypotheses.add_hypotheses(

@@ -93,7 +93,7 @@ class Bureau:
             return sources
         before = {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
         changed = self.repository.changed_since(worktree, experiment.parent_commit)
-        refusal = check_edit(self.store, sources, hash_sources(before), changed, editable)
+        refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, editable)
         if sources != before:
             draft = self._commit(experiment, draft, sources)
         if refusal is not None:

@@ -58,6 +58,7 @@ def read_canvas(worktree: Path, editable: Sequence[str]) -> Mapping[str, str] | 
 
 def check_edit(
     store: Store,
+    tag: str,
     sources: Mapping[str, str],
     parent_hash: str,
     changed_paths: Sequence[str],
@@ -75,7 +76,7 @@ def check_edit(
     source_hash = hash_sources(sources)
     if source_hash == parent_hash:
         return Refusal(Rule.UNCHANGED, "the code is the same as its parent's, comments and layout aside")
-    twin = source_was_tried(store, source_hash)
+    twin = source_was_tried(store, tag, source_hash)
     return Refusal(Rule.TRIED_BEFORE, f"the same code as {twin}") if twin else None
 
 

@@ -90,10 +90,12 @@ def _spoken_for(db: Connection, tag: str) -> int:
     )
 
 
-def source_was_tried(store: Store, source_hash: str) -> str | None:
-    """The experiment that tried this very source before, in any campaign of the lab."""
+def source_was_tried(store: Store, tag: str, source_hash: str) -> str | None:
+    """The experiment that tries this very source in this campaign, or has its verdict from an earlier one."""
     row = store.connection.execute(
-        "SELECT id FROM experiments WHERE source_hash = ? ORDER BY id LIMIT 1", (source_hash,)
+        "SELECT id FROM experiments WHERE source_hash = ? AND (tag = ? OR (state = ? AND setting_id = "
+        "(SELECT setting_id FROM campaigns WHERE tag = ?))) ORDER BY id LIMIT 1",
+        (source_hash, tag, ExperimentState.DECIDED, tag),
     ).fetchone()
     return ids.experiment_id(row["id"]) if row else None
 

@@ -83,6 +83,18 @@ def tags(store: Store) -> tuple[str, ...]:
     )
 
 
+def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
+    """What earlier campaigns of the lab decided under this campaign's setting, oldest first."""
+    db = store.connection
+    others = db.execute(
+        "SELECT tag FROM campaigns WHERE tag != ? AND setting_id = (SELECT setting_id FROM campaigns WHERE tag = ?) "
+        "ORDER BY started_at",
+        (tag, tag),
+    ).fetchall()
+    found = (one for row in others for one in _experiments(db, row["tag"]))
+    return tuple(one for one in found if one.state is ExperimentState.DECIDED)
+
+
 def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, str]]:
     """The CPU core that a device's runs are pinned to, and the environment that narrows them to the device."""
     row = store.connection.execute(

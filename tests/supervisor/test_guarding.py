@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from worlds.fast_motion import World
+from worlds.fast_motion import TAG, World
 
 from supervisor.guarding import Refusal, Rule, check_edit, hash_sources, read_canvas
 from supervisor.store.connection import Store
@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Store:
 
 def refused(store: Store, after: str, changed: tuple[str, ...] = (CANVAS,)) -> Rule | None:
     parent = hash_sources({CANVAS: BEFORE})
-    refusal = check_edit(store, {CANVAS: after}, parent, changed, (CANVAS,))
+    refusal = check_edit(store, TAG, {CANVAS: after}, parent, changed, (CANVAS,))
     return refusal.rule if refusal else None
 
 
@@ -53,7 +53,7 @@ def test_the_same_code_is_not_tried_twice_whatever_its_layout(tmp_path: Path) ->
     with world.store.transaction() as db:
         db.execute("UPDATE experiments SET source_hash = ? WHERE id = 1", (hash_sources({CANVAS: after}),))
     parent = hash_sources({CANVAS: BEFORE})
-    twin = check_edit(world.store, {CANVAS: "LR=0.3 # new\nprint( LR )"}, parent, (CANVAS,), (CANVAS,))
+    twin = check_edit(world.store, TAG, {CANVAS: "LR=0.3 # new\nprint( LR )"}, parent, (CANVAS,), (CANVAS,))
     assert twin == Refusal(Rule.TRIED_BEFORE, f"the same code as {begun}")
 
 
