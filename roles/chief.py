@@ -18,7 +18,7 @@ BACKEND_RETRY_S = 30.0
 
 
 def run_chief(lab: Lab, name: str) -> int:
-    """Answer requests for a plan until the campaign is over or the person says stop; returns the exit code."""
+    """Answer the plan's needs and the person until the campaign is over; returns the exit code."""
     desk = open_desk(lab, name)
     desk.pane.heading(f"{name} ({desk.backend.name}) {stamp()}")
     while True:
@@ -27,10 +27,10 @@ def run_chief(lab: Lab, name: str) -> int:
             return 0
         desk.watch_supervisor(snapshot)
         request = campaigns.open_plan_request(desk.store, desk.tag)
-        if request is None:
+        if request is None and not agents.has_messages(desk.store, desk.tag, name):
             _rest(desk, snapshot)
             continue
-        number, why = request
+        number, why = request or (None, "the person has something to say")
         try:
             added = plan(desk, snapshot, why)
         except BackendError as error:
@@ -38,7 +38,8 @@ def run_chief(lab: Lab, name: str) -> int:
             desk.state(AgentState.IDLE, doing=f"tries again soon: {error}")
             time.sleep(BACKEND_RETRY_S)
             continue
-        campaigns.close_plan_request(desk.store, number, len(added), time.time())
+        if number is not None:
+            campaigns.close_plan_request(desk.store, number, len(added), time.time())
 
 
 def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:

@@ -141,11 +141,15 @@ def send_message(
     return tuple(numbers)
 
 
+def has_messages(store: Store, tag: str, name: str) -> bool:
+    """Whether somebody left the agent a message that it has not read."""
+    unread = "SELECT 1 FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL LIMIT 1"
+    return store.connection.execute(unread, (tag, name)).fetchone() is not None
+
+
 def take_messages(store: Store, tag: str, name: str, now: float) -> tuple[str, ...]:
     """The messages that the agent has not read, marked as read."""
-    if not store.connection.execute(
-        "SELECT 1 FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL", (tag, name)
-    ).fetchone():
+    if not has_messages(store, tag, name):
         return ()
     with store.transaction() as db:
         rows = db.execute(
