@@ -392,27 +392,23 @@ class Assignment:
     device: str
     smoke: bool = False  # a few batches and a short evaluation: does it work at all?
 
+    def __post_init__(self) -> None:
+        if self.clock not in BY_HAND_BUDGET_S or not 0 < self.budget_s < math.inf:
+            raise ValueError(f"a budget of {self.budget_s} s of {self.clock!r} time")
+
     @staticmethod
     def by_hand() -> Assignment:
         """From AUTORESEARCH_SEED, _BUDGET_S, _CLOCK, _DEVICE and _SMOKE, or the defaults."""
-        said = {
-            name: os.environ.get(f"AUTORESEARCH_{name}") for name in ("SEED", "BUDGET_S", "CLOCK", "DEVICE")
-        }
-        here = (
-            "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-        on = said["DEVICE"] or here
-        clock = said["CLOCK"] or ("cpu" if on.startswith("cpu") else "wall")
-        if clock not in BY_HAND_BUDGET_S:
-            raise RefereeError(f"AUTORESEARCH_CLOCK is {clock!r}; it can be 'cpu' or 'wall'")
-        try:
-            chosen, budget_s = (
-                int(said["SEED"] or BY_HAND_SEED),
-                float(said["BUDGET_S"] or BY_HAND_BUDGET_S[clock]),
-            )
-        except ValueError as error:
-            raise RefereeError(f"AUTORESEARCH_SEED and AUTORESEARCH_BUDGET_S are numbers: {error}") from error
-        return Assignment(chosen, budget_s, clock, on, bool(os.environ.get("AUTORESEARCH_SMOKE")))
+
+        def said(name: str, otherwise: str) -> str:
+            return os.environ.get(f"AUTORESEARCH_{name}") or otherwise
+
+        gpu = "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
+        on = said("DEVICE", gpu or "cpu")
+        clock = said("CLOCK", "cpu" if on.startswith("cpu") else "wall")
+        budget_s = said("BUDGET_S", str(BY_HAND_BUDGET_S.get(clock, 0.0)))
+        chosen = int(said("SEED", str(BY_HAND_SEED)))
+        return Assignment(chosen, float(budget_s), clock, on, smoke=bool(said("SMOKE", "")))
 
 
 class Channel:
@@ -428,22 +424,18 @@ class Channel:
             self.socket.set_inheritable(False)
             self.socket.settimeout(30.0)
 
-    def receive(self) -> Assignment | None:
-        """The runner's assignment, or None by hand."""
-        if not self.socket:
-            return None
+    def receive(self) -> Assignment:
+        """What this run was given: by the runner, or by hand."""
         try:
+            if not self.socket:
+                return Assignment.by_hand()
             with self.socket.makefile("r", encoding="utf-8") as lines:
                 given = json.loads(lines.readline())
-            return Assignment(
-                seed=int(given["seed"]),
-                budget_s=float(given["budget_s"]),
-                clock=str(given["clock"]),
-                device=str(given["device"]),
-                smoke=bool(given["smoke"]),
-            )
+            numbers = int(given["seed"]), float(given["budget_s"])
+            return Assignment(*numbers, str(given["clock"]), str(given["device"]), bool(given["smoke"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RefereeError(f"no assignment came from the runner ({error!r})") from error
+            whose = "from the runner" if self.socket else "in the AUTORESEARCH_ variables"
+            raise RefereeError(f"no assignment {whose}: {error}") from error
 
     def send(self, event: str, **fields: object) -> None:
         """One event. A runner that is gone takes the run with it."""
@@ -462,10 +454,9 @@ class Run:
     def __init__(self) -> None:
         self.channel = Channel()
         sys.excepthook = self._end_with
-        self.assignment = given = self.channel.receive() or Assignment.by_hand()
-        self.device = (
-            "cpu" if given.device.startswith("cpu") else given.device
-        )  # "cpu:0" is a core of the lab
+        self.assignment = given = self.channel.receive()
+        self.device = "cpu" if given.device.startswith("cpu") else given.device  # "cpu:0" is a lab's core
+        set_up_device(self.device)
         self.data = open_data()
         self.clock = Clock(given.clock)
         self.charged_s = 0.0  # of the budget, for a long warm-up
@@ -476,15 +467,9 @@ class Run:
         random.seed(given.seed)
         np.random.seed(given.seed % 2**32)
         torch.manual_seed(given.seed)
-        if self.device == "cpu":
-            torch.set_num_threads(1)  # a slot is one core
-        budget = (
-            f"{given.budget_s:g} s of {given.clock} time on {given.device}{', smoke' if given.smoke else ''}"
-        )
-        by = (
-            "from the runner" if self.channel.socket else "by hand: AUTORESEARCH_SEED, _BUDGET_S, … change it"
-        )
-        print(f"referee: seed {given.seed}, {budget} ({by}); data {self.data.fingerprint}", flush=True)
+        by = "from the runner" if self.channel.socket else "by hand; AUTORESEARCH_SEED, _BUDGET_S change it"
+        what = f"{given.budget_s:g} s of {given.clock} time on {given.device}{', smoke' * given.smoke}"
+        print(f"referee: seed {given.seed}, {what} ({by}), data {self.data.fingerprint}", flush=True)
 
     def refuse(self, error: RefereeError) -> RefereeError:
         """The error, told to the runner at once: a canvas that catches it hides nothing."""
@@ -498,6 +483,19 @@ class Run:
         else:
             sys.__excepthook__(kind, error, trace)
             self.channel.send("crash", reason=crash_reason(error, trace))
+
+
+def set_up_device(name: str) -> None:
+    """One thread on a CPU, for a slot is one core; the current one of several GPUs. Raises RefereeError."""
+    try:
+        torch.zeros(1, device=name)
+    except Exception as error:  # torch has no common one for "no such device"
+        reason = str(error).splitlines()[0]
+        raise RefereeError(f"device {name!r} cannot be used: {reason}") from error
+    if name == "cpu":
+        torch.set_num_threads(1)
+    elif name.startswith("cuda"):
+        torch.cuda.set_device(name)
 
 
 _run: Run | None = None
@@ -777,18 +775,17 @@ def evaluation_windows(run: Run) -> Tensor:
 def score(model: nn.Module, windows: Tensor, run: Run) -> float:
     """Bits per byte over `windows`: log-softmax in fp32, summed in fp64. BOS is not text."""
     tokens_at_once = 2**11 if run.device == "cpu" else 2**14  # the logits of a batch fit the cache of a CPU
-    nats = torch.zeros((), dtype=torch.float64, device=run.device)
-    size = 0
+    nats, size = 0.0, 0
     for window in torch.split(windows, max(1, tokens_at_once // MAX_SEQ_LEN)):
         x, targets = window[:, :-1].to(run.device), window[:, 1:].flatten()
         losses = F.cross_entropy(logits_of(model, x).flatten(0, 1), targets.to(run.device), reduction="none")
         lengths = run.data.token_bytes[targets]
-        nats += losses[(lengths > 0).to(run.device)].double().sum()
+        nats += float(losses.cpu()[lengths > 0].double().sum())  # on the CPU, for MPS has no fp64
         size += int(lengths.sum())
     if not math.isfinite(nats):
-        raise run.refuse(Diverged(f"diverged: the model's loss on the validation text is {float(nats):g}"))
+        raise run.refuse(Diverged(f"diverged: the model's loss on the validation text is {nats:g}"))
     run.evaluated_bytes = size
-    return float(nats) / math.log(2) / size
+    return nats / math.log(2) / size
 
 
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:

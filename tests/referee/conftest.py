@@ -170,7 +170,7 @@ def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended
 
     def run(body: str, assignment: dict[str, Any] | None = None, **variables: str) -> Ended:
         script = tmp_path / "train.py"
-        script.write_text(MODEL + textwrap.dedent(body.replace("LOOP\n", LOOP)))
+        script.write_text(MODEL + textwrap.dedent(body).replace("LOOP\n", LOOP))
         given = {"AUTORESEARCH_SOURCE": str(corpus), "AUTORESEARCH_CACHE": str(cache)}
         given |= {"AUTORESEARCH_DEVICE": "cpu", **variables}
         ours, theirs = socket.socketpair()

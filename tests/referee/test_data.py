@@ -148,6 +148,16 @@ def test_damage_is_found_and_mended(
     assert path.read_bytes() == data
 
 
+def test_a_manifest_that_was_made_to_fit_is_found(referee: ModuleType, cache: Path, tmp_path: Path) -> None:
+    folder = folder_of(shutil.copytree(cache, tmp_path / "cache"))
+    (folder / "val.bin").write_bytes(b"\7\0" * 5000)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["val.bin"] = referee.file_sha256(folder / "val.bin")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(referee.DataError, match="damaged"):
+        referee.check_folder(folder, ("train", "val"))
+
+
 def test_damage_without_the_source_is_one_line(
     referee: ModuleType, cache: Path, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
