@@ -42,7 +42,7 @@ INIT_STD = 0.02  # spread of the initial weights
 # Optimisation
 TOKENS_PER_STEP = 4096  # tokens per optimizer step
 MATRIX_OPTIMIZER = "adamw"  # of the blocks' matrices: "adamw" or "muon"
-MATRIX_LR = 0.003  # blocks' matrices under AdamW
+MATRIX_LR = 0.001  # blocks' matrices under AdamW
 MUON_LR = 0.02  # blocks' matrices under Muon
 EMBEDDING_LR = 0.003  # token and value embeddings
 UNEMBEDDING_LR = 0.003  # output head

@@ -16,7 +16,7 @@ from roles.offline.words import read_words
         ("DEPTH = 2", {"DEPTH": 2}),
         ("set DEPTH to 3", {"DEPTH": 3}),
         ("please try depth=6, N_EMBD = 96", {"DEPTH": 6, "N_EMBD": 96}),
-        ("matrix lr 2x", {"MATRIX_LR": 0.006}),
+        ("matrix lr 2x", {"MATRIX_LR": 0.002}),
         ("EMBEDDING_LR ×4", {"EMBEDDING_LR": 0.012}),
         ("TOKENS_PER_STEP / 2", {"TOKENS_PER_STEP": 2048}),
         ("halve TOKENS_PER_STEP", {"TOKENS_PER_STEP": 2048}),
