@@ -25,7 +25,7 @@ def test_a_message_is_read_and_acknowledged_and_the_persons_hypothesis_goes_firs
         assert added.returncode == 0, added.stderr
         mine = running.wait(
             lambda s: any(
-                e.title.startswith("X = 3.0") or "X" in e.title and "3.0" in e.title for e in s.experiments
+                e.title.startswith("X = 3.0") or ("X" in e.title and "3.0" in e.title) for e in s.experiments
             ),
             "the person's hypothesis as an experiment",
         )
