@@ -35,6 +35,8 @@ class Crew:
         windows = self.server.windows()
         asked = agents.restarts_wanted(self.store, campaign.tag)
         for agent in snapshot.agents:
+            if agent.wanted is Wanted.STOPPED:
+                self._started_at.pop(agent.name, None)  # its end is no death, whenever it comes back
             if agent.name in asked:
                 self._start(agent, now)
                 agents.close_restart(self.store, campaign.tag, agent.name)

@@ -21,6 +21,7 @@ from supervisor.plain import one_line
 from supervisor.policy import next_actions
 from supervisor.publishing import move_branches, publish_verdicts, write_plan
 from supervisor.reading import LabReader
+from supervisor.results_tsv import write_results
 from supervisor.running import collect_run, end_run
 from supervisor.snapshot import LabSnapshot
 from supervisor.states import CampaignState, RunState
@@ -122,6 +123,9 @@ class Loop:
         self.end_runs()
         snapshot = self.look()
         publish_verdicts(self.lab, self.store, self.repository, snapshot, time.time())
+        write_results(
+            self.lab.results_tsv, snapshot
+        )  # fresh runs may have moved a figure since the last verdict
         move_branches(self.repository, snapshot)
         write_plan(self.lab, snapshot)
         self._print_events(snapshot)
