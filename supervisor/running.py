@@ -169,7 +169,7 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         argv=command_argv(lab.config.lab.command, python),
         env=env,
         seed=job.run.seed,
-        smoke=lab.has_referee,  # without a referee a smoke run would be a whole run
+        smoke=_wants_smoke(lab, job.experiment),
         budget_s=setting.budget_s,
         clock=setting.clock,
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
@@ -180,6 +180,11 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), home, *(Path(c).expanduser() for c in lab.config.lab.caches)),
     )
+
+
+def _wants_smoke(lab: Lab, experiment: Experiment) -> bool:
+    # Without a referee a smoke run would be a whole run; a commit that was measured once has shown that it works.
+    return lab.has_referee and not any(run.metric is not None for run in experiment.runs)
 
 
 def _end_leftovers(lab: Lab, run: Run) -> None:
