@@ -101,6 +101,8 @@ def _apply(style: Style, codes: str) -> Style:
             style += _ATTRIBUTES[code]
         elif code in (_FOREGROUND, _BACKGROUND):
             style += _extended(code == _FOREGROUND, numbers)
+        elif code in (39, 49):
+            style = _default(style, code)
         else:
             style += _basic(code)
     return style
@@ -110,9 +112,13 @@ def _basic(code: int) -> Style:
     for first, colour, foreground in _BASIC:
         if first <= code < first + 8:
             return _coloured(Color.from_ansi(code - first + colour), foreground)
-    if code in (39, 49):
-        return _coloured(Color.default(), code == 39)
     return Style.null()
+
+
+def _default(style: Style, code: int) -> Style:
+    # The colour of whatever panel shows it, so none here: a terminal's default would be another black.
+    kept = (None, style.bgcolor) if code == 39 else (style.color, None)
+    return style.without_color + Style.from_color(*kept)
 
 
 def _extended(foreground: bool, numbers: Iterator[int]) -> Style:

@@ -111,3 +111,10 @@ def test_only_changed_lines_are_drawn_again() -> None:
     assert text.update("a\nB\nc\n") == [1]
     assert text.update("a") == [1, 2]
     assert text.update("\x1b[1ma\nb") == [0, 1]
+
+
+def test_a_terminals_default_colour_is_the_panels_own() -> None:
+    segments, style = parse_line("\x1b[1;31;42mred on green\x1b[39mgreen only\x1b[49mplain", Style.null())
+    green = Color.from_ansi(2)
+    assert [s.style for s in segments if s.style][1:] == [Style(bold=True, bgcolor=green), Style(bold=True)]
+    assert style == Style(bold=True)
