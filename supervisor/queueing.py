@@ -38,7 +38,7 @@ def start_runs(snapshot: LabSnapshot, *, candidates: bool) -> tuple[StartRun, ..
         if not waiting:
             break
         best = min(
-            waiting, key=lambda w: (w[0], own_device(snapshot, w[3].agent) != device.id, w[1], w[2].id)
+            waiting, key=lambda w: (w[0], own_device(snapshot, w[3].agent) != device.id, w[1], w[2].ordinal)
         )
         waiting.remove(best)
         starts.append(StartRun(best[2].id, device.id))
