@@ -78,7 +78,8 @@ def test_the_screen_is_left_and_killed_and_the_lab_never_notices(tmp_path: Path)
             person.wait_for("junior-1")
             person.close()
         running.wait(
-            lambda _: not running.processes("_screen", str(lab.root)), "the killed terminal's screen gone"
+            lambda _: not running.processes(" _screen --lab", str(lab.root)),
+            "the killed terminal's screen gone",
         )
         assert {p.pid for p in running.processes("supervise", str(lab.root))} == before
         done = running.wait(lambda s: s.counted >= 1, "the next verdict")
@@ -91,9 +92,8 @@ def test_attaching_to_a_pane_and_coming_back(tmp_path: Path) -> None:
         running.launch_and_leave("20", "1")
         with terminal(running) as person:
             person.wait_for("junior-1", "Leaderboard")
-            person.press("j")
             person.press("Enter")
-            person.wait_for("── junior-1 (offline)", "F12")
+            person.wait_for("C-q or F12: back")
             person.press("F12")
             person.wait_for("Leaderboard")
             person.press("q")
