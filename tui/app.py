@@ -91,7 +91,7 @@ class LabApp(App[None]):
 
     def _tick(self) -> None:
         self.now = self._clock()
-        # On a loaded machine Textual may let a stale resize of a screen replace the terminal's (seen in 8.2.8).
+        # On a loaded machine Textual 8.2 may let a stale resize of a screen replace the terminal's.
         if self.screen.outer_size != self.size:
             self.screen.post_message(Resize(self.size, self.size))
 
