@@ -12,6 +12,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import App, SystemCommand, get_system_commands_provider
 from textual.command import Provider
+from textual.events import Resize
 from textual.reactive import reactive
 from textual.screen import Screen
 
@@ -90,6 +91,9 @@ class LabApp(App[None]):
 
     def _tick(self) -> None:
         self.now = self._clock()
+        # On a loaded machine Textual 8.2 may let a stale resize of a screen replace the terminal's.
+        if self.screen.outer_size != self.size:
+            self.screen.post_message(Resize(self.size, self.size))
 
     @work(thread=True, group="follow")
     def _follow(self) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 from rich.cells import cell_len
+from textual.events import Resize
+from textual.geometry import Size
 
 from tests.tui import snapshots
 from tests.tui.driving import Driver, driving
@@ -70,6 +72,14 @@ async def test_the_layout_follows_a_resize() -> None:
         await driver.hides("Leaderboard")
         await driver.pilot.resize_terminal(100, 30)
         await driver.shows("Leaderboard")
+
+
+async def test_a_lost_resize_is_made_good() -> None:
+    async with driving(snapshots.mid(), 160, 45) as driver:
+        stale = Size(100, 24)
+        driver.app.screen.post_message(Resize(stale, stale))
+        await driver.until(lambda: len(driver.lines[0]) == 100)
+        await driver.until(lambda: len(driver.lines[0]) == 160)
 
 
 @pytest.mark.parametrize("name", snapshots.ALL)
