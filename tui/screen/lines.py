@@ -125,7 +125,8 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         if size != self.virtual_size:
             self.virtual_size = size
         if at_end:
-            self.scroll_end(animate=False)
+            # Only the next layout knows how far down the end is.
+            self.call_after_refresh(self.scroll_end, animate=False)
         self.refresh()
 
     def on_resize(self) -> None:
