@@ -57,7 +57,7 @@ check: tool dev
 	@echo "check: ruff, types and import contracts hold"
 
 bench: tool dev tmux data
-	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(PY) -P benchmarks/$$name.py; done
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py; done
 
 tool: $(DONE)/tool
 dev: $(DONE)/dev
