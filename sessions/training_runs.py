@@ -41,6 +41,16 @@ class RunPhase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run must show if it is the run that was asked for; None: not known yet, nothing is held against it."""
+
+    data_fingerprint: str | None = None
+    evaluated_bytes: int | None = None
+    starting_cpu_s: float | None = None  # what the baseline took before its first batch
+    evaluating_cpu_s: float | None = None  # what the baseline took after its last batch
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything a runner needs; written to `directory / spec.json` before it starts."""
 
@@ -61,6 +71,11 @@ class RunSpec:
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     sandbox: bool = True  # no network and no other user files, where the system offers it
+    referee: Path | None = None  # the referee's copy: its files are hashed before and after
+    holdout: Path | None = (
+        None  # tokens that are streamed to the referee once training has ended; never readable
+    )
+    expected: Expected = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,14 @@ class RunProgress:
     loss: float | None = None
     tokens_per_s: float | None = None
     at: float = 0.0  # epoch seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Something the runner saw that looks like gaming. It ends nothing: see the `flags` of an experiment."""
+
+    rule: str  # the rule's id, as "compute-before-the-clock"
+    detail: str  # one line with the figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,11 @@ class RunOutcome:
     parameters: int | None = None
     exit_code: int | None = None
     sandbox: str = "none"  # what really confined it: "bwrap", "unshare", "none"
+    holdout: float | None = None  # the metric on the sealed holdout, where it was asked for
+    evaluated_bytes: int | None = None
+    starting_cpu_s: float | None = None  # before the first batch, warm-up left out
+    evaluating_cpu_s: float | None = None  # after the last batch
+    suspicions: tuple[Suspicion, ...] = ()
     report: dict[str, Any] = dataclasses.field(default_factory=dict)  # the referee's, as sent
 
 
@@ -120,6 +148,9 @@ def read_spec(directory: Path) -> RunSpec:
     data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
     data["argv"] = tuple(data["argv"])
     data["readable"] = tuple(Path(entry) for entry in data["readable"])
+    for name in ("referee", "holdout"):
+        data[name] = None if data.get(name) is None else Path(data[name])
+    data["expected"] = Expected(**data.get("expected", {}))
     return RunSpec(**data)
 
 
@@ -130,6 +161,7 @@ def read_outcome(directory: Path) -> RunOutcome | None:
     except FileNotFoundError:
         return None
     data["ending"] = RunEnding(data["ending"])
+    data["suspicions"] = tuple(Suspicion(**entry) for entry in data.get("suspicions", ()))
     return RunOutcome(**data)
 
 

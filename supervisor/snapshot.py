@@ -21,7 +21,7 @@ from supervisor.states import (
 )
 
 # Decided before any outcome was known: these runs, and only these, estimate noise and incumbents.
-DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.DRIFT})
+DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.VERIFICATION, RunKind.DRIFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,25 @@ class Run:
     peak_memory_mb: float | None = None
     steps: int | None = None
     tokens: int | None = None
+    holdout: float | None = (
+        None  # the same metric on the sealed holdout; verification runs and baselines only
+    )
+    starting_cpu_s: float | None = None  # CPU seconds before the first batch, warm-up left out
+    evaluating_cpu_s: float | None = None  # CPU seconds after the last batch
+    evaluated_bytes: int | None = None
     attempt: int = 1  # 2 when the first one's runner was lost
     progress: RunProgress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something in a diff, or seen while it ran, that looks like gaming. It rejects nothing by itself."""
+
+    rule: str  # the rule's id
+    path: str = ""
+    line: int | None = None  # in the experiment's version of the file; None: seen while it ran
+    excerpt: str = ""  # the line itself
+    detail: str = ""  # why it was flagged, in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,7 @@ class Experiment:
     lines_added: int = 0
     lines_removed: int = 0
     runs: tuple[Run, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def deciding_runs(self) -> tuple[Run, ...]:

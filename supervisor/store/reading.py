@@ -15,6 +15,7 @@ from supervisor.snapshot import (
     Device,
     Event,
     Experiment,
+    Flag,
     Hypothesis,
     LabSnapshot,
     Limits,
@@ -194,7 +195,7 @@ def _hypotheses(db: Connection, tag: str) -> tuple[Hypothesis, ...]:
     )
 
 
-def _experiments(db: Connection, tag: str) -> tuple[Experiment, ...]:
+def _experiments(db: Connection, tag: str, purpose: str = "research") -> tuple[Experiment, ...]:
     runs: Mapping[int, list[Run]] = defaultdict(list)
     for row in db.execute(
         "SELECT runs.* FROM runs JOIN experiments ON experiments.id = runs.experiment_id WHERE tag = ? "
@@ -202,11 +203,19 @@ def _experiments(db: Connection, tag: str) -> tuple[Experiment, ...]:
         (tag,),
     ):
         runs[row["experiment_id"]].append(_run(row))
-    rows = db.execute("SELECT * FROM experiments WHERE tag = ? ORDER BY id", (tag,))
-    return tuple(_experiment(row, runs.get(row["id"], ())) for row in rows)
+    flags: Mapping[int, list[Flag]] = defaultdict(list)
+    for row in db.execute(
+        "SELECT flags.* FROM flags JOIN experiments ON experiments.id = flags.experiment_id WHERE tag = ? "
+        "ORDER BY experiment_id, path, line, rule",
+        (tag,),
+    ):
+        flag = Flag(row["rule"], row["path"], row["line"], row["excerpt"], row["detail"])
+        flags[row["experiment_id"]].append(flag)
+    rows = db.execute("SELECT * FROM experiments WHERE tag = ? AND purpose = ? ORDER BY id", (tag, purpose))
+    return tuple(_experiment(row, runs.get(row["id"], ()), flags.get(row["id"], ())) for row in rows)
 
 
-def _experiment(row: Row, runs: Sequence[Run]) -> Experiment:
+def _experiment(row: Row, runs: Sequence[Run], flags: Sequence[Flag]) -> Experiment:
     return Experiment(
         id=ids.experiment_id(row["id"]),
         agent=row["agent"],
@@ -234,6 +243,7 @@ def _experiment(row: Row, runs: Sequence[Run]) -> Experiment:
         lines_added=row["lines_added"],
         lines_removed=row["lines_removed"],
         runs=tuple(runs),
+        flags=tuple(flags),
     )
 
 
@@ -258,6 +268,10 @@ def _run(row: Row) -> Run:
         peak_memory_mb=row["peak_memory_mb"],
         steps=row["steps"],
         tokens=row["tokens"],
+        holdout=row["holdout"],
+        starting_cpu_s=row["starting_cpu_s"],
+        evaluating_cpu_s=row["evaluating_cpu_s"],
+        evaluated_bytes=row["evaluated_bytes"],
         attempt=row["attempt"],
         progress=None if row["progress"] is None else _progress(json.loads(row["progress"])),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sessions.training_runs import RunOutcome, RunProgress, to_json
+from supervisor.snapshot import Flag
 from supervisor.states import ExperimentState, RunKind, RunState
 from supervisor.store import ids
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
+from supervisor.store.flags import insert_flags
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 
@@ -53,7 +55,8 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     with store.transaction() as db:
         changed = db.execute(
             "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
-            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, progress = NULL "
+            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, holdout = ?, "
+            "starting_cpu_s = ?, evaluating_cpu_s = ?, evaluated_bytes = ?, progress = NULL "
             "WHERE id = ? AND state = ?",
             (
                 RunState.FINISHED,
@@ -67,12 +70,18 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
                 outcome.peak_memory_mb,
                 outcome.steps,
                 outcome.tokens,
+                outcome.holdout,
+                outcome.starting_cpu_s,
+                outcome.evaluating_cpu_s,
+                outcome.evaluated_bytes,
                 run,
                 RunState.RUNNING,
             ),
         )
         if not changed.rowcount:
             return False
+        number = db.execute("SELECT experiment_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
+        insert_flags(db, number, (Flag(seen.rule, detail=seen.detail) for seen in outcome.suspicions))
         _free_device(db, run, outcome.finished_at)
         seen = (
             f"{outcome.metric:.4f}" if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
