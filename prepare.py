@@ -34,7 +34,6 @@ import socket
 import sys
 import sysconfig
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +53,12 @@ from torch import Tensor, nn
 DATA_SOURCE = "python"  # the standard library's own source; or the path of a text file or a folder of them
 VOCAB_SIZE = 2048  # the last id is BOS, the others are byte-level BPE
 MAX_SEQ_LEN = 128  # context length of the evaluation, and of training batches that ask for no other
-EVAL_TOKENS = (
-    2**16
-)  # validation tokens that are scored, about 200 kB of text: the same ones, in the same order
+EVAL_TOKENS = 2**16  # scored tokens, about 200 kB of text: the same ones, in the same windows
 VAL_PERCENT, HOLDOUT_PERCENT = 8, 8  # of the documents
 CHUNK_CHARS = 2048  # documents are cut into chunks of at most this; BOS stands before each
+SECTION_CHARS = 2**16  # a single file is cut into sections of this, so that every split gets some
 TOKENIZER_CHARS = 2**26  # the tokenizer learns from this much training text at most
-DATA_FORMAT = 1  # goes up when this file would write other bytes for the same text
+DATA_FORMAT = 2  # goes up when this file would write other bytes for the same text
 
 BY_HAND_SEED = 1337
 BY_HAND_BUDGET_S = {"cpu": 20.0, "wall": 300.0}  # by clock
@@ -98,7 +96,6 @@ class Rejected(RefereeError):  # noqa: N818 - it names the verdict
 
 Document = tuple[str, str]  # a name, which alone decides the split, and the text
 NOT_THE_LIBRARY = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
-SECTION_CHARS = 2**16  # a single file is cut into sections of this, so that every split gets some
 
 
 def python_documents() -> Iterator[Document]:
@@ -117,13 +114,11 @@ def path_documents(root: Path) -> Iterator[Document]:
         text = read_text(root)
         for start in range(0, len(text), SECTION_CHARS):
             yield f"{start // SECTION_CHARS:08d}", text[start : start + SECTION_CHARS]
-        return
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            text = read_text(path)
-            if "\0" not in text:
-                yield name.as_posix(), text
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and not hidden and "\0" not in (text := read_text(path)):
+            yield name.as_posix(), text
 
 
 SOURCES: dict[str, Callable[[], Iterator[Document]]] = {"python": python_documents}  # another kind goes here
@@ -171,6 +166,7 @@ def cut(text: str, boundaries: tuple[str, ...] = (r"(?<=\n\n)(?=\S)", r"(?<=\n)"
 
 # ----------------------------------------------------------------------------------------------------------
 # Preparing: one tokenizer, one array of tokens per split, in a folder named by what is in it.
+# The holdout is sealed: no run may read it, so it never lies in the cache, only where --holdout says.
 # ----------------------------------------------------------------------------------------------------------
 
 
@@ -183,9 +179,8 @@ class Progress:
 
     def show(self, text: str, done: bool = False) -> None:
         """Say where the work is; a line that is `done` stays."""
-        now_s = time.monotonic()
-        if done or now_s - self.shown_at_s > (0.1 if self.live else 2.0):
-            self.shown_at_s = now_s
+        if done or time.monotonic() - self.shown_at_s > (0.1 if self.live else 2.0):
+            self.shown_at_s = time.monotonic()
             end = "\n" if done or not self.live else ""
             print(f"\r\x1b[K{text}" if self.live else text, end=end, file=sys.stderr, flush=True)
 
@@ -208,33 +203,38 @@ def pointer_of(source: str) -> Path:
     return cache_root() / f"{sha256(json.dumps([where, library, data_parameters()]))[:16]}.current"
 
 
-def prepare(source: str) -> Path:
-    """The folder of the prepared data, made if need be. Any number may start at once, any may be killed."""
+def prepare(source: str, holdout: Path | None = None) -> Path:
+    """The folder of the prepared data, made if need be; with `holdout`, that split's tokens in this file.
+
+    Any number may start at once, any may be killed.
+    """
     root, progress = cache_root(), Progress()
     with locked(root, progress):
         documents = read_documents(source)
         corpus = sha256(json.dumps([(name, sha256(text)) for name, text in documents]))
         pointer = pointer_of(source)
-        if pointer.exists():
-            folder = root / pointer.read_text()
-            try:
-                if check_folder(folder, SPLITS)["source_sha256"] == corpus:
-                    return folder
+        folder = root / pointer.read_text() if pointer.exists() else None
+        try:
+            if folder and check_folder(folder)["source_sha256"] != corpus:
                 progress.show("the source has changed since it was prepared", done=True)
-            except DataError as error:
-                progress.show(f"{error}; preparing it again", done=True)
-        for leftover in root.glob(".draft-*"):  # the lock is ours: whoever wrote it is gone
-            shutil.rmtree(leftover)
-        draft, replaced = root / ".draft-new", root / ".draft-old"
-        draft.mkdir()
-        folder = root / write_data(draft, documents, corpus, progress)
-        if folder.exists():
-            folder.rename(replaced)
-        draft.rename(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
-        beside = pointer.with_suffix(".new")
-        beside.write_text(folder.name)
-        beside.replace(pointer)
+                folder = None
+        except DataError as error:
+            progress.show(f"{error}; preparing it again", done=True)
+            folder = None
+        if folder is None:
+            for leftover in root.glob(".draft-*"):  # the lock is ours: whoever wrote it is gone
+                shutil.rmtree(leftover)
+            draft, replaced = root / ".draft-new", root / ".draft-old"
+            draft.mkdir()
+            folder = root / write_data(draft, documents, corpus, progress)
+            if folder.exists():
+                folder.rename(replaced)
+            draft.rename(folder)
+            shutil.rmtree(replaced, ignore_errors=True)
+            pointer.with_suffix(".new").write_text(folder.name)
+            pointer.with_suffix(".new").replace(pointer)
+        if holdout:
+            seal_holdout(holdout, folder, documents, progress)
     return folder
 
 
@@ -257,24 +257,43 @@ def locked(root: Path, progress: Progress) -> Iterator[None]:
 
 def write_data(folder: Path, documents: list[Document], corpus: str, progress: Progress) -> str:
     """Tokenizer, tokens and manifest into `folder`; returns the fingerprint."""
-    chunks: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for name, text in documents:
-        chunks[split_of(name)] += cut(text)
-    tokenizer = train_tokenizer(chunks["train"], progress)
+    tokenizer = train_tokenizer(chunks_of("train", documents), progress)
     tokenizer.save(str(folder / "tokenizer.json"))
     token_bytes_of(tokenizer).tofile(folder / "token_bytes.bin")
-    splits = {split: write_tokens(folder, split, chunks[split], tokenizer, progress) for split in SPLITS}
-    needed = PROBE_ROWS * MAX_SEQ_LEN + 1
-    for split, counts in splits.items():
-        if counts["tokens"] < needed:
-            raise DataError(
-                f"too little text: its {split} split has {counts['tokens']} tokens of {needed} needed"
-            )
+    splits, needed = {}, 8 * MAX_SEQ_LEN + 1
+    for split in SPLITS:
+        chunks = chunks_of(split, documents)
+        tokens = write_tokens(folder / f"{split}.bin", split, chunks, tokenizer, progress)
+        splits[split] = {"tokens": tokens, "bytes": sum(len(chunk.encode()) for chunk in chunks)}
+        if tokens < needed:
+            raise DataError(f"too little text: its {split} split has {tokens} tokens of {needed} needed")
     files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    (folder / "holdout.bin").unlink()
     manifest: dict[str, Any] = {"parameters": data_parameters(), "source_sha256": corpus, "files": files}
     manifest |= {"fingerprint": fingerprint_of(manifest), "documents": len(documents), "splits": splits}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return str(manifest["fingerprint"])
+
+
+def seal_holdout(path: Path, folder: Path, documents: list[Document], progress: Progress) -> None:
+    """The holdout's tokens in `path`, which only its owner may read. Raises DataError."""
+    expected = json.loads((folder / "manifest.json").read_text())["files"]["holdout.bin"]
+    if path.exists() and file_sha256(path) == expected:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    write_tokens(draft, "holdout", chunks_of("holdout", documents), tokenizer, progress)
+    if file_sha256(draft) != expected:
+        raise DataError(f"the holdout came out other than in {folder}: remove that folder and prepare again")
+    draft.replace(path)
+
+
+def chunks_of(split: str, documents: list[Document]) -> list[str]:
+    """The text of a split, cut."""
+    return [chunk for name, text in documents if split_of(name) == split for chunk in cut(text)]
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:
@@ -295,16 +314,14 @@ def train_tokenizer(chunks: list[str], progress: Progress) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=VOCAB_SIZE - 1, initial_alphabet=alphabet, show_progress=False)
-    total = min(TOKENIZER_CHARS, sum(map(len, chunks)))
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    total = int(min(TOKENIZER_CHARS, ends[-1] if chunks else 0))
 
     def learn_from() -> Iterator[str]:
-        read = 0
-        for chunk in chunks:
-            read += len(chunk)
-            if read > TOKENIZER_CHARS:
-                return
-            progress.show(f"tokenizer: {read / 1e6:.1f} of {total / 1e6:.1f} MB read")
-            yield chunk
+        for chunk, end in zip(chunks, ends, strict=True):
+            if end <= TOKENIZER_CHARS:
+                progress.show(f"tokenizer: {end / 1e6:.1f} of {total / 1e6:.1f} MB read")
+                yield chunk
 
     tokenizer.train_from_iterator(learn_from(), trainer)
     progress.show(f"tokenizer: {tokenizer.get_vocab_size()} tokens from {total / 1e6:.1f} MB", done=True)
@@ -319,27 +336,25 @@ def token_bytes_of(tokenizer: Tokenizer) -> np.ndarray[Any, np.dtype[np.int32]]:
     return lengths
 
 
-def write_tokens(
-    folder: Path, split: str, chunks: list[str], tokenizer: Tokenizer, progress: Progress
-) -> dict[str, int]:
-    """The split's tokens as uint16 in `<split>.bin`, BOS before each chunk; returns what is in it."""
-    tokens, size = 0, sum(len(chunk.encode()) for chunk in chunks)
-    with (folder / f"{split}.bin").open("wb") as file:
+def write_tokens(path: Path, split: str, chunks: list[str], tokenizer: Tokenizer, progress: Progress) -> int:
+    """The split's tokens as uint16, BOS before each chunk; returns how many."""
+    tokens = 0
+    with path.open("wb") as file:
         for start in range(0, len(chunks), 256):
             for encoding in tokenizer.encode_batch_fast(chunks[start : start + 256]):
                 np.array([BOS, *encoding.ids], np.uint16).tofile(file)
                 tokens += 1 + len(encoding.ids)
             progress.show(f"{split}: {start} of {len(chunks)} chunks")
-    progress.show(f"{split}: {tokens} tokens from {size} bytes", done=True)
-    return {"chunks": len(chunks), "bytes": size, "tokens": tokens}
+    progress.show(f"{split}: {tokens} tokens", done=True)
+    return tokens
 
 
-def check_folder(folder: Path, splits: tuple[str, ...]) -> dict[str, Any]:
-    """The manifest, once the files of `splits` were read whole and are what it says. Raises DataError."""
+def check_folder(folder: Path) -> dict[str, Any]:
+    """The manifest, once its files were read whole and are what it says. Raises DataError."""
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
         sound = fingerprint_of(manifest) == folder.name
-        for name in ("tokenizer.json", "token_bytes.bin", *(f"{split}.bin" for split in splits)):
+        for name in ("tokenizer.json", "token_bytes.bin", "train.bin", "val.bin"):
             sound = sound and file_sha256(folder / name) == manifest["files"][name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"data in {folder} cannot be read ({error})") from error
@@ -363,18 +378,15 @@ def open_data() -> Data:
     source = os.environ.get("AUTORESEARCH_SOURCE") or DATA_SOURCE
     try:
         folder = cache_root() / pointer_of(source).read_text()
-        check_folder(folder, ("train", "val"))  # a run has no business with the holdout
+        check_folder(folder)
     except (OSError, DataError):
         try:
             folder = prepare(source)
         except (OSError, DataError) as error:
             raise DataError(f"no data: {error}; run `python prepare.py`") from error
-    return Data(
-        fingerprint=folder.name,
-        train=np.memmap(folder / "train.bin", np.uint16, "r"),
-        val=np.memmap(folder / "val.bin", np.uint16, "r"),
-        token_bytes=torch.from_numpy(np.fromfile(folder / "token_bytes.bin", np.int32).astype(np.int64)),
-    )
+    train, val = (np.memmap(folder / f"{split}.bin", np.uint16, "r") for split in ("train", "val"))
+    lengths = np.fromfile(folder / "token_bytes.bin", np.int32).astype(np.int64)
+    return Data(folder.name, train, val, torch.from_numpy(lengths))
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -391,6 +403,7 @@ class Assignment:
     clock: str  # "cpu" or "wall"
     device: str
     smoke: bool = False  # a few batches and a short evaluation: does it work at all?
+    holdout: bool = False  # the runner has the sealed holdout, and wants to know that score too
 
     def __post_init__(self) -> None:
         if self.clock not in BY_HAND_BUDGET_S or not 0 < self.budget_s < math.inf:
@@ -399,16 +412,13 @@ class Assignment:
     @staticmethod
     def by_hand() -> Assignment:
         """From AUTORESEARCH_SEED, _BUDGET_S, _CLOCK, _DEVICE and _SMOKE, or the defaults."""
-
-        def said(name: str, otherwise: str) -> str:
-            return os.environ.get(f"AUTORESEARCH_{name}") or otherwise
-
+        said = {name: os.environ.get(f"AUTORESEARCH_{name}") for name in ("SEED", "BUDGET_S", "CLOCK")}
         gpu = "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
-        on = said("DEVICE", gpu or "cpu")
-        clock = said("CLOCK", "cpu" if on.startswith("cpu") else "wall")
-        budget_s = said("BUDGET_S", str(BY_HAND_BUDGET_S.get(clock, 0.0)))
-        chosen = int(said("SEED", str(BY_HAND_SEED)))
-        return Assignment(chosen, float(budget_s), clock, on, smoke=bool(said("SMOKE", "")))
+        on = os.environ.get("AUTORESEARCH_DEVICE") or gpu or "cpu"
+        clock = said["CLOCK"] or ("cpu" if on.startswith("cpu") else "wall")
+        budget_s = float(said["BUDGET_S"] or BY_HAND_BUDGET_S.get(clock, 0.0))
+        smoke = bool(os.environ.get("AUTORESEARCH_SMOKE"))
+        return Assignment(int(said["SEED"] or BY_HAND_SEED), budget_s, clock, on, smoke)
 
 
 class Channel:
@@ -423,19 +433,26 @@ class Channel:
         if self.socket:
             self.socket.set_inheritable(False)
             self.socket.settimeout(30.0)
+            self.incoming = self.socket.makefile("rb")
 
     def receive(self) -> Assignment:
         """What this run was given: by the runner, or by hand."""
         try:
             if not self.socket:
                 return Assignment.by_hand()
-            with self.socket.makefile("r", encoding="utf-8") as lines:
-                given = json.loads(lines.readline())
+            given = json.loads(self.incoming.readline())
             numbers = int(given["seed"]), float(given["budget_s"])
-            return Assignment(*numbers, str(given["clock"]), str(given["device"]), bool(given["smoke"]))
+            words = str(given["clock"]), str(given["device"])
+            return Assignment(*numbers, *words, bool(given["smoke"]), bool(given.get("holdout")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             whose = "from the runner" if self.socket else "in the AUTORESEARCH_ variables"
             raise RefereeError(f"no assignment {whose}: {error}") from error
+
+    def receive_holdout(self) -> np.ndarray[Any, np.dtype[np.uint16]]:
+        """The sealed tokens: the runner answers the phase with a line `{"tokens": n}` and n little-endian uint16."""
+        self.send("phase", phase="holdout")
+        size = 2 * int(json.loads(self.incoming.readline())["tokens"])
+        return np.frombuffer(self.incoming.read(size), "<u2").astype(np.uint16)
 
     def send(self, event: str, **fields: object) -> None:
         """One event. A runner that is gone takes the run with it."""
@@ -477,12 +494,11 @@ class Run:
         return error
 
     def _end_with(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, RefereeError):
+        if isinstance(error, RefereeError):  # of anything else the runner finds the reason in the log
             print(f"{'rejected' if isinstance(error, Rejected) else 'crash'}: {error}", file=sys.stderr)
             self.refuse(error)
         else:
             sys.__excepthook__(kind, error, trace)
-            self.channel.send("crash", reason=crash_reason(error, trace))
 
 
 def set_up_device(name: str) -> None:
@@ -510,22 +526,11 @@ def this_run() -> Run:
 
 
 def __getattr__(name: str) -> int | str:
-    match name:
-        case "seed":
-            return this_run().assignment.seed
-        case "device":
-            return this_run().device
+    if name == "seed":
+        return this_run().assignment.seed
+    if name == "device":
+        return this_run().device
     raise AttributeError(f"module 'prepare' has no attribute {name!r}")
-
-
-def crash_reason(error: BaseException, trace: TracebackType | None) -> str:
-    """One line: what, and where in the canvas."""
-    text = " ".join(str(error).split())[:200]
-    out_of_memory = r"out of memory|can't allocate memory|not enough memory"
-    memory = isinstance(error, MemoryError) or re.search(out_of_memory, text, re.IGNORECASE)
-    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == sys.argv[0]]
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{'out of memory: ' if memory else ''}{type(error).__name__}: {text}{where}"
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -634,12 +639,10 @@ class Batches:
         return pair
 
     def _draw(self) -> tuple[Tensor, Tensor]:
-        train = self._run.data.train
+        train, on = self._run.data.train, self._run.device
         starts = self._random.integers(0, len(train) - self._length, self._rows)
         window = torch.from_numpy(train[starts[:, None] + np.arange(self._length + 1)].astype(np.int64))
-        if self._run.device.startswith("cuda"):
-            window = window.pin_memory()
-        window = window.to(self._run.device, non_blocking=True)
+        window = (window.pin_memory() if on.startswith("cuda") else window).to(on, non_blocking=True)
         return window[:, :-1].contiguous(), window[:, 1:].contiguous()
 
     def _keep_pace(self) -> None:
@@ -658,14 +661,9 @@ class Batches:
             return
         self._sent_at_s = now_s
         read_loss(self._run)
-        self._run.channel.send(
-            "progress",
-            fraction=self.fraction,
-            elapsed_s=self.elapsed_s,
-            step=self.steps,
-            loss=self._run.loss,
-            tokens_per_s=self.tokens / max(self.elapsed_s, 1e-9),
-        )
+        seen = {"fraction": self.fraction, "elapsed_s": self.elapsed_s, "step": self.steps}
+        speed = self.tokens / max(self.elapsed_s, 1e-9)
+        self._run.channel.send("progress", **seen, loss=self._run.loss, tokens_per_s=speed)
 
 
 def batches(batch_size: int, length: int = MAX_SEQ_LEN) -> Batches:
@@ -716,6 +714,7 @@ def warm_up(
             train_step(throwaway, window[:, :-1].contiguous(), window[:, 1:].contiguous())
         synchronize(run.device)
     run.charged_s += max(0.0, run.clock.read(look=True) - began_s - WARM_UP_CAP_S)
+    run.channel.send("phase", phase="starting")  # whatever is computed from here on was not for compiling
 
 
 @contextlib.contextmanager
@@ -731,13 +730,13 @@ def random_state_kept(on: str) -> Iterator[None]:
 
 
 # ----------------------------------------------------------------------------------------------------------
-# Evaluation: bits per byte of validation text, and the probes that say whether the number means that.
+# Evaluation: bits per byte of text that was not trained on, and the probes that say whether it means that.
 # ----------------------------------------------------------------------------------------------------------
 
-PROBE_ROWS = 8
-PROBE_FUTURES = 8  # each gives PROBE_ROWS - 1 places a changed future
-SAME_SHAPE = 0.01  # share of the probability that may move: the same shapes run the same kernels
-OTHER_SHAPE = 0.1  # another batch size may choose other kernels, and bfloat16 shows it
+PROBED_ROWS = 32  # or a quarter of them
+PLACES = 4  # positions of each probe that are compared
+TOLERANCE = 0.01  # share of the probability that may move: the same shapes run the same kernels
+WORSE, WORSE_SDS = 0.1, 6.0  # how much more the probed rows may cost: of the others' nats, in standard errors
 
 
 @torch.inference_mode()
@@ -749,54 +748,105 @@ def evaluate_bpb(model: nn.Module) -> float:
     run = this_run()
     if run.evaluated_bytes:
         raise RefereeError("the validation text is looked at once a run, by prepare.finish")
-    windows = evaluation_windows(run)
-    first = windows[:PROBE_ROWS, :-1].to(run.device)
-    model.eval()
-    with random_state_kept(run.device):
-        before = state_hash(model)
-        at_first = distribution(model, first)
-        refuse_mutation(model, before)
-        probe(model, first, at_first)
-        bits_per_byte = score(model, windows, run)
-        refuse_mutation(model, before)
-        # Again, with the whole text between: a model that remembers was told the answers by then.
-        compare("repeatability", at_first, distribution(model, first), "having seen the rest of the text")
+    bits_per_byte, run.evaluated_bytes = score(model, evaluation_windows(run.data.val), run)
     return bits_per_byte
 
 
-def evaluation_windows(run: Run) -> Tensor:
-    """The head of the validation text, int64 [N, T + 1]; rows share one token, so each is a target once."""
-    wanted = EVAL_TOKENS // 16 if run.assignment.smoke else EVAL_TOKENS
-    rows = max(min(wanted, len(run.data.val) - 1) // MAX_SEQ_LEN, PROBE_ROWS)
+def evaluation_windows(tokens: np.ndarray[Any, np.dtype[np.uint16]]) -> Tensor:
+    """The head of a split, int64 [N, T + 1]; rows share one token, so that each is a target once."""
+    wanted = EVAL_TOKENS // 16 if this_run().assignment.smoke else EVAL_TOKENS
+    rows = min(wanted, len(tokens) - 1) // MAX_SEQ_LEN
+    if rows < 1:
+        raise DataError(f"too little text to evaluate on: {len(tokens)} tokens")
     index = np.arange(rows)[:, None] * MAX_SEQ_LEN + np.arange(MAX_SEQ_LEN + 1)
-    return torch.from_numpy(run.data.val[index].astype(np.int64))
+    return torch.from_numpy(tokens[index].astype(np.int64))
 
 
-def score(model: nn.Module, windows: Tensor, run: Run) -> float:
-    """Bits per byte over `windows`: log-softmax in fp32, summed in fp64. BOS is not text."""
+def score(model: nn.Module, windows: Tensor, run: Run) -> tuple[float, int]:
+    """Bits per byte over `windows`, and their bytes: log-softmax in fp32, summed in fp64. BOS is not text.
+
+    Among the rows that are scored, in an order that nobody knows and in batches of one shape, some are asked
+    again: as they are, and with another future. Nothing tells a model which row it is asked, or why.
+    """
+    nn.Module.eval(model)
+    x, targets = windows[:, :-1], windows[:, 1:]
+    probes = Probes(x)
+    rows, asked = len(x), torch.cat([x, probes.x])
     tokens_at_once = 2**11 if run.device == "cpu" else 2**14  # the logits of a batch fit the cache of a CPU
-    nats, size = 0.0, 0
-    for window in torch.split(windows, max(1, tokens_at_once // MAX_SEQ_LEN)):
-        x, targets = window[:, :-1].to(run.device), window[:, 1:].flatten()
-        losses = F.cross_entropy(logits_of(model, x).flatten(0, 1), targets.to(run.device), reduction="none")
-        lengths = run.data.token_bytes[targets]
-        nats += float(losses.cpu()[lengths > 0].double().sum())  # on the CPU, for MPS has no fp64
-        size += int(lengths.sum())
-    if not math.isfinite(nats):
-        raise run.refuse(Diverged(f"diverged: the model's loss on the validation text is {nats:g}"))
-    run.evaluated_bytes = size
-    return nats / math.log(2) / size
+    at_once = max(1, tokens_at_once // MAX_SEQ_LEN)
+    order = torch.randperm(len(asked), generator=probes.dice)
+    order = torch.cat([order, order[: -len(order) % at_once]])  # the last batch has the shape of the others
+    nats = torch.zeros(rows, MAX_SEQ_LEN, dtype=torch.float64)
+    lengths = run.data.token_bytes[targets]
+    with random_state_kept(run.device):
+        before, first = state_hash(model), asked[order[:at_once]].to(run.device)
+        at_first = distribution(model, first)
+        compare("repeatability", at_first, distribution(model, first), "asking again")
+        for batch in torch.split(order, at_once):
+            logits = logits_of(model, asked[batch].to(run.device))
+            probes.take(batch, logits, rows)
+            real = batch < rows
+            goal = targets[batch[real]].to(run.device)
+            losses = F.cross_entropy(logits[real.to(run.device)].transpose(1, 2), goal, reduction="none")
+            nats[batch[real]] = losses.cpu().double()  # on the CPU, for MPS has no fp64
+        # Again, with the whole text between: a model that remembers was told the answers by then.
+        compare("repeatability", at_first, distribution(model, first), "having seen the rest of the text")
+        if state_hash(model) != before:
+            raise run.refuse(Rejected("mutation: being asked changed the model's parameters or buffers"))
+    nats[lengths == 0] = 0.0
+    probes.judge(nats.sum(1))
+    total, size = float(nats.sum()), int(lengths.sum())
+    if not math.isfinite(total):
+        raise run.refuse(Diverged(f"diverged: the model's loss on unseen text is {total:g}"))
+    return total / math.log(2) / size, size
+
+
+class Probes:
+    """Rows that are asked again, and what must not have moved: answers come from a row's own past only."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.dice = torch.Generator().manual_seed(int.from_bytes(os.urandom(7), "big"))
+        length, count = x.shape[1], min(PROBED_ROWS, -(-len(x) // 4))
+        self.rows = torch.randperm(len(x), generator=self.dice)[:count].repeat(3)
+        self.changed_from = torch.randint(1, length, (3 * count, 1), generator=self.dice)
+        self.changed_from[:count] = length  # the first third is asked as it is, in other company
+        self.changed_from[count], self.changed_from[-1] = 1, length - 1
+        other = x[torch.randint(len(x), (3 * count,), generator=self.dice)].clone()  # real text, or noise
+        other[2 * count :] = torch.randint(BOS, (count, length), generator=self.dice)
+        self.x = torch.where(torch.arange(length) < self.changed_from, x[self.rows], other)
+        within = torch.rand(3 * count, PLACES - 1, generator=self.dice) * self.changed_from
+        self.places = torch.cat([within.long(), self.changed_from - 1], 1)  # the last one before the change
+        self.answers: dict[tuple[str, int], Tensor] = {}
+
+    def take(self, batch: Tensor, logits: Tensor, rows: int) -> None:
+        """Keep what the judgement needs of a batch's answers; `batch` holds row numbers, probes after `rows`."""
+        for at, row in enumerate(batch.tolist()):
+            for probe in (self.rows == row).nonzero().flatten().tolist() if row < rows else [row - rows]:
+                key = ("true" if row < rows else "again", probe)
+                self.answers[key] = logits[at, self.places[probe].to(logits.device)].softmax(-1)
+
+    def judge(self, nats: Tensor) -> None:
+        """Raises Rejected. `nats` is the loss of every real row, fp64 [N]."""
+        count = len(self.rows) // 3
+        true, again = (torch.stack([self.answers[k, n] for n in range(3 * count)]) for k in ("true", "again"))
+        compare("independence", true[:count], again[:count], "other rows in the batch")
+        compare("causality", true[count:], again[count:], "changing later tokens")
+        # Whoever answers a past that it has met from memory is right about the wrong future.
+        probed = torch.zeros(len(nats), dtype=torch.bool)
+        probed[self.rows] = True
+        rest, worse = nats[~probed], float(nats[probed].mean() - nats[~probed].mean())
+        if len(rest) > 1 and worse > max(WORSE * rest.mean(), WORSE_SDS * rest.std() / math.sqrt(count)):
+            reason = f"causality: rows that were asked twice cost {worse / float(rest.mean()):+.0%} nats"
+            raise this_run().refuse(Rejected(reason))
 
 
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     """What the model says to `x`, as fp32 [B, T, VOCAB_SIZE]. Raises TypeError for anything else."""
     logits = model(x)
-    if (
-        not isinstance(logits, Tensor)
-        or not logits.is_floating_point()
-        or logits.shape != (*x.shape, VOCAB_SIZE)
-    ):
-        got = f"{logits.dtype} {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    if type(logits) is not Tensor:
+        raise TypeError(f"model(x) returned {type(logits).__name__} where a tensor of logits is due")
+    if not logits.is_floating_point() or logits.shape != (*x.shape, VOCAB_SIZE):
+        got = f"{logits.dtype} {list(logits.shape)}"
         raise TypeError(f"model(x) returned {got} where float logits {[*x.shape, VOCAB_SIZE]} are due")
     return logits.float()
 
@@ -806,49 +856,13 @@ def distribution(model: nn.Module, x: Tensor) -> Tensor:
     return logits_of(model, x).softmax(-1)
 
 
-def compare(name: str, before: Tensor, after: Tensor, change: str, tolerance: float = SAME_SHAPE) -> None:
-    """Raises Rejected when `change` moved more than `tolerance` of the probability at any position."""
+def compare(name: str, before: Tensor, after: Tensor, change: str) -> None:
+    """Raises Rejected when `change` moved more than TOLERANCE of the probability at any position."""
     moved = float((before - after).abs().sum(-1).max()) / 2
     if math.isnan(moved):
-        raise this_run().refuse(
-            Diverged("diverged: the model's logits on the validation text are not numbers")
-        )
-    if moved > tolerance:
+        raise this_run().refuse(Diverged("diverged: the model's logits on unseen text are not numbers"))
+    if moved > TOLERANCE:
         raise this_run().refuse(Rejected(f"{name}: {change} moved {moved:.0%} of the probability"))
-
-
-def probe(model: nn.Module, x: Tensor, answers: Tensor) -> None:
-    """Ask whether each row's answers come from its own earlier tokens and nothing else. Raises Rejected."""
-    dice = torch.Generator().manual_seed(this_run().assignment.seed)
-    rows, length = x.shape
-    compare("repeatability", answers, distribution(model, x), "asking again")
-
-    noise = torch.randint(BOS, (rows, length), generator=dice).to(x)
-    among_others = distribution(model, torch.cat([x[:1], noise[1:]]))[:1]
-    compare("independence", answers[:1], among_others, "changing the other rows of the batch")
-    reordered = distribution(model, x.flip(0)).flip(0)
-    compare("independence", answers, reordered, "reordering the rows of the batch")
-    alone = distribution(model, x[:1])
-    compare("independence", answers[:1], alone, "taking the other rows away", OTHER_SHAPE)
-
-    # One text in all rows; from a place of its own on, each row has another future. Row 0 keeps the true one.
-    for turn in range(PROBE_FUTURES):
-        text = x[turn % rows].expand_as(x)
-        places = torch.randint(length - 1, (rows, 1), generator=dice)
-        places[-1] = (0, length - 2)[turn % 2]
-        places[0] = length
-        noise = torch.randint(BOS, (rows, length), generator=dice).to(x)
-        future = noise if turn % 4 < 2 else x.roll(turn, 0)  # random tokens, or what another text says there
-        past = (torch.arange(length) <= places).to(x.device)
-        told = distribution(model, torch.where(past, text, future))
-        kept = torch.where(past[..., None], told, told[:1])
-        compare("causality", told[:1].expand_as(kept), kept, "changing later tokens")
-
-
-def refuse_mutation(model: nn.Module, before: str) -> None:
-    """Raises Rejected when the model is not what it was."""
-    if state_hash(model) != before:
-        raise this_run().refuse(Rejected("mutation: being asked changed the model's parameters or buffers"))
 
 
 def state_hash(model: nn.Module) -> str:
@@ -872,57 +886,48 @@ def finish(model: nn.Module, **extras: float) -> float:
     `extras` are numbers of the canvas's own, for the reader: they decide nothing.
     """
     run = this_run()
-    given, stream = run.assignment, run.batches
+    given, stream, on = run.assignment, run.batches, run.device
     if stream is None or stream.steps == 0:
         raise RefereeError("prepare.finish was called before the first batch of prepare.batches")
-    synchronize(run.device)
+    synchronize(on)
     training_s = stream.read_elapsed_s(look=True)  # what the canvas did after its last batch counts too
     read_loss(run)
-    counts = {"steps": stream.steps, "tokens": stream.tokens, "training_s": training_s}
+    counts: dict[str, Any] = {"steps": stream.steps, "tokens": stream.tokens, "training_s": training_s}
     run.channel.send("phase", phase="evaluating", **counts)
-    allowed_s = (
-        given.budget_s + min(stream.longest_step_s, given.budget_s / 10) + 0.5
-    )  # a last step has to end
-    if training_s > allowed_s and not given.smoke:
+    last_step_s = min(stream.longest_step_s, given.budget_s / 10) + 0.5  # a last step has to end
+    if training_s > given.budget_s + last_step_s and not given.smoke:
         raise run.refuse(Rejected(f"clock: trained {training_s:.1f} s on a budget of {given.budget_s:g} s"))
-    bits_per_byte = evaluate_bpb(model)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 2**10
-    )
-    vram_mb = torch.cuda.max_memory_allocated(run.device) / 2**20 if run.device.startswith("cuda") else 0.0
-    run.channel.send(
-        "report",
-        metric="val_bpb",
-        value=bits_per_byte,
-        **counts,
-        seed=given.seed,
-        budget_s=given.budget_s,
-        clock=given.clock,
-        parameters=parameters,
-        data_fingerprint=run.data.fingerprint,
-        evaluated_bytes=run.evaluated_bytes,
-        peak_memory_mb=memory_mb,
-        peak_vram_mb=vram_mb,
-        extras=extras,
-    )
-    lines = {
-        "val_bpb": f"{bits_per_byte:.6f}",
+    report = counts | {"metric": "val_bpb", "value": evaluate_bpb(model), "holdout": None}
+    if given.holdout and not given.smoke:
+        with torch.inference_mode():
+            report["holdout"], _ = score(model, evaluation_windows(run.channel.receive_holdout()), run)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report |= {
+        "seed": given.seed,
+        "budget_s": given.budget_s,
+        "clock": given.clock,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "data_fingerprint": run.data.fingerprint,
+        "evaluated_bytes": run.evaluated_bytes,
+        "peak_memory_mb": memory / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_vram_mb": torch.cuda.max_memory_allocated(on) / 2**20 if on.startswith("cuda") else 0.0,
+    }
+    run.channel.send("report", **report, extras=extras)
+    lines = extras | {
+        "val_bpb": f"{report['value']:.6f}",
         "training_seconds": f"{training_s:.1f}",
         "total_seconds": f"{time.perf_counter() - IMPORTED_AT_S:.1f}",
-        "peak_vram_mb": f"{vram_mb:.1f}",
-        "peak_memory_mb": f"{memory_mb:.1f}",
+        "peak_vram_mb": f"{report['peak_vram_mb']:.1f}",
+        "peak_memory_mb": f"{report['peak_memory_mb']:.1f}",
         "total_tokens_M": f"{stream.tokens / 1e6:.3f}",
         "num_steps": stream.steps,
-        "num_params_M": f"{parameters / 1e6:.3f}",
+        "num_params_M": f"{report['parameters'] / 1e6:.3f}",
         "seed": given.seed,
         "budget": f"{given.budget_s:g} s {given.clock}",
         "data": run.data.fingerprint,
     }
-    print(
-        "---", *(f"{name + ':':18}{value}" for name, value in (extras | lines).items()), sep="\n", flush=True
-    )
-    return bits_per_byte
+    print("---", *(f"{name + ':':18}{value}" for name, value in lines.items()), sep="\n", flush=True)
+    return float(report["value"])
 
 
 def main() -> None:
@@ -932,11 +937,12 @@ def main() -> None:
     )
     parser.add_argument("--source", default=DATA_SOURCE, help="'python', or a text file or a folder of them")
     parser.add_argument("--cache", help="where prepared data goes (default: ~/.cache/autoresearch-tui)")
+    parser.add_argument("--holdout", type=Path, help="also write the sealed split's tokens, to this file")
     asked = parser.parse_args()
     if asked.cache:
         os.environ["AUTORESEARCH_CACHE"] = asked.cache
     try:
-        folder = prepare(asked.source)
+        folder = prepare(asked.source, asked.holdout)
     except (DataError, OSError) as error:
         sys.exit(f"prepare.py: {error}")
     except KeyboardInterrupt:

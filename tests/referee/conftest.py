@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,11 +165,22 @@ for x, y in (stream := prepare.batches(2)):
 """
 
 
+def listen(ours: socket.socket, holdout: bytes, events: list[dict[str, Any]]) -> None:
+    """Take in every event; answer the holdout phase as a runner does."""
+    with ours.makefile("r", encoding="utf-8") as lines:
+        for line in lines:
+            events.append(json.loads(line))
+            if events[-1].get("phase") == "holdout":
+                ours.sendall(json.dumps({"tokens": len(holdout) // 2}).encode() + b"\n" + holdout)
+
+
 @pytest.fixture
 def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended]:
     """Run a canvas: MODEL, then `body`; with an `assignment` it speaks over a real socket pair."""
 
-    def run(body: str, assignment: dict[str, Any] | None = None, **variables: str) -> Ended:
+    def run(
+        body: str, assignment: dict[str, Any] | None = None, holdout: bytes = b"", **variables: str
+    ) -> Ended:
         script = tmp_path / "train.py"
         script.write_text(MODEL + textwrap.dedent(body).replace("LOOP\n", LOOP))
         given = {"AUTORESEARCH_SOURCE": str(corpus), "AUTORESEARCH_CACHE": str(cache)}
@@ -187,9 +199,11 @@ def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended
                 text=True,
             )
             theirs.close()
+            events: list[dict[str, Any]] = []
+            listener = threading.Thread(target=listen, args=(ours, holdout, events))
+            listener.start()
             stdout, stderr = process.communicate(timeout=120)
-            with ours.makefile("r", encoding="utf-8") as lines:
-                events = [json.loads(line) for line in lines]
+            listener.join(timeout=30)
         return Ended(process.returncode, stdout, stderr, events)
 
     return run

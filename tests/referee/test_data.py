@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -43,14 +44,18 @@ def test_any_text_can_be_cut(referee: ModuleType, text: str) -> None:
 
 
 def test_tokens_spell_the_text_and_their_bytes_are_its_bytes(
-    referee: ModuleType, cache: Path, corpus: Path
+    referee: ModuleType, cache: Path, corpus: Path, tmp_path: Path
 ) -> None:
     folder = folder_of(cache)
+    sealed = tmp_path / "sealed" / "holdout.bin"
+    assert referee.prepare(str(corpus), sealed) == folder
+    assert stat.S_IMODE(sealed.stat().st_mode) == 0o600
+    assert stat.S_IMODE(sealed.parent.stat().st_mode) == 0o700
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     manifest = json.loads((folder / "manifest.json").read_text())
     lengths = np.fromfile(folder / "token_bytes.bin", np.int32)
     for split in ("train", "val", "holdout"):
-        tokens = np.fromfile(folder / f"{split}.bin", np.uint16)
+        tokens = np.fromfile(sealed if split == "holdout" else folder / f"{split}.bin", np.uint16)
         expected = "".join(t for n, t in referee.read_documents(str(corpus)) if referee.split_of(n) == split)
         assert tokenizer.decode(tokens[tokens != referee.BOS].tolist()) == expected
         assert lengths[tokens].sum() == len(expected.encode()) == manifest["splits"][split]["bytes"]
@@ -130,18 +135,18 @@ def test_other_text_gets_another_folder(
     assert folder_of(other).name != first
 
 
-@pytest.mark.parametrize("name", ["train.bin", "val.bin", "holdout.bin", "token_bytes.bin", "manifest.json"])
+@pytest.mark.parametrize("name", ["train.bin", "val.bin", "token_bytes.bin", "manifest.json"])
 def test_damage_is_found_and_mended(
     corpus: Path, cache: Path, tmp_path: Path, prepare_data: Prepare, name: str
 ) -> None:
     damaged = shutil.copytree(cache, tmp_path / "cache")
     path = folder_of(damaged) / name
     data = path.read_bytes()
-    stat = path.stat()
+    status = path.stat()
     path.write_bytes(
         data.replace(b'"documents": 60', b'"documents": 61').replace(b'bin": "', b'bin": "0')[:-2] + b"??"
     )
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     done = prepare_data(corpus, damaged)
     assert done.exit_code is None, done.stderr
     assert "preparing it again" in done.stderr
@@ -155,7 +160,7 @@ def test_a_manifest_that_was_made_to_fit_is_found(referee: ModuleType, cache: Pa
     manifest["files"]["val.bin"] = referee.file_sha256(folder / "val.bin")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(referee.DataError, match="damaged"):
-        referee.check_folder(folder, ("train", "val"))
+        referee.check_folder(folder)
 
 
 def test_damage_without_the_source_is_one_line(
@@ -174,12 +179,28 @@ def test_damage_without_the_source_is_one_line(
         referee.open_data()
 
 
-def test_a_run_does_not_need_the_holdout(
-    referee: ModuleType, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_holdout_never_lies_in_the_cache(cache: Path) -> None:
+    assert not [path for path in cache.rglob("*") if "holdout" in path.name]
+
+
+@pytest.mark.parametrize("what", ["gone", "damaged"])
+def test_the_sealed_holdout_is_mended(
+    referee: ModuleType,
+    corpus: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
 ) -> None:
-    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path))
-    (referee.prepare(str(corpus)) / "holdout.bin").unlink()
-    assert referee.open_data().fingerprint
+    sealed = tmp_path / "holdout.bin"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    referee.prepare(str(corpus), sealed)
+    data = sealed.read_bytes()
+    sealed.unlink()
+    if what == "damaged":
+        sealed.write_bytes(data[:-2] + b"??")
+    referee.prepare(str(corpus), sealed)
+    assert sealed.read_bytes() == data
 
 
 @pytest.mark.parametrize(
