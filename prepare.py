@@ -937,7 +937,10 @@ def main() -> None:
     )
     parser.add_argument("--source", default=DATA_SOURCE, help="'python', or a text file or a folder of them")
     parser.add_argument("--cache", help="where prepared data goes (default: ~/.cache/autoresearch-tui)")
-    parser.add_argument("--holdout", type=Path, help="also write the sealed split's tokens, to this file")
+    sealed = os.environ.get("AUTORESEARCH_HOLDOUT")
+    parser.add_argument(
+        "--holdout", type=Path, default=sealed, help="also write the sealed split, to this file"
+    )
     asked = parser.parse_args()
     if asked.cache:
         os.environ["AUTORESEARCH_CACHE"] = asked.cache

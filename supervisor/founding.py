@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import subprocess
@@ -97,16 +98,20 @@ def found_campaign(
 def set_up(lab: Lab, checkout: Path, say: Say) -> str:
     """Run the lab's set-up command (it prepares the data) in a checkout of the base.
 
-    Returns the data's fingerprint, "" when it names none. Raises LaunchError.
+    A set-up that knows of sealed holdouts lays its own down where AUTORESEARCH_HOLDOUT says. Returns the data's
+    fingerprint, "" when it names none. Raises LaunchError.
     """
     if not lab.config.lab.setup:
         return ""
     argv = command_argv(lab.config.lab.setup, lab_python(lab))
     fingerprint, last = "", ""
+    lab.holdout_dir.mkdir(mode=0o700, exist_ok=True)
+    sealed = lab.holdout_dir / "next.bin"
     try:
         process = subprocess.Popen(
             argv,
             cwd=checkout,
+            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -125,6 +130,8 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
                 say(line)
     if process.returncode:
         raise LaunchError(f"`{' '.join(argv)}` failed with exit code {process.returncode}: {last}")
+    if fingerprint and sealed.exists():
+        sealed.replace(lab.holdout_dir / f"{fingerprint}.bin")
     return fingerprint
 
 

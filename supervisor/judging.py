@@ -9,7 +9,7 @@ from supervisor.actions import Judge, QueueRun, SettleBaseline
 from supervisor.config import LabConfig
 from supervisor.noise import mean
 from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
-from supervisor.standing import lineage, values
+from supervisor.standing import fresh_kind, lineage, values
 from supervisor.states import ExperimentState, RunKind, RunState, Verdict
 from supervisor.store.experiments import Judgement
 from supervisor.store.hypotheses import NewHypothesis
@@ -17,6 +17,7 @@ from supervisor.verdicts import DecideRules, Decision, Ruling, decide
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
+FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
 PORT = "port"  # category of a hypothesis that carries a kept change to another incumbent
 
 _VERDICT_OF_ENDING = {
@@ -95,12 +96,12 @@ def _fresh_runs(experiment: Experiment, parent: Experiment, count: int, why: str
     if len(failed_fresh_runs(parent)) >= FAILED_FRESH_RUNS:
         text = f"can't be judged: fresh runs of its incumbent {parent.id} fail ({failed_fresh_runs(parent)[-1].reason})"
         return Judge(experiment.id, Judgement(Verdict.DISCARD, text))
-    return QueueRun(parent.id, RunKind.FRESH, why, count)
+    return QueueRun(parent.id, fresh_kind(parent), why, count)
 
 
 def failed_fresh_runs(experiment: Experiment) -> tuple[Run, ...]:
-    """Fresh runs of an incumbent that ended without a metric."""
-    return tuple(r for r in experiment.runs if r.kind is RunKind.FRESH and r.ending and r.metric is None)
+    """Fresh runs of an incumbent that ended without a metric, those on the holdout among them."""
+    return tuple(r for r in experiment.runs if r.kind in FRESH_KINDS and r.ending and r.metric is None)
 
 
 def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> Judge:

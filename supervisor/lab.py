@@ -85,6 +85,11 @@ class Lab:
         return self.state_dir / "referee"
 
     @property
+    def holdout_dir(self) -> Path:
+        """The sealed holdouts, by data fingerprint; no run and no agent may read here."""
+        return self.state_dir / "holdout"
+
+    @property
     def results_tsv(self) -> Path:
         """Results in karpathy's five columns."""
         return self.state_dir / "results.tsv"

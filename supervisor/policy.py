@@ -8,7 +8,7 @@ from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, Send
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
 from supervisor.queueing import estimate_runs, proving_runs, start_runs
 from supervisor.snapshot import Campaign, Experiment, LabSnapshot
-from supervisor.standing import accepts_work, lags_behind, limit_reached
+from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached
 from supervisor.states import (
     AgentState,
     CampaignState,
@@ -83,7 +83,14 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
     champion = snapshot.experiment(snapshot.champion_id)
     for agent in snapshot.agents:
         incumbent = snapshot.experiment(agent.incumbent_id)
-        if champion is None or incumbent is None or not lags_behind(snapshot, incumbent, champion):
+        if champion is None or incumbent is None:
+            continue
+        if incumbent.verdict is Verdict.KEEP and is_refuted(snapshot, incumbent):
+            yield Adopt(
+                agent.name, champion.id, f"the gain of {incumbent.id} is not there on the sealed holdout"
+            )
+            continue
+        if not lags_behind(snapshot, incumbent, champion):
             continue
         ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
         yield Adopt(agent.name, champion.id, f"{incumbent.id} lags behind it by more than the noise", ports)

@@ -45,6 +45,7 @@ def result(experiment: Experiment) -> dict[str, Any]:
     record["metric"] = experiment.metric
     for run in record["runs"]:
         run.pop("progress")
+        run.pop("holdout")  # agents read this
     return record
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from supervisor.actions import QueueRun, StartRun
-from supervisor.judging import failed_fresh_runs
+from supervisor.judging import FRESH_KINDS, failed_fresh_runs
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
-from supervisor.standing import CHAMPION_RUNS, CLIMBED
+from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind
 from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
 from supervisor.verdicts import DecideRules, fresh_runs_wanted
 
@@ -63,9 +63,9 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
     match run.kind:
         case RunKind.BASELINE:
             return Urgency.BASELINE
-        case RunKind.REPLICATION | RunKind.VERIFICATION:
+        case RunKind.REPLICATION:
             return Urgency.VERDICT
-        case RunKind.FRESH | RunKind.DRIFT:
+        case RunKind.FRESH | RunKind.VERIFICATION | RunKind.DRIFT:
             return Urgency.VERDICT if _verdict_hangs_on(snapshot, experiment) else Urgency.ESTIMATE
         case RunKind.CANDIDATE:
             busy = any(
@@ -93,14 +93,14 @@ def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, 
         key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),
     )
     return tuple(
-        QueueRun(e.id, RunKind.FRESH, "to know the incumbent better") for e in wanting[: max(room, 0)]
+        QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in wanting[: max(room, 0)]
     )
 
 
 def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
     """The fresh runs that a finished campaign still owes: nobody is called champion on fewer than three."""
     return tuple(
-        QueueRun(e.id, RunKind.FRESH, "to prove the keep before the campaign ends")
+        QueueRun(e.id, fresh_kind(e), "to prove the keep before the campaign ends")
         for e in incumbents(snapshot)
         if e.verdict is Verdict.KEEP
         for _ in range(CHAMPION_RUNS - len(e.unbiased_runs) - _pending(e))
@@ -125,7 +125,7 @@ def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) ->
 def _pending(experiment: Experiment) -> int:
     # A failed one counts too, or a commit that fails now and then would be run for ever.
     under_way = (RunState.QUEUED, RunState.RUNNING)
-    waiting = sum(run.kind is RunKind.FRESH and run.state in under_way for run in experiment.runs)
+    waiting = sum(run.kind in FRESH_KINDS and run.state in under_way for run in experiment.runs)
     return waiting + len(failed_fresh_runs(experiment))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
 from supervisor.snapshot import Experiment, LabSnapshot, Noise
-from supervisor.states import AgentState, CampaignState, ExperimentState, Verdict
+from supervisor.states import AgentState, CampaignState, ExperimentState, RunKind, Verdict
 
 CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
 LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
@@ -88,15 +89,40 @@ def _abandoned(snapshot: LabSnapshot) -> int:
     return sum(e.state is ExperimentState.DRAFTING and e.agent in gone for e in snapshot.experiments)
 
 
+def fresh_kind(experiment: Experiment) -> RunKind:
+    """What a further run of an incumbent is for: that of a keep is scored on the sealed holdout as well."""
+    return RunKind.VERIFICATION if experiment.verdict is Verdict.KEEP else RunKind.FRESH
+
+
+def is_refuted(snapshot: LabSnapshot, experiment: Experiment) -> bool:
+    """Whether the sealed holdout says that the experiment's gain was a gain on the validation text only."""
+    check = check_holdout(snapshot, experiment)
+    return check is not None and check.verdict is HoldoutVerdict.REFUTED
+
+
+def is_proven(snapshot: LabSnapshot, experiment: Experiment) -> bool:
+    """Whether an experiment may be called champion: enough runs, not refuted, and what is flagged is verified.
+
+    Verified means runs on the sealed holdout that confirm the gain; a lab without one has only fresh seeds.
+    """
+    if experiment.verdict is Verdict.BASELINE:
+        return bool(experiment.unbiased_runs)
+    if experiment.verdict is not Verdict.KEEP or len(experiment.unbiased_runs) < CHAMPION_RUNS:
+        return False
+    if not measures_holdout(snapshot):
+        return True
+    check = check_holdout(snapshot, experiment)
+    if not experiment.flags:
+        return check is None or check.verdict is not HoldoutVerdict.REFUTED
+    verified = len(pairs_of(experiment)) >= CHAMPION_RUNS
+    return verified and check is not None and check.verdict is HoldoutVerdict.CONFIRMED
+
+
 def _champion(snapshot: LabSnapshot) -> Experiment | None:
     campaign = snapshot.campaign
     assert campaign is not None
     proven = [
-        e
-        for e in snapshot.experiments
-        if e.verdict in CLIMBED
-        and e.setting_id == campaign.setting.id
-        and len(e.unbiased_runs) >= (CHAMPION_RUNS if e.verdict is Verdict.KEEP else 1)
+        e for e in snapshot.experiments if e.setting_id == campaign.setting.id and is_proven(snapshot, e)
     ]
     sign = campaign.direction.sign
     return max(proven, key=lambda e: sign * mean(values(e, unbiased=True)), default=None)

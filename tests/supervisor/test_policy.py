@@ -58,7 +58,7 @@ def test_runs_that_decided_a_keep_never_estimate_the_new_incumbent(tmp_path: Pat
     world = World(tmp_path, experiments=6, gain_of=lambda n: 20 * SD if n == 1 else 0.0)
     end = world.play()
     kept = next(e for e in end.experiments if e.verdict is Verdict.KEEP)
-    assert {run.kind for run in kept.unbiased_runs} == {RunKind.FRESH}
+    assert {run.kind for run in kept.unbiased_runs} == {RunKind.VERIFICATION}
     assert not set(kept.deciding_runs) & set(kept.unbiased_runs)
 
 

@@ -27,7 +27,7 @@ from supervisor.judging import baseline_runs_for
 from supervisor.policy import next_actions
 from supervisor.snapshot import Experiment, LabSnapshot, Limits, Run, Setting
 from supervisor.standing import with_standing
-from supervisor.states import Clock, Direction, HypothesisState, Role, RunState
+from supervisor.states import Clock, Direction, HypothesisState, Role, RunKind, RunState
 from supervisor.store import agents, campaigns, experiments, hypotheses, runs
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
@@ -54,6 +54,8 @@ class World:
     truth: dict[str, float] = field(default_factory=dict)  # commit → true metric
     gain_of: Callable[[int], float] = lambda _: 0.0  # the n-th draft's true gain over its parent
     ending_of: Callable[[int], RunEnding] = lambda _: RunEnding.MEASURED
+    overfits: Callable[[int], float] = lambda _: 0.0  # how much of its gain is on the validation text only
+    has_holdout: bool = True
     now: float = 1000.0
     drafts: int = 0
     done: list[Action] = field(default_factory=list)
@@ -162,10 +164,13 @@ class World:
         ending = ending or (self.ending_of(number) if number else RunEnding.MEASURED)
         metric = self.truth[experiment.commit] + self.noise.gauss(0, SD)
         self.now += 1
+        sealed = self.has_holdout and run.kind in (RunKind.BASELINE, RunKind.VERIFICATION)
+        holdout = metric + 0.1 + self.overfits(number) + self.noise.gauss(0, SD / 4) if sealed else None
         outcome = RunOutcome(
             run_id=run.id, ending=ending, reason="" if ending is RunEnding.MEASURED else f"it {ending}",
             metric=metric if ending is RunEnding.MEASURED else None, started_at=self.now - 20,
             finished_at=self.now, training_s=20.0, total_s=25.0, cpu_s=22.0, cpu_per_wall=1.0, peak_memory_mb=400.0,
+            holdout=holdout if ending is RunEnding.MEASURED else None,
         )  # fmt: skip
         assert runs.finish_run(self.store, TAG, run.id, outcome)
 
