@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.notes import read_notes
 from supervisor.snapshot import LabSnapshot
 from supervisor.standing import with_standing
+from supervisor.state_folder import disk_trouble
 from supervisor.store.connection import Store
 from supervisor.store.reading import read_rows
 
@@ -25,6 +26,7 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         notes=read_notes(lab.notes_dir),
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
+    rows = replace(rows, trouble=disk_trouble(lab.state_dir))
     return with_standing(rows, lab.config.decide.noise_floor)
 
 

@@ -260,6 +260,7 @@ class LabSnapshot:
     champion_id: str | None = None  # best verified commit; the baseline until there is a better one
     baseline_id: str | None = None
     supervisor_alive: bool = False
+    trouble: str = ""  # what keeps the lab from going on, for the person to mend
     kept: int = 0
     counted: int = 0  # verdicts that count against the limit
     experiments_per_hour: float = 0.0

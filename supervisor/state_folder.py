@@ -11,6 +11,7 @@ from supervisor.errors import StateError
 from supervisor.lab import STATE_FOLDER, STATE_POINTER, Lab
 
 # SQLite's WAL keeps its index in memory shared between processes: not across machines.
+LEAST_LEFT_MB = 20  # below this a running lab says so: its next write may fail
 NETWORK_FILE_SYSTEMS = frozenset(
     """9p afs beegfs ceph cifs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs fuse.vmhgfs-fuse
     fuse.weka gpfs lustre ncpfs nfs nfs4 smb3 smbfs vboxsf""".split()
@@ -65,6 +66,14 @@ def expect_space(folder: Path, least_mb: int) -> None:
             f"only {free_mb} MB are free in {folder}, a lab needs {least_mb}; "
             "free some, or name a folder on another disk with --state-dir"
         )
+
+
+def disk_trouble(folder: Path) -> str:
+    """Why nothing can be written around `folder` soon, "" while there is room."""
+    free_mb = shutil.disk_usage(folder).free // 2**20
+    if free_mb >= LEAST_LEFT_MB:
+        return ""
+    return f"the disk is full ({free_mb} MB left in {folder}): free some, and the lab goes on"
 
 
 def _make_folders(lab: Lab) -> None:

@@ -99,6 +99,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "state": campaign.state.value if campaign else "not launched",
         "reason": campaign.reason if campaign else "",
         "supervisor_alive": snapshot.supervisor_alive,
+        "trouble": snapshot.trouble,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
         "limits": {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
+from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,14 @@ def test_status_for_people(run: Run, half_done: World) -> None:
     assert "the supervisor does not run: `autoresearch-tui launch` starts it again" in said
     assert "limits: none; it runs until you stop it" in said
     assert "41 %" in said
+
+
+def test_a_disk_that_fills_while_the_lab_runs_is_said(
+    run: Run, half_done: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40, 3 * 2**20))
+    assert "the disk is full (3 MB left in " in run("status").out
 
 
 def test_status_before_the_first_launch(run: Run, lab_root: Path) -> None:

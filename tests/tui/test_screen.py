@@ -187,6 +187,12 @@ async def test_every_state_has_its_words_and_its_age() -> None:
         assert lines
 
 
+async def test_a_lab_that_cannot_write_says_why() -> None:
+    stuck = dataclasses.replace(snapshots.mid(), trouble="the disk is full (3 MB left in /x)")
+    async with driving(stuck) as driver:
+        await driver.shows("✕ the disk is full (3 MB left")
+
+
 def test_a_branch_is_its_chain_of_keeps() -> None:
     lab = snapshots.mid()
     rows = branch_rows(lab)

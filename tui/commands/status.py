@@ -16,6 +16,7 @@ from tui.commands.running import Command
 from tui.figures import age, change, metric, share
 from tui.json_views import current_work, status_view
 from tui.output import Column, print_json, print_table, say
+from tui.plain import plain
 
 AGENT_COLUMNS = (
     Column("agent"),
@@ -105,6 +106,8 @@ def _details(snapshot: LabSnapshot) -> list[str]:
         lines.append(
             "the supervisor does not run: `autoresearch-tui launch` starts it again, nothing is lost"
         )
+    if snapshot.trouble:
+        lines.append(plain(snapshot.trouble))
     limits = campaign.limits
     said = [
         f"{snapshot.counted}/{limits.experiments} experiments" if limits.experiments is not None else "",

@@ -68,6 +68,8 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
             parts.append((5, ((plain(campaign.reason), Tone.MUTED),)))
     elif not snapshot.supervisor_alive:
         parts.append((2, (("✕ no supervisor, nothing is measured", Tone.BAD),)))
+    if snapshot.trouble:
+        parts.append((2, ((f"✕ {plain(snapshot.trouble)}", Tone.BAD),)))
     parts.append((3, _metric_spans(snapshot, campaign)))
     limit = f"/{campaign.limits.experiments}" if campaign.limits.experiments else ""
     parts.append((4, ((f"{snapshot.counted}{limit} exp · {snapshot.kept} kept", Tone.PLAIN),)))
