@@ -898,9 +898,6 @@ def finish(model: nn.Module, **extras: float) -> float:
     if training_s > given.budget_s + last_step_s and not given.smoke:
         raise run.refuse(Rejected(f"clock: trained {training_s:.1f} s on a budget of {given.budget_s:g} s"))
     report = counts | {"metric": "val_bpb", "value": evaluate_bpb(model), "holdout": None}
-    if given.holdout and not given.smoke:
-        with torch.inference_mode():
-            report["holdout"], _ = score(model, evaluation_windows(run.channel.receive_holdout()), run)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report |= {
         "seed": given.seed,
@@ -912,7 +909,6 @@ def finish(model: nn.Module, **extras: float) -> float:
         "peak_memory_mb": memory / (2**20 if sys.platform == "darwin" else 2**10),
         "peak_vram_mb": torch.cuda.max_memory_allocated(on) / 2**20 if on.startswith("cuda") else 0.0,
     }
-    run.channel.send("report", **report, extras=extras)
     lines = extras | {
         "val_bpb": f"{report['value']:.6f}",
         "training_seconds": f"{training_s:.1f}",
@@ -927,6 +923,10 @@ def finish(model: nn.Module, **extras: float) -> float:
         "data": run.data.fingerprint,
     }
     print("---", *(f"{name + ':':18}{value}" for name, value in lines.items()), sep="\n", flush=True)
+    if given.holdout and not given.smoke:  # last, for from here on the runner keeps no output
+        with torch.inference_mode():
+            report["holdout"], _ = score(model, evaluation_windows(run.channel.receive_holdout()), run)
+    run.channel.send("report", **report, extras=extras)
     return float(report["value"])
 
 
