@@ -60,7 +60,11 @@ HONEST = {
     + TOLD.format(0.0)
     + "say('progress', step=1)\nreport()",
 }
-SAME = "report = (lambda send: lambda *v, **r: send(*v, **{'evaluated_bytes': 5000, 'data_fingerprint': 'ab12', **r}))(report)\n"
+SAME = """
+plain_report = report
+def report(*value, **rest):
+    plain_report(*value, **{"evaluated_bytes": 5000, "data_fingerprint": "ab12", **rest})
+"""
 EXPECTED = Expected(data_fingerprint="ab12", evaluated_bytes=5000)
 
 
