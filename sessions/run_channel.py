@@ -53,6 +53,7 @@ class Heard:
     progress: RunProgress | None = None
     counts: dict[str, Any] = field(default_factory=dict)  # of the "evaluating" event
     holdout: PhaseStamp | None = None  # when it asked for the sealed holdout
+    reported: PhaseStamp | None = None  # when its first report came
     steps_fell: bool = False  # between two words of progress
 
     @property
@@ -142,6 +143,7 @@ class RunChannel:
             case "progress":
                 self._go_on(event)
             case "report":
+                heard.reported = heard.reported or PhaseStamp(heard.phase, time.monotonic(), cpu_s)
                 if not heard.reports or (len(heard.reports) == 1 and event != heard.reports[0]):
                     heard.reports.append(event)
             case "rejected" if heard.rejected is None:

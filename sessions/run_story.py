@@ -15,7 +15,7 @@ from sessions.training_runs import RunPhase, RunSpec, Suspicion
 # The referee lets a last step end: at most a tenth of the budget. The second is for a runner that the machine
 # wakes late.
 _TOLERANCE, _TOLERANCE_S = 0.1, 1.0
-# An honest start varies by well under half (loaded cores, cold files); one more big import takes 2 to 3 s.
+# Honest starts took 2.5 to 3.3 s of CPU time beside three busy neighbours; one more big import takes 1 to 3 s.
 _USUAL, _USUAL_S = 2.0, 5.0
 _COLD_START_S = 30.0  # of wall time more: torch's libraries from a cold disk
 
@@ -38,8 +38,9 @@ def starting_spent(heard: Heard, ended: PhaseStamp) -> Spent:
 
 
 def evaluating_spent(heard: Heard, ended: PhaseStamp) -> Spent:
-    """What the run took after its last batch, up to the holdout if it was asked for."""
-    return heard.spent(RunPhase.EVALUATING, heard.holdout or ended)
+    """What the run took after its last batch, up to the holdout if it was asked for, else to its report."""
+    # Not to its end: torch takes a second to go, and nothing counts any more.
+    return heard.spent(RunPhase.EVALUATING, heard.holdout or heard.reported or ended)
 
 
 def _contradictions(heard: Heard, ended: PhaseStamp, printed: Sequence[str], spec: RunSpec) -> Iterator[str]:
@@ -89,7 +90,8 @@ def _suspicions(
         yield from _too_much("compute-after-the-clock", after, expected.evaluating_cpu_s, spec)
         if heard.holdout is not None:
             opened = heard.holdout
-            late = Spent(ended.wall_s - opened.wall_s, ended.cpu_s - opened.cpu_s)
+            closed = heard.reported or ended
+            late = Spent(closed.wall_s - opened.wall_s, closed.cpu_s - opened.cpu_s)
             yield from _too_much("compute-after-the-clock", late, expected.evaluating_cpu_s, spec)
     if left_over:
         yield Suspicion("processes-left", f"{left_over} of its processes outlived it")
