@@ -93,7 +93,7 @@ def end_tree(pid: int, grace_s: float = 0.5, including_itself: bool = True) -> N
         return [p for p in descendants(pid) + [pid] * including_itself if not _is_dead(p)]
 
     _signal_all(alive(), signal.SIGTERM)
-    _wait_until(lambda: not alive(), grace_s)
+    wait_until(lambda: not alive(), grace_s)
     kill_until_gone(alive)
 
 
@@ -105,7 +105,7 @@ def kill_until_gone(find: Callable[[], Iterable[int]], patience_s: float = 5.0) 
         _signal_all(found, signal.SIGKILL)
         return not found
 
-    return _wait_until(gone, patience_s)
+    return wait_until(gone, patience_s)
 
 
 def find_marked(marker: str) -> list[int]:
@@ -231,7 +231,8 @@ def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             continue
 
 
-def _wait_until(true: Callable[[], bool], patience_s: float) -> bool:
+def wait_until(true: Callable[[], bool], patience_s: float) -> bool:
+    """Look again and again until `true()`; False when it is not within `patience_s`."""
     deadline = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > deadline:

@@ -7,21 +7,39 @@ import math
 import socket
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sessions.training_runs import RunPhase, RunProgress, RunSpec
 
 _LONGEST_LINE = 65536
-_PHASES = {phase.value: phase for phase in (RunPhase.WARM_UP, RunPhase.TRAINING, RunPhase.EVALUATING)}
+_MOST_STAMPS = 64  # warming up again and again must not grow us
+_PHASES = {
+    phase.value: phase
+    for phase in (RunPhase.STARTING, RunPhase.WARM_UP, RunPhase.TRAINING, RunPhase.EVALUATING)
+}
+_BEFORE_THE_CLOCK = (RunPhase.STARTING, RunPhase.WARM_UP)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PhaseStamp:
     """When a phase began, on the runner's own clocks."""
 
     phase: RunPhase
     wall_s: float  # monotonic
     cpu_s: float  # of the process tree so far
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the runner's own clocks."""
+
+    wall_s: float
+    cpu_s: float  # of the process tree
+
+    def on(self, clock: str) -> float:
+        """Seconds of the budget's clock."""
+        return self.cpu_s if clock == "cpu" else self.wall_s
 
 
 @dataclass(slots=True)
@@ -34,11 +52,23 @@ class Heard:
     crashed: str | None = None
     progress: RunProgress | None = None
     counts: dict[str, Any] = field(default_factory=dict)  # of the "evaluating" event
+    holdout: PhaseStamp | None = None  # when it asked for the sealed holdout
+    reported: PhaseStamp | None = None  # when its first report came
+    steps_fell: bool = False  # between two words of progress
 
     @property
     def phase(self) -> RunPhase:
         """The phase that the run is in."""
         return self.stamps[-1].phase if self.stamps else RunPhase.STARTING
+
+    def spent(self, phase: RunPhase, until: PhaseStamp) -> Spent:
+        """What the run spent in a phase, over all the times that it was in it."""
+        wall_s = cpu_s = 0.0
+        for begin, end in zip(self.stamps, [*self.stamps[1:], until], strict=True):
+            if begin.phase is phase:
+                wall_s += end.wall_s - begin.wall_s
+                cpu_s += end.cpu_s - begin.cpu_s
+        return Spent(wall_s, cpu_s)
 
     def stamp(self, phase: RunPhase) -> PhaseStamp | None:
         """The first stamp of a phase; a second one cannot move the clock."""
@@ -54,16 +84,21 @@ class RunChannel:
         self.heard = Heard()
         self._pending = b""
         self._skipping = False  # the rest of a line that was too long
+        self._holdout: Path | None = None
+        self.outgoing = memoryview(b"")  # what waits to be sent
 
     def assign(self, spec: RunSpec, smoke: bool) -> None:
         """Tell the referee what to run; fits the socket's buffer, so it never blocks."""
-        assignment = {
+        self._holdout = None if smoke else spec.holdout
+        assignment: dict[str, Any] = {
             "seed": spec.seed,
             "budget_s": spec.budget_s,
             "clock": spec.clock,
             "device": _device_inside(spec),
             "smoke": smoke,
         }
+        if self._holdout is not None:
+            assignment["holdout"] = True
         self.socket.sendall(json.dumps(assignment).encode() + b"\n")
 
     def read(self, cpu_s: float) -> bool:
@@ -85,6 +120,15 @@ class RunChannel:
             self._pending, self._skipping = b"", True
         return True
 
+    def write(self) -> None:
+        """Send on as much as the other end takes now."""
+        try:
+            self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
+        except BlockingIOError:
+            return
+        except OSError:  # it closed its end
+            self.outgoing = memoryview(b"")
+
     def _take(self, line: bytes, cpu_s: float) -> None:
         try:
             event = json.loads(line)
@@ -97,8 +141,9 @@ class RunChannel:
             case "phase":
                 self._enter(event, cpu_s)
             case "progress":
-                heard.progress = _read_progress(event, heard.phase)
+                self._go_on(event)
             case "report":
+                heard.reported = heard.reported or PhaseStamp(heard.phase, time.monotonic(), cpu_s)
                 if not heard.reports or (len(heard.reports) == 1 and event != heard.reports[0]):
                     heard.reports.append(event)
             case "rejected" if heard.rejected is None:
@@ -107,12 +152,40 @@ class RunChannel:
                 heard.crashed = _one_line(event.get("reason"), "the referee gave no reason")
 
     def _enter(self, event: dict[str, Any], cpu_s: float) -> None:
+        heard = self.heard
+        if event.get("phase") == "holdout":
+            self._open_holdout(cpu_s)
         phase = _PHASES.get(str(event.get("phase")))
-        if phase is None or self.heard.stamp(phase):
+        # Only warming up may come and go, and only before the clock; a second stamp moves nothing.
+        before_the_clock = heard.phase in _BEFORE_THE_CLOCK and len(heard.stamps) < _MOST_STAMPS
+        again = phase in _BEFORE_THE_CLOCK and before_the_clock
+        if phase is None or phase is heard.phase or (heard.stamp(phase) and not again):
             return
-        self.heard.stamps.append(PhaseStamp(phase, time.monotonic(), cpu_s))
+        if phase is not RunPhase.EVALUATING and heard.phase is RunPhase.EVALUATING:
+            return
+        heard.stamps.append(PhaseStamp(phase, time.monotonic(), cpu_s))
         if phase is RunPhase.EVALUATING:
-            self.heard.counts = event
+            heard.counts = event
+
+    def _open_holdout(self, cpu_s: float) -> None:
+        # Once, and only when training has ended: a model that still learns must not see it.
+        heard = self.heard
+        if self._holdout is None or heard.holdout or heard.phase is not RunPhase.EVALUATING:
+            return
+        heard.holdout = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
+        try:
+            tokens = self._holdout.read_bytes()
+        except OSError:  # the referee says that there is too little text
+            tokens = b""
+        head = json.dumps({"tokens": len(tokens) // 2}).encode() + b"\n"
+        self.outgoing = memoryview(head + tokens[: len(tokens) // 2 * 2])
+
+    def _go_on(self, event: dict[str, Any]) -> None:
+        heard = self.heard
+        progress = _read_progress(event, heard.phase)
+        if heard.phase is RunPhase.TRAINING and count_of(event.get("step")) is not None:
+            heard.steps_fell |= heard.progress is not None and progress.step < heard.progress.step
+        heard.progress = progress
 
 
 def count_of(value: object) -> int | None:

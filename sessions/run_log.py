@@ -70,12 +70,17 @@ class RunLog:
             self._tail_size -= len(self._tail.popleft())
 
 
+def without_escapes(text: str) -> str:
+    """The text without colours and other words to a terminal."""
+    return _ESCAPES.sub("", text)
+
+
 def failure_reason(text: str) -> str:
     """The one line of a program's output that says why it failed; "" when it said nothing.
 
     The exception of the last traceback with the place in the program's own files, else the last line.
     """
-    lines = [line.rstrip() for line in _ESCAPES.sub("", text.replace("\r", "\n")).splitlines()]
+    lines = [line.rstrip() for line in without_escapes(text.replace("\r", "\n")).splitlines()]
     frames = [index for index, line in enumerate(lines) if _FRAME.match(line)]
     if frames:
         last = frames[-1]
@@ -89,7 +94,7 @@ def failure_reason(text: str) -> str:
 def last_metric(text: str, name: str) -> float | None:
     """The number of the last `name: number` line of a program's output, or None."""
     pattern = re.compile(rf"^\s*{re.escape(name)}:\s*(?P<value>[-+]?[\w.+-]+)\s*$", re.MULTILINE)
-    found = pattern.findall(_ESCAPES.sub("", text.replace("\r", "\n")))
+    found = pattern.findall(without_escapes(text.replace("\r", "\n")))
     try:
         return float(found[-1]) if found else None
     except ValueError:

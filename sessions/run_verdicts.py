@@ -7,8 +7,9 @@ import re
 import signal
 from dataclasses import dataclass
 
-from sessions.run_channel import Heard, number_of
+from sessions.run_channel import Heard, PhaseStamp, number_of
 from sessions.run_log import failure_reason, last_metric
+from sessions.run_story import find_contradiction
 from sessions.training_runs import RunEnding, RunPhase, RunSpec
 
 # The words of CUDA, MPS, the CPU allocator, Python, C++ and a data loader whose worker was killed.
@@ -24,6 +25,7 @@ _PHASE_WORDS = {
     RunPhase.TRAINING: "while training",
     RunPhase.EVALUATING: "while evaluating",
 }
+_NEVER_STARTED = PhaseStamp(RunPhase.EVALUATING, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Attempt:
     told_to_end: bool = False
     killed_for_memory: bool = False  # by the kernel
     start_problem: str = ""  # why it was never started
+    ended: PhaseStamp = _NEVER_STARTED  # when nothing of it was left
+    printed: tuple[str, ...] = ()  # the different values of its metric lines
+    left_over: int = 0  # processes that outlived it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +66,31 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
     if attempt.start_problem:
         return Finding(RunEnding.CRASHED, attempt.start_problem)
     if heard.rejected is not None:
-        return Finding(RunEnding.REJECTED, heard.rejected)
+        return Finding(RunEnding.REJECTED, _without_holdout(heard, heard.rejected))
     if attempt.timed_out:
         limit_s = smoke_timeout_s(spec) if smoke else spec.timeout_s
         return Finding(RunEnding.TIMED_OUT, f"no result after {limit_s:g} s, {_PHASE_WORDS[heard.phase]}")
     if heard.crashed is not None or attempt.exit_code != 0:
         return _failure(attempt)
-    return _result(attempt, spec, smoke)
+    finding = _result(attempt, spec, smoke)
+    if finding.ending is RunEnding.MEASURED and spec.has_referee and not smoke:
+        lie = find_contradiction(attempt.heard, attempt.ended, attempt.printed, spec)
+        return Finding(RunEnding.REJECTED, lie) if lie else finding
+    return finding
+
+
+def _without_holdout(heard: Heard, reason: str) -> str:
+    # Whoever has seen the sealed text could tell of it in its last words.
+    if heard.holdout is None:
+        return reason
+    probe = re.match(r"[a-z]{1,20}(?=:)", reason)
+    return f"{probe[0] if probe else 'refused'}: on the sealed holdout"
 
 
 def _failure(attempt: Attempt) -> Finding:
     said = attempt.heard.crashed or failure_reason(_without_shells_word(attempt))
+    if attempt.heard.holdout is not None:
+        said = "it failed on the sealed holdout"
     if attempt.killed_for_memory:
         return Finding(RunEnding.OUT_OF_MEMORY, "the system killed it: out of memory")
     if _OUT_OF_MEMORY.search(said):

@@ -7,15 +7,18 @@ the run, and leaves none behind. Whoever started it may die; its outcome waits i
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sys
 import time
 from pathlib import Path
 
+from sessions.file_hashes import find_change, hash_kept_files
 from sessions.processes import TreeMeter, become_subreaper, end_marked
-from sessions.run_channel import Heard, count_of
+from sessions.run_channel import count_of, number_of
 from sessions.run_guard import RunGuard
 from sessions.run_log import RunLog
+from sessions.run_story import evaluating_spent, find_suspicions, starting_spent
 from sessions.run_verdicts import Attempt, Finding, judge, smoke_timeout_s
 from sessions.runners import HELD_EXIT_CODE, LOCK_VARIABLE, take_lock
 from sessions.sandbox import Confinement, confinement_of
@@ -90,6 +93,7 @@ class Runner:
         become_subreaper()
         confinement = confinement_of(spec)
         self._meter = TreeMeter()
+        self._kept = hash_kept_files(spec)
         log = RunLog(self._directory / LOG_FILE, LOG_LIMIT)
         self._trainer = Trainer(spec, confinement, log, self._meter, signals, self._write_progress)
         attempt, finding = self._attempt(log)
@@ -105,34 +109,51 @@ class Runner:
             log.start_part(f"smoke run of {spec.run_id}")
             smoke = self._trainer.run(True, smoke_timeout_s(spec))
             finding = judge(smoke, spec, True)
+            finding = self._unless_tampered(finding)
             if finding.ending is not RunEnding.MEASURED:
                 return smoke, Finding(finding.ending, f"smoke run: {finding.reason}")
         log.start_part(f"run of {spec.run_id}, seed {spec.seed}, budget {spec.budget_s:g} s ({spec.clock})")
         elapsed_s = time.monotonic() - self._began
         attempt = self._trainer.run(False, spec.timeout_s - elapsed_s)
-        return attempt, judge(attempt, spec, False)
+        return attempt, self._unless_tampered(judge(attempt, spec, False))
+
+    def _unless_tampered(self, finding: Finding) -> Finding:
+        if finding.ending is RunEnding.ENDED:
+            return finding
+        change = find_change(self._kept, hash_kept_files(self._spec))
+        return Finding(RunEnding.REJECTED, change) if change else finding
 
     def _outcome(self, attempt: Attempt, finding: Finding, confinement: Confinement) -> RunOutcome:
-        report = attempt.heard.reports[0] if attempt.heard.reports else {}
-        counts = attempt.heard.counts | report
-        wall_s, cpu_s = _training_times(attempt.heard, time.monotonic(), self._meter.cpu_s)
+        spec, heard, ended = self._spec, attempt.heard, attempt.ended
+        report = dict(heard.reports[0]) if heard.reports else {}
+        holdout = number_of(report.pop("holdout", None)) if heard.holdout else None
+        report.pop("holdout", None)  # what was not asked for is no figure
+        counts = heard.counts | report
+        training = heard.spent(RunPhase.TRAINING, ended)
+        began_to_train = spec.has_referee and heard.stamp(RunPhase.TRAINING)
+        ended_training = spec.has_referee and heard.stamp(RunPhase.EVALUATING)
         return RunOutcome(
-            run_id=self._spec.run_id,
+            run_id=spec.run_id,
             ending=finding.ending,
             reason=finding.reason,
             metric=finding.metric,
             started_at=self._started_at,
             finished_at=time.time(),
-            training_s=cpu_s if self._spec.clock == "cpu" else wall_s,
+            training_s=training.on(spec.clock),
             total_s=time.monotonic() - self._began,
             cpu_s=self._meter.cpu_s,
-            cpu_per_wall=cpu_s / wall_s if wall_s > 0 else None,
+            cpu_per_wall=training.cpu_s / training.wall_s if training.wall_s > 0 else None,
             peak_memory_mb=self._meter.peak_mb(),
             steps=count_of(counts.get("steps")),
             tokens=count_of(counts.get("tokens")),
             parameters=count_of(counts.get("parameters")),
             exit_code=attempt.exit_code,
             sandbox=confinement.value,
+            holdout=holdout if holdout is not None and math.isfinite(holdout) else None,
+            evaluated_bytes=count_of(report.get("evaluated_bytes")),
+            starting_cpu_s=starting_spent(heard, ended).cpu_s if began_to_train else None,
+            evaluating_cpu_s=evaluating_spent(heard, ended).cpu_s if ended_training else None,
+            suspicions=find_suspicions(heard, ended, attempt.printed, attempt.left_over, spec),
             report=report,
         )
 
@@ -144,14 +165,6 @@ class Runner:
             draft.replace(self._directory / PROGRESS_FILE)
         except OSError:  # a full disk; the run goes on
             draft.unlink(missing_ok=True)
-
-
-def _training_times(heard: Heard, now_s: float, cpu_s: float) -> tuple[float, float]:
-    """Wall and CPU seconds between the first and the last batch, by the runner's own stamps."""
-    start, end = heard.stamp(RunPhase.TRAINING), heard.stamp(RunPhase.EVALUATING)
-    if start is None:
-        return 0.0, 0.0
-    return (end.wall_s if end else now_s) - start.wall_s, (end.cpu_s if end else cpu_s) - start.cpu_s
 
 
 def _inherited_lock(folder: Path) -> int | None:

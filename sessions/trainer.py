@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from sessions.printed_metric import PrintedMetric
+from sessions.private_folders import PrivateFolders
 from sessions.processes import (
     TreeMeter,
     descendants,
@@ -22,6 +24,7 @@ from sessions.processes import (
     offer_to_oom_killer,
     oom_kills,
     pin_to_core,
+    wait_until,
 )
 from sessions.run_channel import Heard, PhaseStamp, RunChannel
 from sessions.run_log import RunLog
@@ -72,6 +75,8 @@ class Trainer:
     _pid: int
     _status: int | None  # as waitpid gives it; None while it runs
     _timed_out: bool
+    _ended: PhaseStamp  # when nothing of it was left
+    _left_behind: int  # processes that outlived it
 
     def __init__(
         self,
@@ -89,18 +94,23 @@ class Trainer:
     def run(self, smoke: bool, timeout_s: float) -> Attempt:
         """Start it and see it through to its end; nothing of it is left when this returns."""
         began, kills_before = time.monotonic(), oom_kills()
+        self._printed = PrintedMetric(self._spec.metric)
         self._pid, self._status, self._timed_out = -1, None, False
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
         self._channel = channel = RunChannel(ours)
+        stamps = channel.heard.stamps
+        stamps.append(PhaseStamp(RunPhase.STARTING, began, self._meter.sample()))
+        private = PrivateFolders(self._spec.directory / ("private-smoke" if smoke else "private"))
         try:
             channel.assign(self._spec, smoke)
-            self._pid = self._start(theirs, their_output)
+            private.make()
+            self._pid = self._start(theirs, their_output, private)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Attempt(channel.heard, None, "", start_problem=f"it cannot be started: {error}")
         else:
             if not self._spec.has_referee:  # there is nobody to say when training begins
-                channel.heard.stamps.append(PhaseStamp(RunPhase.TRAINING, began, self._meter.sample()))
+                stamps.append(PhaseStamp(RunPhase.TRAINING, began, stamps[0].cpu_s))
             self._watch(output, began + timeout_s, smoke)
         finally:
             theirs.close()
@@ -108,6 +118,7 @@ class Trainer:
             self._finish(output)
             ours.close()
             os.close(output)
+            private.remove()
         return Attempt(
             heard=channel.heard,
             exit_code=self._exit_code(),
@@ -115,10 +126,14 @@ class Trainer:
             timed_out=self._timed_out,
             told_to_end=self._signals.stop,
             killed_for_memory=self._exit_code() == -signal.SIGKILL and oom_kills() > kills_before,
+            ended=self._ended,
+            printed=self._printed.values(),
+            left_over=self._left_behind,
         )
 
-    def _start(self, theirs: socket.socket, their_output: int) -> int:
-        spec, runner = self._spec, os.getpid()
+    def _start(self, theirs: socket.socket, their_output: int, private: PrivateFolders) -> int:
+        runner = os.getpid()
+        spec = replace(self._spec, env=self._spec.env | private.env)
 
         def prepare() -> None:
             die_with_parent(runner)
@@ -157,9 +172,19 @@ class Trainer:
                 if now >= next_progress:
                     self._show_progress(smoke)
                     next_progress = now + _PROGRESS_EVERY_S
-                for key, _ in selector.select(min(next_sample, deadline) - now):
-                    if not self._attend(key.fileobj, output):
+                self._watch_for_room(selector)
+                for key, events in selector.select(min(next_sample, deadline) - now):
+                    if events & selectors.EVENT_WRITE:
+                        self._channel.write()
+                    if events & selectors.EVENT_READ and not self._attend(key.fileobj, output):
                         selector.unregister(key.fileobj)
+
+    def _watch_for_room(self, selector: selectors.BaseSelector) -> None:
+        # The holdout is larger than the socket's buffer: it goes out as the referee takes it in.
+        source = self._channel.socket
+        if source in selector.get_map():
+            writing = selectors.EVENT_WRITE if self._channel.outgoing else 0
+            selector.modify(source, selectors.EVENT_READ | writing)
 
     def _attend(self, source: object, output: int) -> bool:
         """Take in what one source has to say; False when it has closed."""
@@ -176,20 +201,27 @@ class Trainer:
             data = os.read(output, _CHUNK)
         except BlockingIOError:
             return True
-        self._log.write(data)
+        self._printed.take(data)
+        # What a run prints once it has the sealed text could be that text.
+        if self._channel.heard.holdout is None:
+            self._log.write(data)
         return bool(data)
 
     def _finish(self, output: int) -> None:
         """End whatever is left of the tree, then take in its last words."""
+        self._left_behind = 0
         if self._status is None:
             end_tree(os.getpid(), _GRACE_S, including_itself=False)
+        elif not wait_until(lambda: not self._left_over(), _GRACE_S):
+            self._left_behind = len(self._left_over())
         kill_until_gone(self._left_over)
-        self._meter.sample()
+        cpu_s = self._meter.sample()
         os.set_blocking(output, False)
         while self._channel.read(self._meter.cpu_s) and _readable(self._channel.socket):
             pass
         while _readable(output) and self._take_output(output):
             pass
+        self._ended = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
 
     def _left_over(self) -> list[int]:
         self._reap()

@@ -72,6 +72,8 @@ class RunSpec:
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     sandbox: bool = True  # no network and no other user files, where the system offers it
     referee: Path | None = None  # the referee's copy: its files are hashed before and after
+    protected: tuple[Path, ...] = ()  # files of the bench that may not change while the rest of it may
+    hidden: tuple[Path, ...] = ()  # folders that no run may look into: the lab's state, above all
     holdout: Path | None = (
         None  # tokens that are streamed to the referee once training has ended; never readable
     )
@@ -118,7 +120,7 @@ class RunOutcome:
     tokens: int | None = None
     parameters: int | None = None
     exit_code: int | None = None
-    sandbox: str = "none"  # what really confined it: "bwrap", "unshare", "none"
+    sandbox: str = "none"  # what really confined it: "bwrap", "landlock", "unshare", "none"
     holdout: float | None = None  # the metric on the sealed holdout, where it was asked for
     evaluated_bytes: int | None = None
     starting_cpu_s: float | None = None  # before the first batch, warm-up left out
@@ -147,7 +149,8 @@ def read_spec(directory: Path) -> RunSpec:
     data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
     data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
     data["argv"] = tuple(data["argv"])
-    data["readable"] = tuple(Path(entry) for entry in data["readable"])
+    for name in ("readable", "protected", "hidden"):
+        data[name] = tuple(Path(entry) for entry in data.get(name, ()))
     for name in ("referee", "holdout"):
         data[name] = None if data.get(name) is None else Path(data[name])
     data["expected"] = Expected(**data.get("expected", {}))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import statistics
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sessions.processes import end_tree, find_marked
 from sessions.runners import end_runner, runner_alive, start_runner
 from sessions.tmux import socket_name_for
 from sessions.training_runs import (
+    Expected,
     RunEnding,
     RunSpec,
     read_outcome,
@@ -22,9 +25,10 @@ from sessions.training_runs import (
 )
 from sessions.worktrees import Worktrees
 from supervisor.errors import LabError
-from supervisor.lab import Lab
+from supervisor.lab import STATE_FOLDER, Lab
 from supervisor.referee_copy import verify_referee
-from supervisor.snapshot import Campaign, Device, Experiment, Run
+from supervisor.snapshot import Campaign, Device, Experiment, Run, Setting
+from supervisor.states import RunKind
 from supervisor.store import reading, runs
 from supervisor.store.connection import Store
 
@@ -134,17 +138,20 @@ def data_cache() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".cache" / "autoresearch-tui"
 
 
-def training_env(lab: Lab, referee: Path, home: Path, device_id: str) -> dict[str, str]:
+def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
     """The whole environment of a training process: a short allow-list and what a run needs."""
     env = {name: os.environ[name] for name in (*PASSED_ON, *lab.config.lab.env) if name in os.environ}
     env |= {
-        "HOME": str(home),
-        "TMPDIR": "/tmp",
         "PYTHONPATH": str(referee),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AUTORESEARCH_CACHE": str(data_cache()),
     }
+    if lab.has_referee:
+        # Nothing that lies beside the script, or in a person's site-packages, may stand in for the referee.
+        folders = dict.fromkeys(str((bench / path).parent) for path in lab.config.lab.editable)
+        env |= {"PYTHONPATH": os.pathsep.join((str(referee), *folders))}
+        env |= {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
     if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return env
@@ -154,12 +161,10 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
     setting = campaign.setting
     directory = run_directory(lab, job.run)
     directory.mkdir(parents=True, exist_ok=True)
-    home = directory / "home"
-    home.mkdir(exist_ok=True)
     referee = verify_referee(lab.referee_dir, setting.referee_hash)
     python = lab_python(lab)
     core, narrowed = reading.device_place(store, job.device.id)
-    env = training_env(lab, referee, home, job.device.id) | narrowed
+    env = training_env(lab, referee, bench, job.device.id) | narrowed
     if lab.config.lab.seed_env:
         env[lab.config.lab.seed_env] = str(job.run.seed)
     return RunSpec(
@@ -178,7 +183,37 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         core=core,
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
-        readable=(referee, data_cache(), home, *(Path(c).expanduser() for c in lab.config.lab.caches)),
+        readable=(referee, data_cache(), *(Path(c).expanduser() for c in lab.config.lab.caches)),
+        referee=referee,
+        protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
+        hidden=(lab.state_dir, lab.root / STATE_FOLDER),
+        holdout=_holdout_for(lab, setting.data_fingerprint, job.run.kind),
+        expected=_expected(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
+    )
+
+
+def _holdout_for(lab: Lab, data_fingerprint: str, kind: RunKind) -> Path | None:
+    # Only runs whose outcome decides no edit: what an agent climbs on must never be the sealed text.
+    sealed = lab.holdout_dir / f"{data_fingerprint}.bin"
+    asked = kind in (RunKind.BASELINE, RunKind.VERIFICATION)
+    return sealed if lab.has_referee and asked and sealed.is_file() else None
+
+
+def _expected(lab: Lab, setting: Setting, baseline: Sequence[Run]) -> Expected:
+    """What the baseline's runs showed; a figure that none of them has holds nothing up."""
+    if not lab.has_referee:
+        return Expected()
+
+    def usual(figures: Iterable[float | None]) -> float | None:
+        known = [figure for figure in figures if figure is not None]
+        return statistics.median(known) if known else None
+
+    sizes = {run.evaluated_bytes for run in baseline if run.evaluated_bytes is not None}
+    return Expected(
+        data_fingerprint=setting.data_fingerprint or None,
+        evaluated_bytes=sizes.pop() if len(sizes) == 1 else None,
+        starting_cpu_s=usual(run.starting_cpu_s for run in baseline),
+        evaluating_cpu_s=usual(run.evaluating_cpu_s for run in baseline),
     )
 
 

@@ -109,6 +109,9 @@ def check_sandbox() -> Check:
         return Check(
             "sandbox", Health.GOOD, "bubblewrap: runs have no network and see no other files of yours"
         )
+    if found is Confinement.LANDLOCK:
+        good = "namespaces and Landlock: runs have no network and see no other files of yours"
+        return Check("sandbox", Health.GOOD, good)
     mend = install_line("bubblewrap") if sys.platform == "linux" else ""
     weak = (
         "runs are not confined"

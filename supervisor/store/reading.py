@@ -96,6 +96,16 @@ def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
     return tuple(one for one in found if one.state is ExperimentState.DECIDED)
 
 
+def measured_baseline_runs(store: Store, tag: str) -> tuple[Run, ...]:
+    """The baseline's runs that have a metric: what an ordinary run of this campaign looks like."""
+    rows = store.connection.execute(
+        "SELECT runs.* FROM runs JOIN campaigns ON campaigns.baseline_id = runs.experiment_id "
+        "WHERE campaigns.tag = ? AND runs.metric IS NOT NULL ORDER BY runs.ordinal",
+        (tag,),
+    )
+    return tuple(_run(row) for row in rows)
+
+
 def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, str]]:
     """The CPU core that a device's runs are pinned to, and the environment that narrows them to the device."""
     row = store.connection.execute(

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from sessions import processes
 from sessions.git import Repository
+from sessions.runners import end_runner, runner_alive, start_runner
+from sessions.training_runs import LOG_FILE, RunOutcome, RunSpec, read_outcome
+from tests.sessions import trainers
+
+Make = Callable[..., RunSpec]
+CLI = f"""#!{sys.executable}
+import sys
+from sessions.runner import main
+sys.exit(main(sys.argv[2]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +59,58 @@ def eventually(true: Callable[[], object], deadline_s: float = 15.0) -> None:
     while not true():
         assert time.monotonic() < end, f"not within {deadline_s} s"
         time.sleep(0.01)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Path:
+    """Stands in for the console script, which does nothing more for `_runner`."""
+    path = tmp_path / "autoresearch-tui"
+    path.write_text(CLI)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Makes the spec of a run of the given trainer; whatever it left is ended afterwards."""
+    made: list[RunSpec] = []
+
+    def make(script: str, head: str = trainers.HEAD, **changes: object) -> RunSpec:
+        bench = tmp_path / f"bench-{len(made)}"
+        bench.mkdir()
+        (bench / "train.py").write_text(head + script)
+        spec = RunSpec(
+            run_id=f"e0001.{len(made) + 1}",
+            directory=tmp_path / f"run-{len(made)}",
+            cwd=bench,
+            argv=(sys.executable, "train.py"),
+            env={"PATH": os.environ["PATH"], "ONLY": "this"},
+            seed=1234,
+            budget_s=0.2,
+            clock="cpu",
+            device="cpu:0",
+            timeout_s=60.0,
+            marker=f"test-{os.getpid()}-{tmp_path.name}",
+            smoke=False,
+            sandbox=False,
+        )
+        spec = dataclasses.replace(spec, **changes)  # type: ignore[arg-type]
+        made.append(spec)
+        return spec
+
+    yield make
+    for spec in made:
+        end_runner(spec.directory)
+        assert processes.end_marked(spec.marker) == 0, "a process outlived its run"
+
+
+def run(spec: RunSpec, cli: Path) -> RunOutcome:
+    start_runner(spec, cli)
+    eventually(lambda: not runner_alive(spec.directory), 60)
+    outcome = read_outcome(spec.directory)
+    assert outcome is not None, (spec.directory / "runner.err").read_text()
+    return outcome
+
+
+def log_of(spec: RunSpec) -> str:
+    return (spec.directory / LOG_FILE).read_text()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,76 +19,13 @@ from sessions.training_runs import (
     LOG_FILE,
     OUTCOME_FILE,
     RunEnding,
-    RunOutcome,
     RunPhase,
     RunSpec,
     read_outcome,
     read_progress,
 )
 from tests.sessions import trainers
-from tests.sessions.conftest import eventually
-
-Make = Callable[..., RunSpec]
-CLI = f"""#!{sys.executable}
-import sys
-from sessions.runner import main
-sys.exit(main(sys.argv[2]))
-"""
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Path:
-    """Stands in for the console script, which does nothing more for `_runner`."""
-    path = tmp_path / "autoresearch-tui"
-    path.write_text(CLI)
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Makes the spec of a run of the given trainer; whatever it left is ended afterwards."""
-    made: list[RunSpec] = []
-
-    def make(script: str, head: str = trainers.HEAD, **changes: object) -> RunSpec:
-        bench = tmp_path / f"bench-{len(made)}"
-        bench.mkdir()
-        (bench / "train.py").write_text(head + script)
-        spec = RunSpec(
-            run_id=f"e0001.{len(made) + 1}",
-            directory=tmp_path / f"run-{len(made)}",
-            cwd=bench,
-            argv=(sys.executable, "train.py"),
-            env={"PATH": os.environ["PATH"], "ONLY": "this"},
-            seed=1234,
-            budget_s=0.2,
-            clock="cpu",
-            device="cpu:0",
-            timeout_s=60.0,
-            marker=f"test-{os.getpid()}-{tmp_path.name}",
-            smoke=False,
-            sandbox=False,
-        )
-        spec = dataclasses.replace(spec, **changes)  # type: ignore[arg-type]
-        made.append(spec)
-        return spec
-
-    yield make
-    for spec in made:
-        end_runner(spec.directory)
-        assert processes.end_marked(spec.marker) == 0, "a process outlived its run"
-
-
-def run(spec: RunSpec, cli: Path) -> RunOutcome:
-    start_runner(spec, cli)
-    eventually(lambda: not runner_alive(spec.directory), 60)
-    outcome = read_outcome(spec.directory)
-    assert outcome is not None, (spec.directory / "runner.err").read_text()
-    return outcome
-
-
-def log_of(spec: RunSpec) -> str:
-    return (spec.directory / LOG_FILE).read_text()
+from tests.sessions.conftest import CLI, Make, eventually, log_of, run
 
 
 def test_a_good_run_is_measured_by_the_runners_own_meters(make: Make, cli: Path) -> None:
@@ -98,7 +33,7 @@ def test_a_good_run_is_measured_by_the_runners_own_meters(make: Make, cli: Path)
     outcome = run(spec, cli)
     assert (outcome.ending, outcome.reason, outcome.metric) == (RunEnding.MEASURED, "", 1.75)
     assert (outcome.steps, outcome.tokens, outcome.parameters) == (12, 3456, 789)
-    assert 0.15 <= outcome.training_s <= 0.5  # the referee's own 99 s do not count
+    assert 0.15 <= outcome.training_s <= 0.5
     assert outcome.cpu_s > outcome.training_s
     assert outcome.total_s > outcome.training_s
     assert outcome.cpu_per_wall is not None and 0.1 < outcome.cpu_per_wall < 1.5
@@ -229,7 +164,7 @@ def test_the_environment_is_the_specs_and_nothing_more(confined: bool, make: Mak
     words = log_of(spec).splitlines()[2]
     by_shells = ("PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE")
     names = [name for name in ast.literal_eval(words) if name not in by_shells]
-    assert names == ["AUTORESEARCH_CHANNEL", "AUTORESEARCH_RUN", "ONLY", "PATH"]
+    assert names == ["AUTORESEARCH_CHANNEL", "AUTORESEARCH_RUN", "HOME", "ONLY", "PATH", "TMPDIR"]
 
 
 def test_a_trainer_that_cannot_start_is_a_crash(make: Make, cli: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import dataclasses
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from sessions import sandbox
 from sessions.sandbox import Confinement
 from sessions.training_runs import RunSpec
+from tests.sessions.conftest import eventually
 
 LOOK = """
 import json, os, socket, sys
@@ -27,7 +27,7 @@ def can(action):
         return True
     except OSError:
         return False
-secret, readable, bench, port = sys.argv[1:5]
+secret, readable, bench, port, state, tmux = sys.argv[1:7]
 print(json.dumps({
     "secret": can(lambda: open(secret).read()),
     "readable": can(lambda: open(readable + "/data.txt").read()),
@@ -37,6 +37,14 @@ print(json.dumps({
     "write etc": can(lambda: open("/etc/autoresearch-test", "w")),
     "network": can(lambda: socket.create_connection(("127.0.0.1", int(port)), timeout=2)),
     "cwd": os.getcwd(),
+    "read the state": can(lambda: open(state + "/holdout.bin").read()),
+    "list the state": can(lambda: os.listdir(state)),
+    "write the state": can(lambda: open(state + "/lab.db", "r+b")),
+    "write home": can(lambda: open(os.environ["HOME"] + "/new", "w")),
+    "write private tmp": can(lambda: open(os.environ["TMPDIR"] + "/new", "w")),
+    "write null": can(lambda: open("/dev/null", "w")),
+    "shared memory": can(lambda: open("/dev/shm/autoresearch-test", "w")),
+    "tmux": can(lambda: socket.socket(socket.AF_UNIX).connect(tmux)),
     "pid": os.getpid(),
     "uid": os.getuid(),
     "module": __import__("referee").NAME,
@@ -44,85 +52,156 @@ print(json.dumps({
 """
 
 
-@functools.cache
-def works(grade: Confinement) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        command = sandbox._command(grade, ["/bin/sh", "-c", "test -w ."], Path(folder), {}, ())
-        return bool(shutil.which(grade)) and sandbox._works(command, folder)
+GRADES = (Confinement.BWRAP, Confinement.LANDLOCK, Confinement.UNSHARE)
+OPEN = {"readable", "write home", "write private tmp", "write null", "shared memory"}
 
 
-def spec_in(bench: Path, home: Path, readable: Path, referee: Path, *argv: str) -> RunSpec:
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(referee)}
-    return RunSpec(
-        "e0001.1", bench.parent, bench, argv, env, 1, 1.0, "cpu", "cpu:0", 60.0, readable=(readable,)
-    )
+def skip_unless(grade: Confinement) -> None:
+    if not sandbox.works(grade):
+        pytest.skip(f"{grade} does not work here")
 
 
-def look(grade: Confinement, tmp_path: Path) -> dict[str, Any]:
-    home, bench = tmp_path / "home", tmp_path / "home" / "lab" / "bench"
-    data, referee = home / ".cache" / "data", home / "lab" / "referee"
-    for folder in (bench, data, referee):
-        folder.mkdir(parents=True)
-    (home / "secret").write_text("x")
-    (data / "data.txt").write_text("x")
-    (referee / "referee.py").write_text("NAME = 'ours'\n")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+@dataclasses.dataclass
+class Place:
+    """A lab's folders, as a run finds them: everything below the person's home, the bench below the state."""
+
+    home: Path
+
+    def __post_init__(self) -> None:
+        self.state = self.home / "lab" / ".autoresearch"
+        self.bench, self.referee = self.state / "benches" / "cpu-0", self.state / "referee" / "ab12"
+        self.data, self.private = self.home / ".cache" / "data", self.state / "runs" / "private"
+        for folder in (self.bench, self.referee, self.data, self.private / "home", self.private / "tmp"):
+            folder.mkdir(parents=True)
+        for path in (self.home / "secret", self.state / "holdout.bin", self.state / "lab.db"):
+            path.write_text("x")
+        (self.data / "data.txt").write_text("x")
+        (self.referee / "referee.py").write_text("NAME = 'ours'\n")
+
+    def spec(self, *argv: str, has_referee: bool = True) -> RunSpec:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.private / "home"),
+            "TMPDIR": str(self.private / "tmp"),
+            "PYTHONPATH": str(self.referee),
+        }
+        return RunSpec(
+            "e0001.1", self.state / "runs", self.bench, argv, env, 1, 1.0, "cpu", "cpu:0", 60.0,
+            readable=(self.data, self.home / "lab"), referee=self.referee, hidden=(self.state,),
+            has_referee=has_referee,
+        )  # fmt: skip
+
+
+def look(grade: Confinement, home: Path, has_referee: bool = True) -> dict[str, Any]:
+    place = Place(home)
+    tmux = Path(os.environ.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")
+    tmux.mkdir(mode=0o700, exist_ok=True)
+    path = tmux / f"autoresearch-test-{os.getpid()}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_server(str(path), family=socket.AF_UNIX),
+    ):
         port = str(listening.getsockname()[1])
-        arguments = (str(home / "secret"), str(data), str(bench), port)
-        spec = spec_in(bench, home, data, referee, sys.executable, "-c", LOOK, *arguments)
+        where = (place.home / "secret", place.data, place.bench, port, place.state, path)
+        spec = place.spec(sys.executable, "-c", LOOK, *map(str, where), has_referee=has_referee)
         command = sandbox.wrap(spec.argv, spec, grade)
-        done = subprocess.run(command, cwd=bench, env=spec.env, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            command, cwd=place.bench, env=spec.env, capture_output=True, text=True, timeout=30
+        )
+        path.unlink()
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
-    assert seen.pop("cwd") == str(bench)
+    assert seen.pop("cwd") == str(place.bench)
     assert seen.pop("module") == "ours"
     return seen
 
 
-def test_bubblewrap_hides_everything_that_a_run_does_not_need(tmp_path: Path) -> None:
-    if not works(Confinement.BWRAP):
-        pytest.skip("bubblewrap is not installed here, or may not be used")
-    seen = look(Confinement.BWRAP, tmp_path)
+@pytest.mark.parametrize("has_referee", [True, False])
+@pytest.mark.parametrize("grade", [Confinement.BWRAP, Confinement.LANDLOCK])
+def test_a_run_sees_and_writes_what_it_needs_and_nothing_else(
+    grade: Confinement, has_referee: bool, tmp_path: Path
+) -> None:
+    skip_unless(grade)
+    seen = look(grade, tmp_path / "home", has_referee)
     assert seen.pop("pid") < 10
-    assert seen.pop("uid") == os.getuid()
-    assert {name for name, can in seen.items() if can} == {"readable", "write bench", "write tmp"}
+    seen.pop("uid")
+    open_here = OPEN | ({"write tmp"} if grade is Confinement.BWRAP else set())  # a /tmp of its own
+    open_here |= set() if has_referee else {"write bench"}
+    seen.pop("list the state") if grade is Confinement.BWRAP else None  # there it is empty, but for the bench
+    assert {name for name, can in seen.items() if can} == open_here
     assert not Path("/tmp/autoresearch-test").exists()
+    assert not Path("/dev/shm/autoresearch-test").exists()
 
 
 def test_unshare_takes_the_network_and_the_processes(tmp_path: Path) -> None:
-    if not works(Confinement.UNSHARE):
-        pytest.skip("no user namespaces here")
-    seen = look(Confinement.UNSHARE, tmp_path)
-    Path("/tmp/autoresearch-test").unlink()
-    Path("/etc/autoresearch-test").unlink(missing_ok=True)
+    skip_unless(Confinement.UNSHARE)
+    seen = look(Confinement.UNSHARE, tmp_path / "home")
+    remove_traces()
     assert seen["pid"] < 10
     assert not seen["network"]
     assert seen["secret"], "the file system stays open: the screen says so"
 
 
+def remove_traces() -> None:
+    for path in ("/tmp/autoresearch-test", "/etc/autoresearch-test", "/dev/shm/autoresearch-test"):
+        Path(path).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("grade", GRADES)
+def test_nothing_is_left_behind(grade: Confinement, tmp_path: Path) -> None:
+    skip_unless(grade)
+    program = (
+        "import subprocess, sys; hidden = subprocess.Popen([sys.executable, '-c', "
+        "\"import time; print('up', flush=True); time.sleep(600)\", sys.argv[1]], env={}, "
+        "start_new_session=True, stdout=subprocess.PIPE); hidden.stdout.readline()"
+    )
+    mark = f"left-by-{tmp_path.name}-{os.getpid()}"
+    spec = Place(tmp_path / "home").spec(sys.executable, "-c", program, mark)
+    subprocess.run(sandbox.wrap(spec.argv, spec, grade), cwd=spec.cwd, env=spec.env, check=True, timeout=30)
+    eventually(lambda: not any(mark in line for line in command_lines()))
+
+
+def command_lines() -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_text(errors="replace"))
+    return found
+
+
+def test_a_kernel_without_landlock_is_told_apart(tmp_path: Path) -> None:
+    """The launcher says no rather than start something unconfined."""
+    skip_unless(Confinement.UNSHARE)
+    forbid = "import ctypes, runpy, sys; ctypes.CDLL(None).syscall = lambda *_: -1; "
+    program = forbid + f"sys.path.insert(0, {str(Path(sandbox.__file__).parent)!r}); import landlock; "
+    program += "landlock.libc.syscall = lambda *_: -1; landlock.main()"
+    argv = [sys.executable, "-c", program, "--read", "/", "--", "/bin/echo", "unconfined"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (126, "")
+    assert "the sandbox cannot start /bin/echo" in done.stderr
+
+
 def test_none_changes_nothing(tmp_path: Path) -> None:
-    seen = look(Confinement.NONE, tmp_path)
-    Path("/tmp/autoresearch-test").unlink()
-    Path("/etc/autoresearch-test").unlink(missing_ok=True)
-    assert seen["network"] and seen["secret"]
+    seen = look(Confinement.NONE, tmp_path / "home")
+    remove_traces()
+    assert seen["network"] and seen["secret"] and seen["read the state"] and seen["tmux"]
 
 
-@pytest.mark.parametrize("grade", [Confinement.BWRAP, Confinement.UNSHARE])
+@pytest.mark.parametrize("grade", GRADES)
 def test_torch_trains_inside(grade: Confinement, tmp_path: Path) -> None:
-    if not works(grade):
-        pytest.skip(f"{grade} does not work here")
+    skip_unless(grade)
     program = (
         "import torch; x = torch.ones(3, requires_grad=True); (x * 2).sum().backward(); print(x.grad.sum())"
     )
-    spec = spec_in(tmp_path, Path.home(), tmp_path, tmp_path, sys.executable, "-c", program)
+    spec = Place(tmp_path / "home").spec(sys.executable, "-c", program)
     command = sandbox.wrap(spec.argv, spec, grade)
-    done = subprocess.run(command, cwd=tmp_path, env=spec.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=spec.cwd, env=spec.env, capture_output=True, text=True, timeout=60)
     assert done.stdout == "tensor(6.)\n", done.stderr
 
 
 def test_probe_takes_the_best_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sandbox.probe.cache_clear()
-    best = next((g for g in (Confinement.BWRAP, Confinement.UNSHARE) if works(g)), Confinement.NONE)
+    best = next((grade for grade in GRADES if sandbox.works(grade)), Confinement.NONE)
     assert sandbox.probe() is best
     for tool in ("bwrap", "unshare"):  # installed, but refused by the system
         (tmp_path / tool).write_text("#!/bin/sh\nexit 1\n")

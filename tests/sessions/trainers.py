@@ -16,11 +16,14 @@ def burn(seconds):
 def train(seconds=0.2):
     say("phase", phase="warm-up")
     say("phase", phase="training")
-    burn(0.02 if task["smoke"] else seconds)
-    say("phase", phase="evaluating", steps=12, tokens=3456, training_s=99.0)
+    seconds = 0.02 if task["smoke"] else seconds
+    burn(seconds)
+    told.update(steps=12, tokens=3456, training_s=seconds)
+    say("phase", phase="evaluating", **told)
+told = {}
 def report(value=1.75, **rest):
     same = {key: task[key] for key in ("seed", "budget_s", "clock")}
-    say("report", metric="val_bpb", value=value, parameters=789, **{**same, **rest})
+    say("report", metric="val_bpb", value=value, parameters=789, **{**same, **told, **rest})
 def forever():
     while True:
         time.sleep(60)

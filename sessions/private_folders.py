@@ -1,0 +1,31 @@
+"""The home and the temporary folder of one trainer process: fresh, private, gone when it ends."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+
+class PrivateFolders:
+    """What a smoke run leaves in them, a cache or a trap, never reaches the run.
+
+    The caches of compilers (inductor, Triton, C++ extensions) lie in them by default.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that name them."""
+        return {"HOME": str(self._folder / "home"), "TMPDIR": str(self._folder / "tmp")}
+
+    def make(self) -> None:
+        """Make them, empty. Raises OSError."""
+        shutil.rmtree(self._folder, ignore_errors=True)  # of an attempt that was killed
+        for path in self.env.values():
+            Path(path).mkdir(parents=True, mode=0o700)
+
+    def remove(self) -> None:
+        """Remove them with all that is in them; what cannot be removed stays in the run's folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
