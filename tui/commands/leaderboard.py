@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 
 import click
 
-from supervisor.lab import Lab
 from supervisor.leaderboard import Row
 from supervisor.leaderboard import leaderboard as ranked
 from supervisor.snapshot import LabSnapshot
 from tui import lab_calls
-from tui.commands.choosing import json_option, lab_options
+from tui.commands.choosing import json_option, lab_flags, lab_of_command
+from tui.commands.history import show_history
 from tui.commands.running import Command
 from tui.figures import change, gigabytes, metric, trust
 from tui.json_views import leaderboard_view
@@ -25,14 +26,40 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     examples=(
         "autoresearch-tui leaderboard",
         "autoresearch-tui leaderboard --json | jq '.settings[0].rows[0]'",
+        "autoresearch-tui leaderboard --tsv results.tsv --noise 0.0005",
     ),
 )
 @click.option("-n", "--first", type=click.IntRange(1), metavar="N", help="Only the best N.")
+@click.option(
+    "--tsv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Another harness's results.tsv instead, in its order; needs no lab.",
+)
+@click.option(
+    "--noise",
+    "noise_sd",
+    type=click.FloatRange(0.0, 1e6),
+    metavar="SD",
+    help="With --tsv: the noise of one run; default: what a seed swap in the file shows.",
+)
 @json_option
-@lab_options
-def leaderboard(lab: Lab, first: int | None, as_json: bool) -> None:
+@lab_flags
+def leaderboard(
+    lab_dir: str | None,
+    state_dir: str | None,
+    first: int | None,
+    tsv: Path | None,
+    noise_sd: float | None,
+    as_json: bool,
+) -> None:
     """What was measured, best first. Scores of different settings are never ranked together."""
-    snapshot = lab_calls.read_lab(lab)
+    if noise_sd is not None and (tsv is None or noise_sd != noise_sd):
+        raise click.UsageError("--noise takes a number, and goes with --tsv")
+    if tsv is not None:
+        show_history(tsv, noise_sd, first, as_json)
+        return
+    snapshot = lab_calls.read_lab(lab_of_command(lab_dir, state_dir))
     if as_json:
         print_json(leaderboard_view(snapshot))
     else:
