@@ -47,7 +47,7 @@ class Signature:
     @property
     def environment(self) -> dict[str, str]:
         """What git reads it from."""
-        people = {}
+        people: dict[str, str] = {}
         for who in ("AUTHOR", "COMMITTER"):
             people |= {f"GIT_{who}_NAME": self.name, f"GIT_{who}_EMAIL": self.mail}
             people[f"GIT_{who}_DATE"] = f"{self.at} +0000"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
+from supervisor.promotion.deciding import promotion_actions
 from supervisor.queueing import estimate_runs, proving_runs, start_runs
 from supervisor.snapshot import Campaign, Experiment, LabSnapshot
 from supervisor.standing import accepts_work, lags_behind, limit_reached
@@ -32,13 +33,16 @@ def next_actions(snapshot: LabSnapshot, rules: DecideRules) -> tuple[Action, ...
     change = _obey(campaign)
     if change is not None:
         return (change,)
+    promotions = tuple(promotion_actions(snapshot))
+    if promotions:
+        return promotions
     if campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
-        return ()
+        return start_runs(snapshot, candidates=False, research=False)
     verdicts = tuple(_verdicts(snapshot, rules))
     if verdicts:
         return verdicts
     if campaign.state is CampaignState.PAUSED:
-        return ()
+        return start_runs(snapshot, candidates=False, research=False)
     moves = tuple(_moves(snapshot))
     if moves:
         return moves
