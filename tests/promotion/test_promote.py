@@ -1,0 +1,303 @@
+"""A promotion from the wish to the commit on main, on a real repository with simulated trainings."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sessions.training_runs import RunEnding
+from supervisor.errors import LabError
+from supervisor.promotion.asking import roll_back, say_no, say_yes
+from supervisor.promotion.model import PieceState, PromotionState
+from supervisor.states import CampaignState, RunKind
+from supervisor.store.connection import Store
+from tests.promotion.world import SD, TAG, PromotionWorld
+from tests.worlds.labs import git
+
+GOOD, LUCKY, OTHER, USELESS = "GOOD = 1", "LUCKY = 1", "OTHER = 1", "USELESS = 1"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> PromotionWorld:
+    made = PromotionWorld(tmp_path / "lab")
+    made.worth = {GOOD: 6 * SD, OTHER: 6 * SD}
+    return made
+
+
+def yes(world: PromotionWorld, number: int) -> PromotionState:
+    return say_yes(world.lab, world.store, world.repository, number, world.now).state
+
+
+def test_a_true_champion_lands_as_one_clean_commit(world: PromotionWorld) -> None:
+    keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
+    before = world.repository.rev_parse("main")
+    number = world.ask().number
+    world.settle()
+    promotion = world.promotion(number)
+    assert promotion.state is PromotionState.EVIDENCE
+    assert world.repository.rev_parse("main") == before, "nothing lands before the yes"
+    assert yes(world, number) is PromotionState.LANDED
+    main = world.repository.rev_parse("main")
+    assert git(world.lab.root, "rev-parse", "main^").strip() == before
+    assert world.canvas(main)[4] == GOOD and git(world.lab.root, "status", "--porcelain") == ""
+    assert git(world.lab.root, "log", "-1", "--format=%an <%ae>").strip() == "A Person <person@example.org>"
+    text = git(world.lab.root, "log", "-1", "--format=%B")
+    parsed = subprocess.run(
+        ["git", "interpret-trailers", "--parse"], input=text, capture_output=True, text=True, check=True
+    ).stdout
+    trailers = dict(line.split(": ", 1) for line in parsed.splitlines())
+    assert trailers["Autoresearch-Candidate"] == f"{keep.id}/{keep.commit}"
+    assert trailers["Autoresearch-Base"] == before
+    assert float(trailers["Autoresearch-Reproduced-Gain"]) == pytest.approx(6 * SD, abs=3 * SD)
+    assert float(trailers["Autoresearch-Interval"].split()[0]) > 0
+    assert trailers["Autoresearch-Flags"] == "none" and trailers["Autoresearch-Promotion"] == str(number)
+
+
+def test_seeds_are_fresh_and_both_sides_have_the_same(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    used = {run.seed for e in world.snapshot().experiments for run in e.runs}
+    number = world.ask().number
+    world.settle()
+    whole = world.promotion(number).whole
+    assert whole is not None and whole.base is not None and whole.candidate is not None
+    seeds = [[run.seed for run in side.runs] for side in (whole.base, whole.candidate)]
+    assert seeds[0] == seeds[1] and len(seeds[0]) >= 3 and not used & set(seeds[0])
+    devices = [{run.device for run in side.runs} for side in (whole.base, whole.candidate)]
+    assert devices[0] == devices[1] == {"cpu:0", "cpu:1"}
+    assert {run.kind for run in whole.base.runs} == {RunKind.VERIFICATION}
+
+
+def test_nothing_else_sees_what_a_promotion_measures(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    before = world.snapshot()
+    world.ask()
+    after = world.settle()
+    assert [e.id for e in after.experiments] == [e.id for e in before.experiments]
+    assert (after.noise, after.counted, after.champion_id) == (
+        before.noise,
+        before.counted,
+        before.champion_id,
+    )
+
+
+def test_a_lucky_champion_is_refused_and_not_measured_again(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: LUCKY}, 6 * SD)
+    number = world.ask("junior-1").number
+    world.settle()
+    promotion = world.promotion(number)
+    assert promotion.state is PromotionState.REFUSED and "not reproduced" in promotion.reason
+    with pytest.raises(LabError, match="can't land"):
+        yes(world, number)
+    assert world.ask("junior-1").number == number
+
+
+def test_a_gain_that_the_holdout_lacks_is_refused(world: PromotionWorld) -> None:
+    world.held = {GOOD: 0.0}
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    assert "holdout" in world.promotion(number).reason
+    assert world.promotion(number).state is PromotionState.REFUSED
+
+
+def test_a_candidate_that_fails_twice_is_refused(world: PromotionWorld) -> None:
+    keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
+    trees = {git(world.lab.root, "rev-parse", f"{keep.commit}^{{tree}}")}
+    world.ending_of = lambda e: (
+        RunEnding.CRASHED
+        if git(world.lab.root, "rev-parse", f"{e.commit}^{{tree}}") in trees
+        else RunEnding.MEASURED
+    )
+    number = world.ask().number
+    world.settle()
+    assert world.promotion(number).state is PromotionState.REFUSED
+    assert "failed in" in world.promotion(number).reason
+
+
+def test_a_dirty_overlap_waits_on_a_branch_until_it_is_merged(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    before = world.repository.rev_parse("main")
+    canvas = world.lab.root / "train.py"
+    mine = canvas.read_text() + "# mine\n"
+    canvas.write_text(mine)
+    assert yes(world, number) is PromotionState.WAITING
+    assert world.repository.rev_parse("main") == before and canvas.read_text() == mine
+    promotion = world.promotion(number)
+    assert promotion.branch == f"autoresearch/promoted/{number}"
+    git(world.lab.root, "checkout", "-q", "--", "train.py")
+    git(world.lab.root, "merge", "-q", "--ff-only", promotion.branch)
+    with pytest.raises(LabError):  # all of it is on main: nothing further to promote is found either
+        yes(world, world.ask().number)
+    assert world.promotion(number).state is PromotionState.LANDED
+
+
+def test_a_conflict_names_the_place_and_the_line(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.person_commits({5: "MINE = 1"})
+    number = world.ask().number
+    world.settle()
+    promotion = world.promotion(number)
+    assert promotion.state is PromotionState.CONFLICT
+    assert "train.py:5" in promotion.reason and "git diff" in promotion.reason
+
+
+def test_main_that_moved_is_merged_with(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.person_commits({30: "MINE = 1"})
+    number = world.ask().number
+    world.settle()
+    assert yes(world, number) is PromotionState.LANDED
+    lines = world.canvas("main")
+    assert (lines[4], lines[29]) == (GOOD, "MINE = 1")
+
+
+def test_main_that_moves_after_the_evidence_is_measured_again(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    moved = world.person_commits({30: "MINE = 1"})
+    assert yes(world, number) is PromotionState.REQUESTED
+    world.settle()
+    promotion = world.promotion(number)
+    assert (promotion.state, promotion.base_commit) == (PromotionState.EVIDENCE, moved)
+    assert yes(world, number) is PromotionState.LANDED
+
+
+def test_a_referee_that_changed_on_main_is_refused(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.person_commits({}, "prepare.py")
+    number = world.ask().number
+    world.settle()
+    assert world.promotion(number).state is PromotionState.REFUSED
+    assert "referee" in world.promotion(number).reason
+
+
+def test_a_stack_takes_what_helps_and_drops_what_does_not(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.keep("junior-2", {20: OTHER}, 6 * SD)
+    world.keep("junior-2", {35: USELESS}, 2 * SD)
+    world.keep("junior-2", {5: "CLASH = 1"}, 2 * SD)
+    number = world.ask("junior-1", "junior-2").number
+    world.settle()
+    promotion = world.promotion(number)
+    states = {piece.title: piece.state for piece in promotion.pieces[1:-1]}
+    best_is_first = promotion.pieces[0].title == "change line 5" and len(states) == 3
+    assert best_is_first or promotion.pieces[0].to_commit
+    assert promotion.state is PromotionState.EVIDENCE
+    assert yes(world, number) is PromotionState.LANDED
+    lines = world.canvas("main")
+    assert lines[19] == OTHER
+    assert {PieceState.DROPPED, PieceState.CONFLICT} & set(states.values())
+
+
+def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    for state in (CampaignState.PAUSED, CampaignState.STOPPED, CampaignState.FINISHED):
+        world.stop(state)
+        number = world.ask().number
+        assert not world.is_over()
+        world.settle()
+        assert world.promotion(number).state is PromotionState.EVIDENCE
+        say_no(world.lab, world.store, number, world.now)
+    assert world.is_over()
+
+
+def test_promotions_queue(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.keep("junior-2", {20: OTHER}, 6 * SD)
+    first, second = world.ask("junior-1").number, world.ask("junior-2").number
+    world.act()
+    world.act()
+    measured = [p.number for p in world.snapshot().promotions if p.state is PromotionState.MEASURING]
+    assert measured == [first]
+    world.settle()
+    assert yes(world, first) is PromotionState.LANDED
+    assert yes(world, second) is PromotionState.REQUESTED, "main has moved under it"
+    world.settle()
+    assert yes(world, second) is PromotionState.LANDED
+    assert (world.canvas("main")[4], world.canvas("main")[19]) == (GOOD, OTHER)
+
+
+def test_a_rollback_takes_the_last_one_back_with_a_commit(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    yes(world, number)
+    world.person_commits({5: GOOD, 30: "MINE = 1"})
+    rollback = roll_back(world.lab, world.store, world.repository, TAG, world.now)
+    assert rollback.state is PromotionState.LANDED
+    lines = world.canvas("main")
+    assert (lines[4], lines[29]) == ("LINE_5 = 5", "MINE = 1")
+    assert f"Autoresearch-Rollback: {number}" in git(world.lab.root, "log", "-1", "--format=%B")
+    with pytest.raises(LabError, match="no promotion"):
+        roll_back(world.lab, world.store, world.repository, TAG, world.now)
+
+
+def test_a_rollback_that_conflicts_names_the_place(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    yes(world, number)
+    main = world.person_commits({5: "MINE = 1"})
+    with pytest.raises(LabError, match=r"train\.py:5"):
+        roll_back(world.lab, world.store, world.repository, TAG, world.now)
+    assert world.repository.rev_parse("main") == main
+
+
+class KilledError(Exception):
+    """The process dies here."""
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_killed_at_every_step_it_lands_once(
+    world: PromotionWorld, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.keep("junior-2", {20: OTHER}, 6 * SD)
+    world.stop()
+    before = world.repository.rev_parse("main")
+    deaths = dies_around_every_transition(monkeypatch, after)
+    landed = False
+    for _ in range(400):
+        try:
+            number = world.ask("junior-1", "junior-2").number if not landed else number
+            world.settle()
+            landed = yes(world, number) is PromotionState.LANDED
+            if landed:
+                break
+        except KilledError:
+            continue
+    assert landed and deaths() > 20
+    assert [p.state for p in world.snapshot().promotions] == [PromotionState.LANDED]
+    assert git(world.lab.root, "rev-list", "--count", f"{before}..main").strip() == "1"
+    assert git(world.lab.root, "status", "--porcelain") == ""
+    for piece in world.promotion(number).pieces[1:]:
+        assert piece.base is not None and piece.candidate is not None
+        assert len(piece.base.runs) == len(piece.candidate.runs)
+
+
+def dies_around_every_transition(monkeypatch: pytest.MonkeyPatch, after: bool) -> object:
+    """Every second transaction dies, just before or just after it is written."""
+    from contextlib import contextmanager
+
+    real, count, deaths = Store.transaction, 0, 0
+
+    @contextmanager
+    def transaction(self: Store):  # type: ignore[no-untyped-def]
+        nonlocal count, deaths
+        count += 1
+        dying = count % 2 == 0
+        deaths += dying
+        with real(self) as db:
+            yield db
+            if dying and not after:
+                raise KilledError
+        if dying:
+            raise KilledError
+
+    monkeypatch.setattr(Store, "transaction", transaction)
+    return lambda: deaths
