@@ -1,4 +1,4 @@
-"""What a person asks of a promotion: that it begins, goes on, lands, or is taken back. Safe to call again after a kill."""
+"""What a person asks of a promotion: to begin, go on, land, be taken back. A killed call may be made again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from supervisor.store.promotion_rows import all_promotions
 
 
 def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float) -> Promotion:
-    """Ask for the champion, or for what is named, on main; goes on with the same wish. Raises LabError, SessionError."""
+    """Ask for the champion, or for what is named, on main; goes on with the same wish.
+
+    Raises LabError, SessionError.
+    """
     notice_merges(store, repository, now)
     snapshot = read_snapshot(lab, store, now)
     return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)

@@ -98,14 +98,15 @@ def _answer(
         return Answer.NO, f"the gain is not reproduced: {seen}"
     if holdout is None or p_holdout is None:
         return (Answer.YES, f"reproduced: {seen}") if sure else (Answer.MORE, f"not sure yet: {seen}")
-    held = f"{holdout.gain:+.4g} ({holdout.low:+.2g} to {holdout.high:+.2g}) there"
+    held = f"{holdout.gain:+.4g} ({holdout.low:+.2g} to {holdout.high:+.2g}) on the holdout"
     shown = p_holdout <= float(keep_up_to(runs, _HOLDOUT_RULES)) and holdout.low > 0
     holds = shown and holdout.high >= HOLDOUT_SHARE * gain.gain
     if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):
-        return Answer.NO, f"the gain does not hold on the sealed holdout: {held}, {seen} on validation"
+        word = "does not hold on the sealed holdout" if sure else "is not reproduced"
+        return Answer.NO, f"the gain {word}: {held}; on validation {seen}"
     if sure and holds:
-        return Answer.YES, f"reproduced: {seen}; it holds on the sealed holdout: {held}"
-    return Answer.MORE, f"not sure yet: {seen}; holdout {held}"
+        return Answer.YES, f"reproduced: {seen}; it holds: {held}"
+    return Answer.MORE, f"not sure yet: {seen}; {held}"
 
 
 def _compare(base: Sequence[float], candidate: Sequence[float], evidence: Evidence) -> tuple[Interval, float]:

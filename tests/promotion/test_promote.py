@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,17 +15,17 @@ from supervisor.errors import LabError
 from supervisor.promotion.asking import roll_back, say_no, say_yes
 from supervisor.promotion.model import PieceState, PromotionState
 from supervisor.states import CampaignState, RunKind
-from supervisor.store.connection import Store
+from supervisor.store.connection import Connection, Store
 from tests.promotion.world import SD, TAG, PromotionWorld
 from tests.worlds.labs import git
 
-GOOD, LUCKY, OTHER, USELESS = "GOOD = 1", "LUCKY = 1", "OTHER = 1", "USELESS = 1"
+GOOD, BEST, LUCKY, OTHER, USELESS = "GOOD = 1", "BEST = 1", "LUCKY = 1", "OTHER = 1", "USELESS = 1"
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> PromotionWorld:
     made = PromotionWorld(tmp_path / "lab")
-    made.worth = {GOOD: 6 * SD, OTHER: 6 * SD}
+    made.worth = {GOOD: 6 * SD, OTHER: 6 * SD, BEST: 9 * SD}
     return made
 
 
@@ -130,8 +133,7 @@ def test_a_dirty_overlap_waits_on_a_branch_until_it_is_merged(world: PromotionWo
     assert promotion.branch == f"autoresearch/promoted/{number}"
     git(world.lab.root, "checkout", "-q", "--", "train.py")
     git(world.lab.root, "merge", "-q", "--ff-only", promotion.branch)
-    with pytest.raises(LabError):  # all of it is on main: nothing further to promote is found either
-        yes(world, world.ask().number)
+    assert world.ask().number == number
     assert world.promotion(number).state is PromotionState.LANDED
 
 
@@ -177,21 +179,24 @@ def test_a_referee_that_changed_on_main_is_refused(world: PromotionWorld) -> Non
 
 
 def test_a_stack_takes_what_helps_and_drops_what_does_not(world: PromotionWorld) -> None:
-    world.keep("junior-1", {5: GOOD}, 6 * SD)
-    world.keep("junior-2", {20: OTHER}, 6 * SD)
-    world.keep("junior-2", {35: USELESS}, 2 * SD)
-    world.keep("junior-2", {5: "CLASH = 1"}, 2 * SD)
-    number = world.ask("junior-1", "junior-2").number
+    best = world.keep("junior-1", {5: BEST}, 9 * SD, settle=False)
+    world.keep("junior-2", {20: OTHER}, 6 * SD, settle=False)
+    world.keep("junior-2", {35: USELESS}, 2 * SD, settle=False)
+    last = world.keep("junior-2", {5: "CLASH = 1"}, 2 * SD)
+    number = world.ask(last.id, best.id).number
     world.settle()
     promotion = world.promotion(number)
-    states = {piece.title: piece.state for piece in promotion.pieces[1:-1]}
-    best_is_first = promotion.pieces[0].title == "change line 5" and len(states) == 3
-    assert best_is_first or promotion.pieces[0].to_commit
+    assert promotion.pieces[0].source_id == best.id
+    assert {piece.title: piece.state for piece in promotion.pieces[1:-1]} == {
+        "change line 20": PieceState.TAKEN,
+        "change line 35": PieceState.DROPPED,
+        "change line 5": PieceState.CONFLICT,
+    }
     assert promotion.state is PromotionState.EVIDENCE
     assert yes(world, number) is PromotionState.LANDED
     lines = world.canvas("main")
-    assert lines[19] == OTHER
-    assert {PieceState.DROPPED, PieceState.CONFLICT} & set(states.values())
+    assert (lines[4], lines[19], lines[34]) == (BEST, OTHER, "LINE_35 = 35")
+    assert git(world.lab.root, "log", "-1", "--format=%s").strip() == "change line 5 (and 1 more)"
 
 
 def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> None:
@@ -207,9 +212,9 @@ def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> No
 
 
 def test_promotions_queue(world: PromotionWorld) -> None:
-    world.keep("junior-1", {5: GOOD}, 6 * SD)
-    world.keep("junior-2", {20: OTHER}, 6 * SD)
-    first, second = world.ask("junior-1").number, world.ask("junior-2").number
+    one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
+    two = world.keep("junior-2", {20: OTHER}, 6 * SD)
+    first, second = world.ask(one.id).number, world.ask(two.id).number
     world.act()
     world.act()
     measured = [p.number for p in world.snapshot().promotions if p.state is PromotionState.MEASURING]
@@ -256,22 +261,21 @@ class KilledError(Exception):
 def test_killed_at_every_step_it_lands_once(
     world: PromotionWorld, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.keep("junior-1", {5: GOOD}, 6 * SD)
-    world.keep("junior-2", {20: OTHER}, 6 * SD)
+    one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
+    two = world.keep("junior-2", {20: OTHER}, 6 * SD)
     world.stop()
     before = world.repository.rev_parse("main")
-    deaths = dies_around_every_transition(monkeypatch, after)
-    landed = False
+    deaths = dies_around_transitions(monkeypatch, after)
+    number, state = 0, None
     for _ in range(400):
         try:
-            number = world.ask("junior-1", "junior-2").number if not landed else number
+            number = number or world.ask(one.id, two.id).number
             world.settle()
-            landed = yes(world, number) is PromotionState.LANDED
-            if landed:
-                break
+            state = yes(world, number)
+            break
         except KilledError:
             continue
-    assert landed and deaths() > 20
+    assert state is PromotionState.LANDED and len(deaths) > 10
     assert [p.state for p in world.snapshot().promotions] == [PromotionState.LANDED]
     assert git(world.lab.root, "rev-list", "--count", f"{before}..main").strip() == "1"
     assert git(world.lab.root, "status", "--porcelain") == ""
@@ -280,18 +284,15 @@ def test_killed_at_every_step_it_lands_once(
         assert len(piece.base.runs) == len(piece.candidate.runs)
 
 
-def dies_around_every_transition(monkeypatch: pytest.MonkeyPatch, after: bool) -> object:
-    """Every second transaction dies, just before or just after it is written."""
-    from contextlib import contextmanager
-
-    real, count, deaths = Store.transaction, 0, 0
+def dies_around_transitions(monkeypatch: pytest.MonkeyPatch, after: bool) -> list[int]:
+    """Every other transaction dies, by lot, just before or just after it is written; returns the deaths so far."""
+    real, lot, deaths = Store.transaction, random.Random(1), list[int]()
 
     @contextmanager
-    def transaction(self: Store):  # type: ignore[no-untyped-def]
-        nonlocal count, deaths
-        count += 1
-        dying = count % 2 == 0
-        deaths += dying
+    def transaction(self: Store) -> Iterator[Connection]:
+        dying = lot.random() < 0.5
+        if dying:
+            deaths.append(len(deaths))
         with real(self) as db:
             yield db
             if dying and not after:
@@ -300,4 +301,4 @@ def dies_around_every_transition(monkeypatch: pytest.MonkeyPatch, after: bool) -
             raise KilledError
 
     monkeypatch.setattr(Store, "transaction", transaction)
-    return lambda: deaths
+    return deaths

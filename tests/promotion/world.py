@@ -1,4 +1,4 @@
-"""A campaign in fast motion on a real repository: real store, policy, git and promotions; only trainings are simulated."""
+"""A campaign in fast motion on a real repository: only trainings are simulated."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class PromotionWorld:
         setting = Setting("s1", hash_referee({}), "data", "score", 5.0, Clock.WALL, "cpu")
         campaigns.start_campaign(
             self.store,
-            NewCampaign(TAG, base, "score", Direction.LOWER, setting, Limits(), 1, False, 7, baseline_runs_for(devices)),
+            NewCampaign(
+                TAG, base, "score", Direction.LOWER, setting, Limits(), 1, False, 7, baseline_runs_for(devices)
+            ),
             self.now,
         )  # fmt: skip
         for _ in range(2):
@@ -68,8 +70,8 @@ class PromotionWorld:
     def canvas(self, commit: str) -> list[str]:
         return self.repository.read_file(commit, "train.py").splitlines()
 
-    def keep(self, agent: str, changes: dict[int, str], gain: float, fresh: int = 3) -> Experiment:
-        """A keep of an agent on top of its incumbent, with as many fresh runs."""
+    def keep(self, agent: str, changes: dict[int, str], gain: float, *, settle: bool = True) -> Experiment:
+        """A keep of an agent on top of its incumbent; settled, it has its fresh runs too."""
         begun = experiments.begin_experiment(self.store, TAG, agent, self.now, without_hypothesis=True)
         assert begun is not None
         parent = self.experiment(begun).parent_commit
@@ -88,7 +90,8 @@ class PromotionWorld:
             self.finish(self.run(run.id))
         judgement = Judgement(Verdict.KEEP, "better", gain, gain - SD, gain + SD, 0.99)
         experiments.record_verdict(self.store, TAG, begun, judgement, self.now, new_incumbent=True)
-        self.settle()
+        if settle:
+            self.settle()
         return self.experiment(begun)
 
     def commit(self, parent: str, lines: list[str], message: str) -> str:
@@ -139,8 +142,8 @@ class PromotionWorld:
         for _ in range(rounds):
             changed = self.act()
             running = self.snapshot().running_runs()
-            for run in running[:1]:
-                self.finish(run)
+            if running:
+                self.finish(min(running, key=lambda run: run.started_at or 0.0))
             if not changed and not running:
                 return self.snapshot()
         raise AssertionError("it does not come to rest")
