@@ -98,6 +98,16 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
         return _of(store, rollback.number)
 
 
+def to_roll_back(store: Store, repository: Repository, now: float) -> Promotion:
+    """The promotion that `roll_back` would take off main. Raises LabError."""
+    notice_merges(store, repository, now)
+    open_states = (PromotionState.REQUESTED, PromotionState.ACCEPTED, PromotionState.WAITING)
+    begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in open_states]
+    if begun and begun[-1].reverts is not None:
+        return _of(store, begun[-1].reverts)
+    return last_landed(store, repository)
+
+
 def _begin(
     lab: Lab, store: Store, repository: Repository, snapshot: LabSnapshot, new: NewPromotion, now: float
 ) -> Promotion:

@@ -70,6 +70,8 @@ def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion 
         weighed = promotion.whole is not None and promotion.whole.gain is not None
         answered = promotion.state is PromotionState.REFUSED and weighed and promotion.base_commit == main
         landed = promotion.state is PromotionState.LANDED and promotion.landed_commit == main
+        done = promotion.state is PromotionState.DONE and promotion.base_commit == main
+        answered = answered or done
         if promotion.state in OPEN or promotion.state is PromotionState.WAITING or answered or landed:
             return promotion
     return None

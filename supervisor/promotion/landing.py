@@ -73,12 +73,14 @@ def waiting_branch(promotion: Promotion) -> str:
     return f"{BRANCH}/{promotion.number}"
 
 
-def merge_line(repository: Repository, branch: str) -> str:
-    """The line that lands a waiting commit, to be typed where main is checked out."""
+def merge_line(repository: Repository, branch: str, here: Path) -> str:
+    """The line that lands a waiting commit, to be typed in `here`."""
     main, _ = main_of(repository)
     checkout = repository.checked_out_at(main)
-    where = "" if checkout in (None, Path.cwd()) else f"git -C {checkout} "
-    return f"{where or 'git '}merge --ff-only {branch}"
+    if checkout is None:
+        return f"git fetch . {branch}:{main}"
+    inside = here.resolve().is_relative_to(checkout.resolve())
+    return f"git {'' if inside else f'-C {checkout} '}merge --ff-only {branch}"
 
 
 def notice_merges(store: Store, repository: Repository, now: float) -> tuple[Promotion, ...]:
