@@ -74,5 +74,5 @@ class _Lines:
     def look(self, snapshot: LabSnapshot, promotion: Promotion) -> None:
         if time.monotonic() - self._last >= SIGN_OF_LIFE_S:
             self._last = time.monotonic()
-            print(progress_line(progress_of(snapshot, promotion)))
-            sys.stdout.flush()
+            # Not among the table or the diff that a script reads.
+            print(progress_line(progress_of(snapshot, promotion)), file=sys.stderr, flush=True)

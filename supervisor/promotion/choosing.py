@@ -91,6 +91,16 @@ def simpler_ones(snapshot: LabSnapshot) -> tuple[Simpler, ...]:
     return tuple(sorted(found, key=lambda one: -one.lines_saved))
 
 
+def promoted_ids(snapshot: LabSnapshot) -> frozenset[str]:
+    """The experiments whose code, with all that they build on, is on main and was not rolled back."""
+    undone = {p.reverts for p in snapshot.promotions if p.state is PromotionState.LANDED}
+    return frozenset(
+        p.pieces[0].source_id or ""
+        for p in snapshot.promotions
+        if p.kind is PromotionKind.PROMOTE and p.state is PromotionState.LANDED and p.number not in undone
+    )
+
+
 def _chosen(snapshot: LabSnapshot, names: Sequence[str]) -> tuple[Experiment, ...]:
     if names:
         return tuple({e.id: e for e in (_named(snapshot, name) for name in names)}.values())
@@ -129,7 +139,7 @@ def _named(snapshot: LabSnapshot, name: str) -> Experiment:
 
 def _ground(snapshot: LabSnapshot, best: Experiment) -> NewPiece:
     chain = lineage(snapshot, best.id)
-    on_main = _on_main(snapshot)
+    on_main = promoted_ids(snapshot)
     start = next(
         (n for n, e in enumerate(chain) if e.id in on_main or e.verdict is Verdict.BASELINE), len(chain)
     )
@@ -141,15 +151,6 @@ def _ground(snapshot: LabSnapshot, best: Experiment) -> NewPiece:
         before = snapshot.campaign.base_commit
     return NewPiece(
         PieceKind.GROUND, best.title, best.id, before or snapshot.campaign.base_commit, best.commit, claimed
-    )
-
-
-def _on_main(snapshot: LabSnapshot) -> frozenset[str]:
-    undone = {p.reverts for p in snapshot.promotions if p.state is PromotionState.LANDED}
-    return frozenset(
-        p.pieces[0].source_id or ""
-        for p in snapshot.promotions
-        if p.kind is PromotionKind.PROMOTE and p.state is PromotionState.LANDED and p.number not in undone
     )
 
 

@@ -91,14 +91,14 @@ def weigh(evidence: Evidence) -> Weighing:
 def _answer(
     runs: int, gain: Interval, p: float, holdout: Interval | None, p_holdout: float | None
 ) -> tuple[Answer, str]:
-    seen = f"{gain.gain:+.4g} ({gain.low:+.2g} to {gain.high:+.2g}) over {runs} runs of each side"
+    seen = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
     hopeless = float(discard_from(runs, _RULES))
     sure = p <= float(keep_up_to(runs, _RULES)) and gain.low > 0
     if not sure and (p >= hopeless or runs >= LOOKS[-1]):
         return Answer.NO, f"the gain is not reproduced: {seen}"
     if holdout is None or p_holdout is None:
         return (Answer.YES, f"reproduced: {seen}") if sure else (Answer.MORE, f"not sure yet: {seen}")
-    held = f"{holdout.gain:+.4g} ({holdout.low:+.2g} to {holdout.high:+.2g}) on the holdout"
+    held = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
     shown = p_holdout <= float(keep_up_to(runs, _HOLDOUT_RULES)) and holdout.low > 0
     holds = shown and holdout.high >= HOLDOUT_SHARE * gain.gain
     if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):

@@ -253,6 +253,22 @@ def test_a_rollback_that_conflicts_names_the_place(world: PromotionWorld) -> Non
     assert world.repository.rev_parse("main") == main
 
 
+def test_juniors_move_to_the_new_main_and_lose_no_keep(world: PromotionWorld) -> None:
+    one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
+    two = world.keep("junior-2", {20: OTHER}, 6 * SD)
+    incumbents = {a.name: a.incumbent_id for a in world.snapshot().agents}
+    assert incumbents == {"junior-1": one.id, "junior-2": two.id}, "neither lags behind"
+    champion = world.snapshot().champion_id
+    other = next(e for e in (one, two) if e.id != champion)
+    number = world.ask().number
+    world.settle()
+    assert {a.name: a.incumbent_id for a in world.snapshot().agents} == incumbents
+    yes(world, number)
+    after = world.settle()
+    assert {a.incumbent_id for a in after.agents} == {champion}
+    assert [h.title for h in after.hypotheses if other.id in h.title and champion in h.title]  # type: ignore[operator]
+
+
 class KilledError(Exception):
     """The process dies here."""
 
