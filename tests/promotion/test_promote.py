@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sessions.training_runs import RunEnding
 from supervisor.errors import LabError
+from supervisor.promotion import landing, preparing
 from supervisor.promotion.asking import roll_back, say_no, say_yes
 from supervisor.promotion.model import PieceState, PromotionState
 from supervisor.states import CampaignState, RunKind
-from supervisor.store.connection import Connection, Store
+from supervisor.store import promotions
 from tests.promotion.world import SD, TAG, PromotionWorld
 from tests.worlds.labs import git
 
@@ -269,6 +268,19 @@ def test_juniors_move_to_the_new_main_and_lose_no_keep(world: PromotionWorld) ->
     assert [h.title for h in after.hypotheses if other.id in h.title and champion in h.title]  # type: ignore[operator]
 
 
+STEPS = (
+    (promotions, "request_promotion"),
+    (preparing, "keep"),
+    (promotions, "take_piece"),
+    (promotions, "measure_piece"),
+    (promotions, "settle_piece"),
+    (promotions, "accept"),
+    (landing, "keep"),
+    (landing, "advance_branch"),
+    (promotions, "record_landed"),
+)
+
+
 class KilledError(Exception):
     """The process dies here."""
 
@@ -290,8 +302,9 @@ def test_killed_at_every_step_it_lands_once(
             state = yes(world, number)
             break
         except KilledError:
-            continue
-    assert state is PromotionState.LANDED and len(deaths) > 10
+            world.now += 5
+    assert state is PromotionState.LANDED
+    assert {*deaths} == {f"{place.__name__.rpartition('.')[2]}.{name}" for place, name in STEPS}
     assert [p.state for p in world.snapshot().promotions] == [PromotionState.LANDED]
     assert git(world.lab.root, "rev-list", "--count", f"{before}..main").strip() == "1"
     assert git(world.lab.root, "status", "--porcelain") == ""
@@ -300,21 +313,22 @@ def test_killed_at_every_step_it_lands_once(
         assert len(piece.base.runs) == len(piece.candidate.runs)
 
 
-def dies_around_transitions(monkeypatch: pytest.MonkeyPatch, after: bool) -> list[int]:
-    """Every other transaction dies, by lot, just before or just after it is written; returns the deaths so far."""
-    real, lot, deaths = Store.transaction, random.Random(1), list[int]()
+def dies_around_transitions(monkeypatch: pytest.MonkeyPatch, after: bool) -> list[str]:
+    """Every step of git and of the store dies twice, just before or just after it is done; returns the deaths."""
+    deaths: list[str] = []
 
-    @contextmanager
-    def transaction(self: Store) -> Iterator[Connection]:
-        dying = lot.random() < 0.5
-        if dying:
-            deaths.append(len(deaths))
-        with real(self) as db:
-            yield db
-            if dying and not after:
-                raise KilledError
-        if dying:
-            raise KilledError
+    def mortal(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object, **options: object) -> object:
+            dying = deaths.count(name) < 2
+            result = None if dying and not after else real(*arguments, **options)
+            if dying:
+                deaths.append(name)
+                raise KilledError(name)
+            return result
 
-    monkeypatch.setattr(Store, "transaction", transaction)
+        return step
+
+    for place, name in STEPS:
+        label = f"{place.__name__.rpartition('.')[2]}.{name}"
+        monkeypatch.setattr(place, name, mortal(label, getattr(place, name)))
     return deaths
