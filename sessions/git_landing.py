@@ -47,7 +47,14 @@ def advance_branch(repository: Repository, branch: str, commit: str, expected: s
     checkout = repository.checked_out_at(ref)
     if checkout is not None:
         answer = run_git(
-            checkout, "-c", "merge.verifySignatures=false", "merge", "--ff-only", "--quiet", commit
+            checkout,
+            "-c",
+            "merge.verifySignatures=false",
+            "merge",
+            "--ff-only",
+            "--no-autostash",
+            "--quiet",
+            commit,
         )
         if answer.status == 0:
             return Landed(Landing.LANDED)

@@ -14,14 +14,15 @@ from supervisor.states import Direction, RunState
 
 
 def active_promotion(snapshot: LabSnapshot) -> Promotion | None:
-    """The one that is worked on: the oldest; the others wait for it."""
-    return next((p for p in snapshot.promotions if p.state in ACTIVE), None)
+    """The one that is worked on: the oldest; the others wait for it. A rollback measures nothing."""
+    measured = (p for p in snapshot.promotions if p.kind is not PromotionKind.ROLLBACK)
+    return next((p for p in measured if p.state in ACTIVE), None)
 
 
 def promotion_actions(snapshot: LabSnapshot) -> Iterator[PromotionAction]:
     """What brings the active promotion further, as soon as none of its runs is under way."""
     promotion = active_promotion(snapshot)
-    if promotion is None or promotion.kind is PromotionKind.ROLLBACK or snapshot.campaign is None:
+    if promotion is None or snapshot.campaign is None:
         return
     piece = promotion.current
     if piece is None:

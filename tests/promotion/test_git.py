@@ -136,6 +136,7 @@ def test_a_dirty_checkout_keeps_its_changes(repository: Repository) -> None:
 def test_a_dirty_overlap_is_refused_and_nothing_moves(repository: Repository) -> None:
     commit, base = landed_commit(repository), repository.rev_parse("main")
     (repository.root / "train.py").write_text("mine\n")
+    git(repository.root, "config", "merge.autostash", "true")
     landed = advance_branch(repository, "main", commit, base)
     assert landed.landing is Landing.REFUSED and "train.py" in landed.reason
     assert repository.rev_parse("main") == base

@@ -198,6 +198,39 @@ def test_a_stack_takes_what_helps_and_drops_what_does_not(world: PromotionWorld)
     assert git(world.lab.root, "log", "-1", "--format=%s").strip() == "change line 5 (and 1 more)"
 
 
+def test_main_that_moves_in_the_middle_of_a_stack_starts_it_again(world: PromotionWorld) -> None:
+    best = world.keep("junior-1", {5: BEST}, 9 * SD, settle=False)
+    other = world.keep("junior-2", {20: OTHER}, 6 * SD)
+    number = world.ask(best.id, other.id).number
+    while world.promotion(number).pieces[1].state is not PieceState.MEASURING:
+        world.act()
+    moved = world.person_commits({30: "MINE = 1"})
+    world.settle()
+    promotion = world.promotion(number)
+    assert (promotion.state, promotion.base_commit) == (PromotionState.EVIDENCE, moved)
+    assert yes(world, number) is PromotionState.LANDED
+
+
+def test_a_rollback_that_was_killed_goes_on_and_blocks_nothing(
+    world: PromotionWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    world.stop()
+    number = world.ask().number
+    world.settle()
+    yes(world, number)
+    deaths = dies_around_transitions(monkeypatch, after=True)
+    done = None
+    while done is None:
+        assert world.is_over()
+        try:
+            done = roll_back(world.lab, world.store, world.repository, TAG, world.now)
+        except KilledError:
+            world.now += 5
+    assert done.state is PromotionState.LANDED and len(deaths) >= 8
+    assert git(world.lab.root, "rev-list", "--count", "main").strip() == "3"
+
+
 def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> None:
     world.keep("junior-1", {5: GOOD}, 6 * SD)
     for state in (CampaignState.PAUSED, CampaignState.STOPPED, CampaignState.FINISHED):
