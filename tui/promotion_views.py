@@ -58,7 +58,9 @@ def finalize_view(promotion: Promotion) -> dict[str, Any]:
         "branches": [
             _candidate(piece) | {"branch": piece.branch or None, "commit": piece.commit or None}
             for piece in promotion.pieces
+            if piece.kind is PieceKind.ALONE
         ],
+        "left_out": [_candidate(piece) for piece in promotion.pieces if piece.kind is PieceKind.WITHOUT],
     }
 
 
@@ -106,6 +108,7 @@ def say_branches(promotion: Promotion) -> None:
             piece.reason,
         )
         for piece in promotion.pieces
+        if piece.kind is PieceKind.ALONE
     ]
     print_table(columns, rows, "There is no keep.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from supervisor.errors import LabError
@@ -31,7 +31,7 @@ def promotion_of(snapshot: LabSnapshot, names: Sequence[str]) -> NewPromotion:
     Raises LabError when a name means nothing that can be promoted.
     """
     chosen = _chosen(snapshot, names)
-    best = max(chosen, key=lambda e: (e.id == snapshot.champion_id, _score(snapshot, e), e.id))
+    best = _best(snapshot, chosen)
     ground, others = _ground(snapshot, best), [e for e in chosen if e.id != best.id]
     known = {e.id for e in lineage(snapshot, best.id)}
     steps: list[Experiment] = []
@@ -54,8 +54,14 @@ def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) 
     }
     if not keeps:
         raise LabError("there is no keep to make a branch of")
-    pieces = tuple(_change(PieceKind.ALONE, e) for e in keeps.values())
-    return NewPromotion(PromotionKind.FINALIZE, f"{len(pieces)} keeps", pieces, measured)
+    pieces = [_change(PieceKind.ALONE, e) for e in keeps.values()]
+    longer = [e for e in keeps.values() if e.lines_added > e.lines_removed]
+    if measured and longer and len(keeps) > 1:
+        # What adds lines is left out once, on top of all: equal without it is simpler.
+        head = _ground(snapshot, _best(snapshot, _chosen(snapshot, names)))
+        pieces.append(head)
+        pieces += [_left_out(e) for e in longer]
+    return NewPromotion(PromotionKind.FINALIZE, f"{len(keeps)} keeps", tuple(pieces), measured)
 
 
 def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
@@ -77,9 +83,10 @@ def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion 
     return None
 
 
-def simpler_ones(snapshot: LabSnapshot) -> tuple[Simpler, ...]:
-    """Discards inside the noise that take lines away, the most lines first."""
-    found = [
+def simpler_ones(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tuple[Simpler, ...]:
+    """Discards inside the noise that take lines away, and keeps that are not missed; the most lines first."""
+    found = list(_not_missed(snapshot, finalize)) if finalize else []
+    found += [
         Simpler(e, e.lines_removed - e.lines_added, "discarded, yet equal within the noise")
         for e in snapshot.experiments
         if e.verdict is Verdict.DISCARD
@@ -89,6 +96,14 @@ def simpler_ones(snapshot: LabSnapshot) -> tuple[Simpler, ...]:
         and e.gain_low < 0 < e.gain_high
     ]
     return tuple(sorted(found, key=lambda one: -one.lines_saved))
+
+
+def _not_missed(snapshot: LabSnapshot, finalize: Promotion) -> Iterator[Simpler]:
+    for piece in finalize.pieces:
+        source, gain = snapshot.experiment(piece.source_id), piece.gain
+        if piece.kind is PieceKind.WITHOUT and source is not None and gain is not None and gain.high > 0:
+            saved = source.lines_added - source.lines_removed
+            yield Simpler(source, saved, f"kept, yet equal without it ({gain.gain:+.4g} when it is left out)")
 
 
 def promoted_ids(snapshot: LabSnapshot) -> frozenset[str]:
@@ -151,6 +166,21 @@ def _ground(snapshot: LabSnapshot, best: Experiment) -> NewPiece:
         before = snapshot.campaign.base_commit
     return NewPiece(
         PieceKind.GROUND, best.title, best.id, before or snapshot.campaign.base_commit, best.commit, claimed
+    )
+
+
+def _best(snapshot: LabSnapshot, chosen: Sequence[Experiment]) -> Experiment:
+    return max(chosen, key=lambda e: (e.id == snapshot.champion_id, _score(snapshot, e), e.id))
+
+
+def _left_out(experiment: Experiment) -> NewPiece:
+    assert experiment.commit is not None
+    return NewPiece(
+        PieceKind.WITHOUT,
+        f"leave out {experiment.id}",
+        experiment.id,
+        experiment.commit,
+        experiment.parent_commit,
     )
 
 

@@ -42,6 +42,7 @@ class PieceKind(StrEnum):
     STEP = "step"  # against what stands so far, and dropped when it does not help
     WHOLE = "whole"  # all that stands, against main
     ALONE = "alone"  # by itself, against main
+    WITHOUT = "without"  # all of it but this, against all of it
 
 
 class PieceState(StrEnum):

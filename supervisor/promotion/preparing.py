@@ -11,7 +11,7 @@ from sessions.git_merge import Signature, commit_tree, merge_change, tree_of
 from supervisor.errors import LabError
 from supervisor.founding import MAIN_BRANCHES
 from supervisor.lab import Lab
-from supervisor.promotion.model import Piece, PieceKind, PieceState, Promotion, PromotionState
+from supervisor.promotion.model import Piece, PieceKind, PieceState, Promotion, PromotionKind, PromotionState
 from supervisor.promotion.requests import Prepared, Settlement
 from supervisor.promotion.weighing import LOOKS
 from supervisor.referee_copy import hash_referee, referee_files
@@ -78,7 +78,8 @@ def _prepare(
     if piece.kind is PieceKind.WHOLE:
         whole = _prepared(repository, main, main, promotion.commit)
         return promotions.measure_piece(store, campaign.tag, number, piece.ordinal, whole, LOOKS[0], now)
-    onto = promotion.commit if piece.kind is PieceKind.STEP else main
+    on_top = piece.kind in (PieceKind.STEP, PieceKind.WITHOUT)
+    onto = (promotion.commit or main) if on_top else main
     applied = apply_piece(repository, promotion, piece, onto)
     if applied.conflict:
         return _conflict(store, promotion, piece, applied.conflict, now)
@@ -122,13 +123,18 @@ def _prepared(repository: Repository, main: str, base: str, commit: str, branch:
 
 
 def _conflict(store: Store, promotion: Promotion, piece: Piece, text: str, now: float) -> bool:
-    if piece.kind is PieceKind.GROUND:
+    if _is_all(promotion, piece):
         return promotions.end_promotion(store, promotion, PromotionState.CONFLICT, text, now)
     return promotions.settle_piece(store, promotion, piece, Settlement(PieceState.CONFLICT, text), now)
 
 
+def _is_all(promotion: Promotion, piece: Piece) -> bool:
+    # A finalize has branches to show even when the whole does not fit on main.
+    return piece.kind is PieceKind.GROUND and promotion.kind is not PromotionKind.FINALIZE
+
+
 def _nothing_left(store: Store, promotion: Promotion, piece: Piece, now: float) -> bool:
-    if piece.kind is PieceKind.GROUND:
+    if _is_all(promotion, piece):
         text = "main has this change already"
         return promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
     settlement = Settlement(PieceState.DROPPED, "what it is put on has this change already")

@@ -135,6 +135,17 @@ def test_finalize_makes_a_branch_of_each_keep(world: PromotionWorld, run: Run) -
     assert world.repository.rev_parse("main") == world.snapshot().campaign.base_commit  # type: ignore[union-attr]
 
 
+def test_finalize_offers_what_is_equal_without_and_shorter(world: PromotionWorld, run: Run) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD, adds="more = 1")
+    last = world.keep("junior-1", {20: LUCKY}, 2 * SD, adds="even_more = 1")
+    world.stop(CampaignState.FINISHED)
+    ask_finalize(world.lab, world.store, world.repository, (last.id,), world.now, measured=True)
+    world.settle()
+    told = json.loads(run("finalize", last.id, "--json").out)
+    assert len(told["branches"]) == len(told["left_out"]) == 2
+    assert [(one["experiment"], one["lines_saved"]) for one in told["simpler"]] == [(last.id, 1)]
+
+
 def test_finalize_without_measuring_runs_nothing(world: PromotionWorld) -> None:
     keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
     trials = len(world.snapshot().trials)

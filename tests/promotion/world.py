@@ -70,19 +70,24 @@ class PromotionWorld:
     def canvas(self, commit: str) -> list[str]:
         return self.repository.read_file(commit, "train.py").splitlines()
 
-    def keep(self, agent: str, changes: dict[int, str], gain: float, *, settle: bool = True) -> Experiment:
+    def keep(
+        self, agent: str, changes: dict[int, str], gain: float, *, settle: bool = True, adds: str = ""
+    ) -> Experiment:
         """A keep of an agent on top of its incumbent; settled, it has its fresh runs too."""
         begun = experiments.begin_experiment(self.store, TAG, agent, self.now, without_hypothesis=True)
         assert begun is not None
         parent = self.experiment(begun).parent_commit
         lines = [changes.get(n, line) for n, line in enumerate(self.canvas(parent), start=1)]
+        added = len(changes) + bool(adds)
+        if adds:
+            lines.insert(min(changes), adds)
         commit = self.commit(parent, lines, f"{agent} changes {sorted(changes)}")
         title = f"change line {min(changes)}"
         experiments.record_ready(
             self.store,
             TAG,
             begun,
-            Draft(commit, title, "better", "{}", commit, len(changes), len(changes)),
+            Draft(commit, title, "better", "{}", commit, added, len(changes)),
             self.now,
         )
         for run in self.experiment(begun).runs:

@@ -32,7 +32,7 @@ def finalize(lab: Lab, names: tuple[str, ...], no_measure: bool, as_json: bool) 
     """Put each keep of the champion on a branch of its own from main, one change each, and measure it alone."""
     number = promotion_calls.ask_finalize(lab, names, measured=not no_measure).number
     snapshot, promotion = watch(lab, number, silent=as_json)
-    simpler = simpler_ones(snapshot)
+    simpler = simpler_ones(snapshot, promotion)
     if as_json:
         offers = [
             {"experiment": one.experiment.id, "lines_saved": one.lines_saved, "gain": one.experiment.gain}
