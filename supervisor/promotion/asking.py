@@ -26,17 +26,19 @@ def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], no
 
     Raises LabError, SessionError.
     """
-    notice_merges(store, repository, now)
-    snapshot = read_snapshot(lab, store, now)
-    return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)
+    with _one_at_a_time(lab):
+        notice_merges(store, repository, now)
+        snapshot = read_snapshot(lab, store, now)
+        return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)
 
 
 def ask_finalize(
     lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float, *, measured: bool
 ) -> Promotion:
     """Ask for a branch of each keep. Raises LabError, SessionError."""
-    snapshot = read_snapshot(lab, store, now)
-    return _begin(lab, store, repository, snapshot, finalize_of(snapshot, names, measured=measured), now)
+    with _one_at_a_time(lab):
+        snapshot = read_snapshot(lab, store, now)
+        return _begin(lab, store, repository, snapshot, finalize_of(snapshot, names, measured=measured), now)
 
 
 def promotion_numbered(snapshot: LabSnapshot, number: int) -> Promotion:

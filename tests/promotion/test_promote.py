@@ -13,6 +13,7 @@ from supervisor.errors import LabError
 from supervisor.promotion import landing, preparing
 from supervisor.promotion.asking import roll_back, say_no, say_yes
 from supervisor.promotion.model import PieceState, PromotionState
+from supervisor.promotion.progress import progress_of
 from supervisor.states import CampaignState, RunKind
 from supervisor.store import promotions
 from supervisor.store.promotion_rows import all_promotions
@@ -117,6 +118,33 @@ def test_a_candidate_that_fails_twice_is_refused(world: PromotionWorld) -> None:
     world.settle()
     assert world.promotion(number).state is PromotionState.REFUSED
     assert "failed in" in world.promotion(number).reason
+
+
+def test_a_run_that_failed_once_is_made_up_for(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    failing = [RunEnding.CRASHED]
+    world.ending_of = lambda _: failing.pop() if failing else RunEnding.MEASURED
+    number = world.ask().number
+    world.settle()
+    whole = world.promotion(number).whole
+    assert whole is not None and whole.base is not None and whole.candidate is not None
+    assert world.promotion(number).state is PromotionState.EVIDENCE
+    assert len(whole.base.runs) + len(whole.candidate.runs) == 7
+
+
+def test_progress_has_an_estimate_and_says_who_is_first(world: PromotionWorld) -> None:
+    one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
+    two = world.keep("junior-2", {20: OTHER}, 6 * SD)
+    world.ask(one.id)
+    world.ask(two.id)
+    while not world.snapshot().running_runs():
+        world.act()
+    for run in world.snapshot().running_runs():
+        world.finish(run)
+    snapshot = world.snapshot()
+    first, second = (progress_of(snapshot, promotion) for promotion in snapshot.promotions)
+    assert (first.runs, first.wanted, first.ahead, second.ahead) == (2.0, 6, 0, 1)
+    assert first.seconds_left == pytest.approx(4 * 25.0 / 2)
 
 
 def test_a_dirty_overlap_waits_on_a_branch_until_it_is_merged(world: PromotionWorld) -> None:
