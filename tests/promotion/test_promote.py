@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sessions.training_runs import RunEnding
 from supervisor.errors import LabError
-from supervisor.promotion import landing, preparing
 from supervisor.promotion.asking import roll_back, say_no, say_yes
 from supervisor.promotion.model import PieceState, PromotionState
 from supervisor.promotion.progress import progress_of
 from supervisor.states import CampaignState, RunKind
-from supervisor.store import promotions
-from supervisor.store.promotion_rows import all_promotions
 from tests.promotion.world import SD, TAG, PromotionWorld
 from tests.worlds.labs import git
 
@@ -241,28 +237,6 @@ def test_main_that_moves_in_the_middle_of_a_stack_starts_it_again(world: Promoti
     assert world.canvas("main")[29] == "MINE = 1"
 
 
-def test_a_rollback_that_was_killed_goes_on_and_blocks_nothing(
-    world: PromotionWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.keep("junior-1", {5: GOOD}, 6 * SD)
-    world.stop()
-    number = world.ask().number
-    world.settle()
-    yes(world, number)
-    deaths = dies_around_transitions(monkeypatch, after=True)
-    for _ in range(20):
-        assert world.is_over()
-        if all_promotions(world.store)[-1].state is PromotionState.LANDED and len(deaths) > 2:
-            break
-        try:
-            roll_back(world.lab, world.store, world.repository, TAG, world.now)
-        except KilledError:
-            world.now += 5
-    assert [p.state for p in all_promotions(world.store)] == [PromotionState.LANDED] * 2
-    assert git(world.lab.root, "rev-list", "--count", "main").strip() == "3"
-    assert world.canvas("main")[4] == "LINE_5 = 5"
-
-
 def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> None:
     world.keep("junior-1", {5: GOOD}, 6 * SD)
     for state in (CampaignState.PAUSED, CampaignState.STOPPED, CampaignState.FINISHED):
@@ -331,69 +305,3 @@ def test_juniors_move_to_the_new_main_and_lose_no_keep(world: PromotionWorld) ->
     after = world.settle()
     assert {a.incumbent_id for a in after.agents} == {champion}
     assert [h.title for h in after.hypotheses if other.id in h.title and champion in h.title]  # type: ignore[operator]
-
-
-STEPS = (
-    (promotions, "request_promotion"),
-    (preparing, "keep"),
-    (promotions, "take_piece"),
-    (promotions, "measure_piece"),
-    (promotions, "settle_piece"),
-    (promotions, "accept"),
-    (landing, "keep"),
-    (landing, "advance_branch"),
-    (promotions, "record_landed"),
-)
-
-
-class KilledError(Exception):
-    """The process dies here."""
-
-
-@pytest.mark.parametrize("after", [True, False])
-def test_killed_at_every_step_it_lands_once(
-    world: PromotionWorld, after: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
-    two = world.keep("junior-2", {20: OTHER}, 6 * SD)
-    world.stop()
-    before = world.repository.rev_parse("main")
-    deaths = dies_around_transitions(monkeypatch, after)
-    number, state = 0, None
-    for _ in range(400):
-        try:
-            number = number or world.ask(one.id, two.id).number
-            world.settle()
-            state = yes(world, number)
-            break
-        except KilledError:
-            world.now += 5
-    assert state is PromotionState.LANDED
-    assert {*deaths} == {f"{place.__name__.rpartition('.')[2]}.{name}" for place, name in STEPS}
-    assert [p.state for p in world.snapshot().promotions] == [PromotionState.LANDED]
-    assert git(world.lab.root, "rev-list", "--count", f"{before}..main").strip() == "1"
-    assert git(world.lab.root, "status", "--porcelain") == ""
-    for piece in world.promotion(number).pieces[1:]:
-        assert piece.base is not None and piece.candidate is not None
-        assert len(piece.base.runs) == len(piece.candidate.runs)
-
-
-def dies_around_transitions(monkeypatch: pytest.MonkeyPatch, after: bool) -> list[str]:
-    """Every step of git and of the store dies twice, just before or just after it is done; returns the deaths."""
-    deaths: list[str] = []
-
-    def mortal(name: str, real: Callable[..., object]) -> Callable[..., object]:
-        def step(*arguments: object, **options: object) -> object:
-            dying = deaths.count(name) < 2
-            result = None if dying and not after else real(*arguments, **options)
-            if dying:
-                deaths.append(name)
-                raise KilledError(name)
-            return result
-
-        return step
-
-    for place, name in STEPS:
-        label = f"{place.__name__.rpartition('.')[2]}.{name}"
-        monkeypatch.setattr(place, name, mortal(label, getattr(place, name)))
-    return deaths
