@@ -100,7 +100,8 @@ class Loop:
                 changed = self.actor.do(action, snapshot, now) or changed
             if changed:
                 snapshot = self.look()
-        if research_is_over(snapshot):  # a promotion may still be measured: only its runs go on
+        if research_is_over(snapshot) and not is_over(snapshot):
+            # A promotion is still measured: only its runs go on.
             self._end_runs(snapshot, snapshot.experiments)
         if now - self._crew_at >= CREW_EVERY_S:
             self._crew_at = now

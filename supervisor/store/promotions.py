@@ -80,13 +80,7 @@ def measure_piece(
         ).fetchone()
         if piece["state"] != PieceState.WAITING:
             return False
-        first = 1 + int(
-            db.execute(
-                "SELECT coalesce(max(ordinal), 0) FROM runs JOIN experiments ON experiments.id = experiment_id "
-                "WHERE tag = ?",
-                (tag,),
-            ).fetchone()[0]
-        )
+        first = _first_unused_ordinal(db, tag)
         title = f"{piece['title']} (promotion {number})"
         base = _insert_side(db, tag, f"without {title}", prepared.base, prepared.base, now)
         candidate = _insert_side(db, tag, f"with {title}", prepared.base, prepared.commit, now)
@@ -259,6 +253,11 @@ def record_waiting(
             text = f"{promotion.kind} {promotion.number} waits on {branch}: {why}"
             record_event(db, promotion.tag, now, "", text)
     return changed
+
+
+def _first_unused_ordinal(db: Connection, tag: str) -> int:
+    used = "SELECT coalesce(max(ordinal), 0) FROM runs JOIN experiments ON experiments.id = experiment_id WHERE tag = ?"
+    return 1 + int(db.execute(used, (tag,)).fetchone()[0])
 
 
 def _insert_side(db: Connection, tag: str, title: str, parent: str, commit: str, now: float) -> int:
