@@ -95,8 +95,9 @@ def test_a_lucky_champion_is_refused_and_not_measured_again(world: PromotionWorl
 
 def test_a_gain_that_the_holdout_lacks_is_refused(world: PromotionWorld) -> None:
     world.held = {GOOD: 0.0}
-    world.keep("junior-1", {5: GOOD}, 6 * SD)
-    number = world.ask().number
+    keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
+    assert keep.commit is not None
+    number = world.ask(keep.commit).number
     world.settle()
     assert "holdout" in world.promotion(number).reason
     assert world.promotion(number).state is PromotionState.REFUSED
