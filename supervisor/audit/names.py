@@ -36,7 +36,9 @@ STREAM = frozenset("steps tokens fraction elapsed_s".split())
 
 BUILTINS = {
     **dict.fromkeys("open input".split(), Ground.FILES),
-    **dict.fromkeys("eval exec compile __import__ globals locals vars breakpoint __builtins__".split(), Ground.EXEC),
+    **dict.fromkeys(
+        "eval exec compile __import__ globals locals vars breakpoint __builtins__".split(), Ground.EXEC
+    ),
     **dict.fromkeys("__loader__ __spec__".split(), Ground.EXEC),
     "__file__": Ground.FILES,
 }
@@ -49,7 +51,9 @@ ATTRIBUTES = {
         "open_memmap safetensors".split(),
         Ground.FILES,
     ),
-    **dict.fromkeys("fork Popen popen spawn Thread Process sched_setaffinity setpriority".split(), Ground.PROCESS),
+    **dict.fromkeys(
+        "fork Popen popen spawn Thread Process sched_setaffinity setpriority".split(), Ground.PROCESS
+    ),
     **dict.fromkeys(
         "register_module_forward_hook register_module_forward_pre_hook register_module_full_backward_hook "
         "register_module_backward_hook __torch_function__ __torch_dispatch__".split(),
@@ -65,7 +69,9 @@ CALLS = {
     ),
     "torch.ops.load_library": Ground.NATIVE,
     "time.sleep": Ground.CLOCK,
-    **dict.fromkeys("operator.attrgetter operator.methodcaller functools.singledispatch".split(), Ground.EXEC),
+    **dict.fromkeys(
+        "operator.attrgetter operator.methodcaller functools.singledispatch".split(), Ground.EXEC
+    ),
 }
 SEEDERS = frozenset(
     "manual_seed manual_seed_all seed seed_all set_rng_state set_rng_state_all set_state setstate default_rng "
@@ -79,7 +85,13 @@ DUNDERS = frozenset(
 )
 SYS_HARMLESS = frozenset("stdout stderr platform version_info maxsize float_info version".split())
 # A private name of torch is a way in; these are settings and fast loops that honest code uses.
-PRIVATE_HARMLESS = ("torch._foreach_", "torch._dynamo", "torch._inductor", "torch._scaled_mm", "torch._fused_")
+PRIVATE_HARMLESS = (
+    "torch._foreach_",
+    "torch._dynamo",
+    "torch._inductor",
+    "torch._scaled_mm",
+    "torch._fused_",
+)
 SETTABLE = ("torch.backends.", "torch._dynamo.config.", "torch._inductor.config.")
 
 # What the evaluation relies on: a module that answers these otherwise can hide what it does.
