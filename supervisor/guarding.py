@@ -112,10 +112,17 @@ def normalised(path: str, text: str) -> str:
 class _Undocumented(ast.NodeTransformer):
     """Drops texts that stand alone: they do nothing."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        """A statement that is only a text becomes nothing."""
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Visit what is below; a body that had nothing but its docstring stays one."""
+        super().generic_visit(node)
+        if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
+            node.body = [ast.Pass()]  # type: ignore[attr-defined]
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # noqa: N802
+        """A statement that is only a text goes."""
         alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return ast.copy_location(ast.Pass(), node) if alone else node
+        return None if alone else node
 
 
 def refused_flag(flags: Sequence[Flag], hard: Sequence[str]) -> Refusal | None:

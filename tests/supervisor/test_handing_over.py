@@ -1,0 +1,126 @@
+"""What a junior hands over: guarded, audited, checked, and kept whatever comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from worlds.labs import make_toy_lab
+
+from sessions.git import Repository
+from supervisor.drafting import Bureau
+from supervisor.errors import ConfigError
+from supervisor.founding import LaunchOptions
+from supervisor.guarding import Rule
+from supervisor.lab import find_lab
+from supervisor.launch import open_campaign
+from supervisor.snapshot import Experiment
+from supervisor.states import ExperimentState, Verdict
+from supervisor.store.connection import Store
+from supervisor.store.experiments import Draft
+
+Edit = Callable[[Path], object]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_toy_lab(tmp_path / "lab").root
+
+
+def bureau_of(root: Path, config: str = "") -> Bureau:
+    with (root / "autoresearch.toml").open("a") as file:
+        file.write(config)
+    lab = find_lab(root)
+    campaign = open_campaign(lab, LaunchOptions(juniors=1, devices="cpu:0"), lambda _: None)
+    return Bureau(lab, Store(lab.db), Repository(root), campaign.tag, "junior-1")
+
+
+def handed_over(bureau: Bureau, edit: Edit) -> tuple[Rule | None, Experiment]:
+    identifier = bureau.begin(without_hypothesis=True)
+    experiment = bureau.snapshot().experiment(identifier)
+    assert experiment is not None
+    edit(bureau.lay_out(experiment) / "train.py")
+    refusal = bureau.hand_over(experiment, Draft("", "an edit", "better", "", "", 0, 0))
+    after = bureau.snapshot().experiment(identifier)
+    assert after is not None
+    return refusal.rule if refusal else None, after
+
+
+def putting(old: str, new: str) -> Edit:
+    return lambda file: file.write_text(file.read_text().replace(old, new, 1))
+
+
+def test_an_honest_edit_is_ready_and_unflagged(root: Path) -> None:
+    rule, experiment = handed_over(bureau_of(root), putting("X = 8.0", "X = 7.0"))
+    assert rule is None
+    assert experiment.state is ExperimentState.READY
+    assert experiment.flags == ()
+
+
+def test_what_looks_like_gaming_is_flagged_with_its_line_and_runs(root: Path) -> None:
+    rule, experiment = handed_over(bureau_of(root), putting("X = 8.0", "import socket\nX = 7.0"))
+    assert rule is None
+    (flag,) = experiment.flags
+    assert (flag.rule, flag.path, flag.line, flag.excerpt) == ("network", "train.py", 3, "import socket")
+
+
+def test_a_lab_makes_a_rule_hard(root: Path) -> None:
+    bureau = bureau_of(root, '[audit]\nhard = ["network"]\n')
+    rule, experiment = handed_over(bureau, putting("X = 8.0", "import socket\nX = 7.0"))
+    assert rule is Rule.LOOKS_LIKE_GAMING
+    assert experiment.verdict is Verdict.REJECTED
+    assert experiment.reason == "looks like gaming: network at train.py:3: import socket"
+    assert experiment.flags
+    assert "import socket" in bureau.diff_of(experiment)  # the diff is kept
+
+
+def test_a_lab_turns_a_rule_off(root: Path) -> None:
+    bureau = bureau_of(root, '[audit]\nallow = ["network"]\n')
+    _, experiment = handed_over(bureau, putting("X = 8.0", "import socket\nX = 7.0"))
+    assert experiment.flags == ()
+
+
+def test_an_unknown_rule_is_one_line_that_names_the_known(root: Path) -> None:
+    with (root / "autoresearch.toml").open("a") as file:
+        file.write('[audit]\nhard = ["netwerk"]\n')
+    with pytest.raises(ConfigError, match=r"netwerk.*there are referee-internals, "):
+        find_lab(root)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import train", ""),
+        ("raise SystemExit('the loss is not convex')", "the loss is not convex"),
+        ("open('train.py', 'a').write('X = 0')", "Error"),
+        ("import time; time.sleep(60)", "no end after 3 s"),
+    ],
+)
+def test_the_labs_checks_must_pass(root: Path, code: str, reason: str) -> None:
+    bureau = bureau_of(root, f'[checks]\ncommand = """{{python}} -c "{code}" """\ntimeout_s = 3\n')
+    rule, experiment = handed_over(bureau, putting("X = 8.0", "X = 7.0"))
+    assert rule is (Rule.CHECKS_FAILED if reason else None), experiment.reason
+    assert reason in experiment.reason
+    if not reason:
+        assert experiment.state is ExperimentState.READY
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda f: (f.chmod(0o755), putting("X = 8.0", "X = 7.0")(f)), Rule.MODE_CHANGED),
+        (lambda f: (f.unlink(), f.symlink_to("/etc/hostname")), Rule.NOT_A_FILE),
+        (lambda f: f.write_bytes(b"X = '\xff'"), Rule.NOT_A_FILE),
+        (lambda f: f.write_text("x = " + "(" * 50_000), Rule.DOES_NOT_PARSE),
+        (lambda f: f.write_text("x = " + "-" * 200_000 + "1"), Rule.DOES_NOT_PARSE),
+        (lambda f: f.with_name("helper.py").write_text("x = 1"), Rule.PROTECTED_PATH),
+        (lambda f: (f.parent / "README.md").write_text("other"), Rule.PROTECTED_PATH),
+        (putting("X = 8.0", '"""A text that does nothing."""\nX = 8.0  # and a comment'), Rule.UNCHANGED),
+    ],
+)
+def test_hard_rules_refuse_before_a_device_is_spent(root: Path, edit: Edit, expected: Rule) -> None:
+    rule, experiment = handed_over(bureau_of(root), edit)
+    assert rule is expected, experiment.reason
+    assert experiment.verdict is Verdict.REJECTED
+    assert experiment.runs == ()
