@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 
 from supervisor.noise import mean
 from supervisor.snapshot import DECIDED_BEFOREHAND, Experiment, LabSnapshot, Noise, Run
+from supervisor.standing import is_proven
 from supervisor.states import RunKind, Verdict
 from supervisor.verdicts import INTERVAL, Rule
 
@@ -99,6 +100,11 @@ def margin(noise: Noise | None, runs: int) -> float | None:
 def runs_behind(experiment: Experiment) -> int:
     """How many runs the experiment's figure is the mean of."""
     return len(experiment.unbiased_runs or experiment.deciding_runs)
+
+
+def is_unverified(snapshot: LabSnapshot, experiment: Experiment) -> bool:
+    """Whether something about it was flagged and no verification has answered that yet."""
+    return bool(experiment.flags) and not is_proven(snapshot, experiment)
 
 
 def _against(snapshot: LabSnapshot, experiment: Experiment) -> Against | None:

@@ -166,6 +166,10 @@ def _ranked_record(snapshot: LabSnapshot, row: Row) -> dict[str, Any]:
         "delta_baseline": row.delta_baseline,
         "delta_incumbent": row.delta_incumbent,
         "inside_noise": row.inside_noise,
+        "runs_behind": row.runs,
+        "margin": row.margin,
+        "dots": row.dots,
+        "unverified": row.unverified,
     }
 
 

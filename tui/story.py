@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from supervisor.snapshot import Experiment, Flag, LabSnapshot, Run
-from supervisor.standing import is_proven
 from supervisor.states import Verdict
-from supervisor.story import Story, margin, part_of, runs_behind, story_of
+from supervisor.story import Story, is_unverified, margin, part_of, runs_behind, story_of
 from supervisor.verdicts import Rule
 from tui.figures import MINUS, age, change, dollars, metric
 
@@ -78,9 +77,10 @@ def flag_in_words(flag: Flag) -> str:
 
 def unverified(snapshot: LabSnapshot, one: Experiment) -> str:
     """That a flagged keep is not verified yet, or ""."""
-    if not one.flags or one.verdict is not Verdict.KEEP or is_proven(snapshot, one):
+    if not is_unverified(snapshot, one):
         return ""
-    return "flagged and not yet verified: no champion before its verification runs say so"
+    claim = ": no champion before its verification runs say so" if one.verdict is Verdict.KEEP else ""
+    return f"flagged and not yet verified{claim}"
 
 
 def more_commands(one: Experiment) -> tuple[str, ...]:
@@ -99,6 +99,7 @@ def story_view(snapshot: LabSnapshot, one: Experiment) -> dict[str, Any]:
         "rule_in_words": rule_in_words(one, story),
         "decided_by": [run.id for run in story.decided_by],
         "estimated_by": [run.id for run in story.estimated_by],
+        "unverified": is_unverified(snapshot, one),
         "parts": {run.id: part_of(one, run).value for run in one.runs},
         "metric_margin": reach if one.metric is not None and _is_own(snapshot, one) else None,
         "against": None

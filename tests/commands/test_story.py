@@ -6,10 +6,11 @@ import json
 
 import pytest
 from worlds.command_lines import Run
-from worlds.fast_motion import World
+from worlds.fast_motion import TAG, World
 
 from supervisor.snapshot import Experiment, Flag
-from supervisor.states import ExperimentState, Verdict
+from supervisor.states import ExperimentState, RunKind, Verdict
+from supervisor.store import runs
 from supervisor.store.flags import insert_flags
 
 
@@ -42,10 +43,16 @@ def test_a_keep_names_its_rule_its_runs_its_incumbent_and_its_price(run: Run, pl
 
 def test_the_incumbent_is_told_as_it_was_known_then(run: Run, played: World) -> None:
     keep = decided(played, Verdict.KEEP)
+    assert keep.parent_id is not None
+    runs.queue_runs(played.store, TAG, keep.parent_id, RunKind.FRESH, 1, played.now)
+    late = played.experiment(keep.parent_id).runs[-1]
+    assert runs.take_lease(played.store, late.id, "cpu:0", played.now)
+    played.finish(late)
     against = json.loads(run("experiments", keep.id, "--json").out)["experiment"]["story"]["against"]
     parent = played.experiment(against["id"])
     later = [one.id for one in parent.unbiased_runs if (one.finished_at or 0) > (keep.decided_at or 0)]
     assert set(against["runs_then"]) == {one.id for one in parent.unbiased_runs} - set(later)
+    assert late.id in later
     assert against["runs_by_now"] == len(parent.unbiased_runs)
     measured = [one.metric for one in parent.unbiased_runs if one.id in against["runs_then"]]
     assert against["metric_then"] == pytest.approx(sum(measured) / len(measured))  # type: ignore[arg-type]
@@ -76,6 +83,8 @@ def test_a_flag_comes_with_its_line_and_without_its_escapes(run: Run, played: Wo
     said = run("experiments", keep.id).out
     assert "reads-targets: training/train.py:41: the model sees y › y = targets" in said
     assert "\x1b" not in said
+    row = next(row for row in run("leaderboard").table if row["id"] == keep.id)
+    assert row["⚑"].startswith("⚑1")
     record = json.loads(run("experiments", keep.id, "--json").out)["experiment"]
     assert [one["rule"] for one in record["flags"]] == ["reads-targets"]
 

@@ -14,10 +14,11 @@ from tui import lab_calls
 from tui.commands.choosing import json_option, lab_flags, lab_of_command
 from tui.commands.history import show_history
 from tui.commands.running import Command
-from tui.figures import change, gigabytes, metric, trust
+from tui.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.json_views import leaderboard_view
 from tui.output import Column, in_terminal, print_json, print_table, say
 
+LEGEND = "●●● three runs or more decided beforehand   ≈ inside the noise   ⚑ flagged, ? not yet verified"
 EMPTY = "Nothing is measured yet: the first rows are the baseline's."
 
 
@@ -73,10 +74,13 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     columns = (
         Column("#", right=True),
         Column(name, right=True, style="bold"),
+        Column("± 95 %", right=True),
+        Column("runs", right=True),
         Column("Δ base", right=True, spare=2),
         Column("Δ parent", right=True),
-        Column("conf", spare=3),
+        Column("conf"),
         Column("verdict", spare=1),
+        Column("⚑"),
         Column("agent", spare=5),
         Column("commit", style="cyan", spare=4),
         Column("GB", right=True, spare=6),
@@ -89,6 +93,8 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         if in_terminal():
             say(_heading(snapshot, setting), style="dim")
         print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+    if rows and in_terminal():
+        say(LEGEND, style="dim")
 
 
 def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
@@ -112,10 +118,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         f"{row.rank}{'★' if row.champion else ''}",
         metric(row.metric),
+        margin(row.margin),
+        str(row.runs),
         change(row.delta_baseline),
         change(row.delta_incumbent) + (" ≈" if row.inside_noise else ""),
         trust(row.dots),
         verdict,
+        flagged(row.flags, row.unverified),
         experiment.agent or "–",
         (experiment.commit or "")[:7],
         gigabytes(memory),
