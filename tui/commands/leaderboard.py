@@ -13,6 +13,7 @@ from supervisor.snapshot import LabSnapshot
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_flags, lab_of_command
 from tui.commands.history import show_history
+from tui.commands.holdout import print_holdout, refuse_agents
 from tui.commands.running import Command
 from tui.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.json_views import leaderboard_view
@@ -27,6 +28,7 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     examples=(
         "autoresearch-tui leaderboard",
         "autoresearch-tui leaderboard --json | jq '.settings[0].rows[0]'",
+        "autoresearch-tui leaderboard --holdout            does the gain hold on text nobody has seen",
         "autoresearch-tui leaderboard --tsv results.tsv --noise 0.0005",
     ),
 )
@@ -44,6 +46,7 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     metavar="SD",
     help="With --tsv: the noise of one run; default: what a seed swap in the file shows.",
 )
+@click.option("--holdout", is_flag=True, help="Gains on the sealed holdout instead; never for agents.")
 @json_option
 @lab_flags
 def leaderboard(
@@ -52,11 +55,18 @@ def leaderboard(
     first: int | None,
     tsv: Path | None,
     noise_sd: float | None,
+    holdout: bool,
     as_json: bool,
 ) -> None:
     """What was measured, best first. Scores of different settings are never ranked together."""
     if noise_sd is not None and (tsv is None or noise_sd != noise_sd):
         raise click.UsageError("--noise takes a number, and goes with --tsv")
+    if holdout and (as_json or tsv is not None or first is not None):
+        raise click.UsageError("--holdout stands alone: its figures are for people, not for scripts")
+    if holdout:
+        refuse_agents()
+        print_holdout(lab_calls.read_lab(lab_of_command(lab_dir, state_dir)))
+        return
     if tsv is not None:
         show_history(tsv, noise_sd, first, as_json)
         return
