@@ -130,6 +130,7 @@ class DecideSection(Section):
     noise_floor: float = Field(
         0.0, ge=0
     )  # smallest standard deviation that is believed, in the metric's unit
+    drift_every: int = Field(20, ge=0)  # experiments between two drift checks of the machine; 0: never
 
 
 @dataclass(frozen=True, slots=True)

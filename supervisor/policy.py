@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
-from supervisor.queueing import estimate_runs, proving_runs, start_runs
+from supervisor.queueing import drift_runs, estimate_runs, proving_runs, start_runs
 from supervisor.snapshot import Campaign, Experiment, LabSnapshot
 from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached
 from supervisor.states import (
@@ -109,6 +109,7 @@ def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:
 def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
     reason = limit_reached(snapshot)
     if not reason:
+        yield from drift_runs(snapshot, rules)
         yield from start_runs(snapshot, candidates=True)
         yield from estimate_runs(snapshot, rules)
         return

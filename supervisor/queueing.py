@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from supervisor.actions import QueueRun, StartRun
+from supervisor.drift import check_due
 from supervisor.judging import FRESH_KINDS, failed_fresh_runs
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
 from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind
@@ -63,9 +64,9 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
     match run.kind:
         case RunKind.BASELINE:
             return Urgency.BASELINE
-        case RunKind.REPLICATION:
+        case RunKind.REPLICATION | RunKind.DRIFT:
             return Urgency.VERDICT
-        case RunKind.FRESH | RunKind.VERIFICATION | RunKind.DRIFT:
+        case RunKind.FRESH | RunKind.VERIFICATION:
             return Urgency.VERDICT if _verdict_hangs_on(snapshot, experiment) else Urgency.ESTIMATE
         case RunKind.CANDIDATE:
             busy = any(
@@ -95,6 +96,12 @@ def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, 
     return tuple(
         QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in wanting[: max(room, 0)]
     )
+
+
+def drift_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
+    """The baseline once more, when it is time to see whether the machine is still the same."""
+    why = check_due(snapshot, rules.drift_every, rules.noise_floor)
+    return (QueueRun(snapshot.baseline_id, RunKind.DRIFT, why),) if why and snapshot.baseline_id else ()
 
 
 def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:

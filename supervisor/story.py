@@ -22,6 +22,7 @@ class Part(StrEnum):
 
     DECIDED = "decided"  # the verdict rests on it
     ESTIMATES = "estimates"  # decided beforehand: it says honestly how good the commit is
+    CHECKS = "checks drift"  # the machine, not the code
     NONE = ""  # not finished, or without a metric that counts
 
 
@@ -70,6 +71,8 @@ def part_of(experiment: Experiment, run: Run) -> Part:
     """What the run is to its experiment's figures; a failed first run decides too."""
     if run.kind in DECIDED_BEFOREHAND and run.metric is not None:
         return Part.ESTIMATES
+    if run.kind is RunKind.DRIFT:
+        return Part.CHECKS
     failed = run.ending is not None and experiment.verdict not in (Verdict.KEEP, Verdict.DISCARD)
     if experiment.verdict is not None and run.kind in _DECIDING_KINDS:
         return Part.DECIDED if run.metric is not None or failed else Part.NONE

@@ -67,6 +67,9 @@ class DecideRules:
     false_keep_rate: float = 0.01  # share of identical candidates that may be kept
     max_runs: int = 5  # of one candidate; on average a candidate takes about 1.4
     noise_floor: float = 0.0  # the SD of one run is never taken as smaller, in the metric's unit
+    drift_every: int = (
+        20  # decided experiments between two runs of the baseline that watch the machine; 0: never
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.false_keep_rate < HOPELESS:

@@ -105,6 +105,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "reason": campaign.reason if campaign else "",
         "supervisor_alive": snapshot.supervisor_alive,
         "trouble": snapshot.trouble,
+        "drift": dataclasses.asdict(snapshot.drift) if snapshot.drift else None,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
         "limits": {

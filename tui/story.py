@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,7 @@ def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
         ("metric", metric_with_margin(snapshot, one)),
         ("decided", _runs_named(story.decided_by, "by")),
         ("estimated", _runs_named(story.estimated_by, "by")),
+        ("drift", drift_in_words(snapshot) if one.id == snapshot.baseline_id else ""),
         ("cost", _cost(one, story)),
         ("change", f"+{one.lines_added} {MINUS}{one.lines_removed} lines" if one.parent_id and one.commit else ""),
         *(("⚑ flag", flag_in_words(flag)) for flag in one.flags),
@@ -81,6 +83,18 @@ def unverified(snapshot: LabSnapshot, one: Experiment) -> str:
         return ""
     claim = ": no champion before its verification runs say so" if one.verdict is Verdict.KEEP else ""
     return f"flagged and not yet verified{claim}"
+
+
+def drift_in_words(snapshot: LabSnapshot) -> str:
+    """By how much the machine has changed, since when, and what to do; "" when it has not."""
+    drift = snapshot.drift
+    if drift is None:
+        return ""
+    since = time.strftime("%d %b %H:%M", time.localtime(drift.since))
+    return (
+        f"the machine has changed: the baseline measures {change(drift.change)} since {since} ({drift.since_run}); "
+        "older figures are not comparable: mend the machine, or launch a campaign with a new --tag"
+    )
 
 
 def more_commands(one: Experiment) -> tuple[str, ...]:

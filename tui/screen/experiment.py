@@ -19,7 +19,7 @@ from tui.story import confidence_in_words, more_commands, story_facts
 _HEAD_MARKS = ("diff --git", "index ", "--- ", "+++ ", "new file", "deleted file", "similarity", "rename ")
 _ENDING_TONES = {"measured": Tone.MUTED}
 _TOLD_ABOVE = frozenset({"verdict", "gain"})
-_PART_MARKS = {Part.DECIDED: "▸", Part.ESTIMATES: "○", Part.NONE: " "}
+_PART_MARKS = {Part.DECIDED: "▸", Part.ESTIMATES: "○", Part.CHECKS: "◌", Part.NONE: " "}
 _RUNS_HEAD: Line = (("Runs      ", Tone.MUTED), ("▸ decided the verdict   ○ estimates it", Tone.FAINT))
 
 
