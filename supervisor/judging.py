@@ -36,6 +36,7 @@ def rules_of(config: LabConfig) -> DecideRules:
         max_runs=decide.max_runs,
         noise_floor=decide.noise_floor,
         drift_every=decide.drift_every,
+        repeat_share=decide.repeat_share,
     )
 
 

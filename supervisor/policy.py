@@ -110,12 +110,12 @@ def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
     reason = limit_reached(snapshot)
     if not reason:
         yield from drift_runs(snapshot, rules)
-        yield from start_runs(snapshot, candidates=True)
+        yield from start_runs(snapshot, rules, candidates=True)
         yield from estimate_runs(snapshot, rules)
         return
     # What has begun is finished; what is only queued stays for a later launch with more room.
     owed = proving_runs(snapshot)
-    yield from start_runs(snapshot, candidates=False)
+    yield from start_runs(snapshot, rules, candidates=False)
     yield from owed
     if not owed and not _anything_under_way(snapshot):
         yield ChangeState(CampaignState.FINISHED, reason)

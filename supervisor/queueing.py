@@ -7,10 +7,11 @@ from enum import IntEnum
 from supervisor.actions import QueueRun, StartRun
 from supervisor.drift import check_due
 from supervisor.judging import FRESH_KINDS, failed_fresh_runs
+from supervisor.noise import mean
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
-from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind
+from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind, values
 from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
-from supervisor.verdicts import DecideRules, fresh_runs_wanted
+from supervisor.verdicts import DecideRules, chance_if_equal, fresh_runs_wanted
 
 
 class Urgency(IntEnum):
@@ -19,17 +20,20 @@ class Urgency(IntEnum):
     BASELINE = 0
     VERDICT = 1  # somebody's verdict hangs on it
     CANDIDATE = 2
-    ESTIMATE = 3  # makes an incumbent better known
-    SPECULATION = 4  # a draft whose predecessor is still being measured
+    OVER_BUDGET = 3  # a verdict hangs on it, but repeats have had their share of the devices
+    ESTIMATE = 4  # makes an incumbent better known
+    SPECULATION = 5  # a draft whose predecessor is still being measured
 
 
-def start_runs(snapshot: LabSnapshot, *, candidates: bool) -> tuple[StartRun, ...]:
+def start_runs(snapshot: LabSnapshot, rules: DecideRules, *, candidates: bool) -> tuple[StartRun, ...]:
     """Give every free device the most urgent run, a junior's own device first; each run and device once.
 
-    Without `candidates` only runs that finish what is begun are started.
+    Without `candidates` only runs that finish what is begun are started. Of the repeats that verdicts hang on the
+    most promising goes first; once repeats have had their share, they wait for candidates to be served.
     """
+    spent = repeat_share(snapshot) > rules.repeat_share
     waiting = [
-        (urgency(snapshot, experiment, run), run.queued_at, run, experiment)
+        (_rank(snapshot, experiment, run, spent), run.queued_at, run, experiment)
         for experiment in snapshot.experiments
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
@@ -44,6 +48,36 @@ def start_runs(snapshot: LabSnapshot, *, candidates: bool) -> tuple[StartRun, ..
         waiting.remove(best)
         starts.append(StartRun(best[2].id, device.id))
     return tuple(starts)
+
+
+def repeat_share(snapshot: LabSnapshot) -> float:
+    """The share of repeats among the runs that were started since the baseline; 0 before there are any."""
+    kinds = [
+        run.kind
+        for experiment in snapshot.experiments
+        for run in experiment.runs
+        if run.started_at is not None and run.kind is not RunKind.BASELINE
+    ]
+    return sum(kind is not RunKind.CANDIDATE for kind in kinds) / len(kinds) if kinds else 0.0
+
+
+def _rank(snapshot: LabSnapshot, experiment: Experiment, run: Run, spent: bool) -> tuple[Urgency, float]:
+    level = urgency(snapshot, experiment, run)
+    if level is not Urgency.VERDICT:
+        return level, 0.0
+    return Urgency.OVER_BUDGET if spent else level, -promise(snapshot, experiment)
+
+
+def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
+    """How sure it is so far that an undecided candidate is a gain, 0 to 1; what others wait for comes first, with 1."""
+    parent, campaign, noise = snapshot.experiment(experiment.parent_id), snapshot.campaign, snapshot.noise
+    if experiment.state is ExperimentState.DECIDED or parent is None or campaign is None or noise is None:
+        return 1.0
+    ours, theirs = values(experiment, unbiased=False), values(parent, unbiased=True)
+    if not ours or not theirs:
+        return 1.0
+    gain = campaign.direction.sign * (mean(ours) - mean(theirs))
+    return 1.0 - float(chance_if_equal(gain, len(ours), len(theirs), noise.sd, noise.degrees_of_freedom))
 
 
 def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
