@@ -6,6 +6,7 @@ import hashlib
 
 from roles.backend import Canvas, EditTask, PlanBrief, Tried
 from supervisor.drafting import Bureau
+from supervisor.holdout import without_holdout
 from supervisor.lab import Lab
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import HypothesisState, Role
@@ -27,7 +28,7 @@ def edit_task(
         worktree=bureau.worktree(),
         editable=bureau.lab.config.lab.editable,
         hypothesis=hypothesis_of(snapshot, experiment),
-        incumbent=incumbent,
+        incumbent=without_holdout(incumbent),
         metric=campaign.metric,
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
@@ -44,13 +45,14 @@ def plan_brief(
     """The whole lab, for a chief's backend."""
     campaign = snapshot.campaign
     assert campaign is not None
+    champion = snapshot.experiment(snapshot.champion_id)
     known = tuple(h for h in snapshot.hypotheses if h.state in _KNOWN)
     untaken = sum(h.state is not HypothesisState.CLAIMED for h in known)
     juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
     return PlanBrief(
         program=read_program(lab),
         canvas=canvas,
-        champion=snapshot.experiment(snapshot.champion_id),
+        champion=without_holdout(champion) if champion else None,
         metric=campaign.metric,
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
@@ -70,7 +72,7 @@ def tried(lab: Lab, store: Store, snapshot: LabSnapshot) -> tuple[Tried, ...]:
     """
     tag = snapshot.campaign.tag if snapshot.campaign else ""
     return tuple(
-        Tried(experiment, _diff(lab, experiment), experiment.edit)
+        Tried(without_holdout(experiment), _diff(lab, experiment), experiment.edit)
         for experiment in (*earlier_experiments(store, tag), *snapshot.experiments)
         if experiment.commit is not None and experiment.agent
     )

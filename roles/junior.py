@@ -11,6 +11,7 @@ from roles.backend import BackendError, EditOutcome, EditResult, EditTask
 from roles.brief import edit_task, hypothesis_of
 from roles.pane import bar, stamp
 from supervisor.drafting import Bureau
+from supervisor.holdout import without_holdout
 from supervisor.judging import PORT
 from supervisor.lab import Lab
 from supervisor.notes import publish_note
@@ -98,7 +99,7 @@ class Junior:
             good=experiment.verdict is Verdict.KEEP,
         )
         reflection = desk.backend.reflect(
-            edit_task(self.bureau, snapshot, experiment, ()), experiment, desk.pane.say
+            edit_task(self.bureau, snapshot, experiment, ()), without_holdout(experiment), desk.pane.say
         )
         agents.record_cost(desk.store, desk.tag, desk.name, reflection.cost.usd, reflection.cost.tokens)
         if reflection.note_text:

@@ -112,7 +112,7 @@ def find_marked(marker: str) -> list[int]:
     """Processes of runs with this mark, or with a mark that continues it after a colon."""
     found = []
     for pid in psutil.pids():
-        value = _environment_value(pid, MARKER_VARIABLE)
+        value = environment_value(pid, MARKER_VARIABLE)
         if value is not None and (value == marker or value.startswith(f"{marker}:")):
             found.append(pid)
     return [pid for pid in found if not _is_dead(pid)]
@@ -208,7 +208,8 @@ def _is_dead(pid: int) -> bool:
         return False
 
 
-def _environment_value(pid: int, name: str) -> str | None:
+def environment_value(pid: int, name: str) -> str | None:
+    """What a variable was when that process started; None where it is not set or cannot be read."""
     if not LINUX:
         try:
             return psutil.Process(pid).environ().get(name)

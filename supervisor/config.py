@@ -147,6 +147,8 @@ class DecideSection(Section):
     noise_floor: float = Field(
         0.0, ge=0
     )  # smallest standard deviation that is believed, in the metric's unit
+    drift_every: int = Field(20, ge=0)  # experiments between two drift checks of the machine; 0: never
+    repeat_share: float = Field(0.5, ge=0, le=1)  # of the runs that may be repeats before candidates go first
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sessions.agent_marks import mark_of_agent
 from sessions.tmux import LabServer
 from sessions.tmux_server import PaneState
 from supervisor.lab import Lab
@@ -69,7 +70,9 @@ class Crew:
 
     def _start(self, agent: Agent, now: float) -> None:
         self.server.close_window(agent.name)
-        self.server.ensure_window(agent.name, agent_argv(self.lab, agent.name), self.lab.root, {})
+        self.server.ensure_window(
+            agent.name, agent_argv(self.lab, agent.name), self.lab.root, mark_of_agent(agent.name)
+        )
         self._started_at[agent.name] = now
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scipy.special import stdtrit
@@ -61,6 +61,13 @@ def pairs_of(experiment: Experiment) -> tuple[Pair, ...]:
         for run in experiment.unbiased_runs
         if run.metric is not None and run.holdout is not None
     )
+
+
+def without_holdout(experiment: Experiment) -> Experiment:
+    """The experiment as agents may know it: a figure on the holdout that they saw would soon be trained on."""
+    if all(run.holdout is None for run in experiment.runs):
+        return experiment
+    return replace(experiment, runs=tuple(replace(run, holdout=None) for run in experiment.runs))
 
 
 def measures_holdout(snapshot: LabSnapshot) -> bool:

@@ -32,7 +32,11 @@ def rules_of(config: LabConfig) -> DecideRules:
     """How sure the lab wants to be."""
     decide = config.decide
     return DecideRules(
-        false_keep_rate=decide.false_keep_rate, max_runs=decide.max_runs, noise_floor=decide.noise_floor
+        false_keep_rate=decide.false_keep_rate,
+        max_runs=decide.max_runs,
+        noise_floor=decide.noise_floor,
+        drift_every=decide.drift_every,
+        repeat_share=decide.repeat_share,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import Direction, Verdict
+from supervisor.story import is_unverified, margin, runs_behind
 
 _FRESH_RUNS_OF_A_CHAMPION = 3
 _NOISE_SDS = 2.0
@@ -26,6 +27,10 @@ class Row:
     inside_noise: bool  # the gain over the incumbent may be luck
     dots: int  # 1 to 3: how much the figure rests on
     champion: bool
+    runs: int  # that the figure is the mean of
+    margin: float | None  # half of its 95 % interval, in the metric's unit; None: the noise is not known
+    flags: int
+    unverified: bool  # flagged, and no verification has answered that yet
 
     @property
     def setting_id(self) -> str:
@@ -74,6 +79,7 @@ def _ranked(snapshot: LabSnapshot, pairs: list[tuple[float, Experiment]]) -> lis
     baseline = next((metric for metric, one in pairs if one.verdict is Verdict.BASELINE), None)
     rows = []
     for rank, (metric, experiment) in enumerate(pairs, start=1):
+        own = experiment.setting_id == snapshot.campaign.setting.id
         gain = _gain_over_incumbent(snapshot, experiment, metric, direction)
         rows.append(
             Row(
@@ -85,6 +91,10 @@ def _ranked(snapshot: LabSnapshot, pairs: list[tuple[float, Experiment]]) -> lis
                 inside_noise=gain is not None and _is_inside_noise(snapshot, experiment, gain),
                 dots=dots(experiment),
                 champion=experiment.id == snapshot.champion_id,
+                runs=runs_behind(experiment),
+                margin=margin(snapshot.noise, runs_behind(experiment)) if own else None,
+                flags=len(experiment.flags),
+                unverified=is_unverified(snapshot, experiment),
             )
         )
     return rows

@@ -8,7 +8,7 @@ from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, Send
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
 from supervisor.promotion.choosing import promoted_ids
 from supervisor.promotion.deciding import promotion_actions
-from supervisor.queueing import estimate_runs, proving_runs, start_runs
+from supervisor.queueing import drift_runs, estimate_runs, proving_runs, start_runs
 from supervisor.snapshot import Campaign, Experiment, LabSnapshot
 from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached, lineage
 from supervisor.states import (
@@ -38,12 +38,12 @@ def next_actions(snapshot: LabSnapshot, rules: DecideRules) -> tuple[Action, ...
     if promotions:
         return promotions
     if campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
-        return start_runs(snapshot, candidates=False, research=False)
+        return start_runs(snapshot, rules, candidates=False, research=False)
     verdicts = tuple(_verdicts(snapshot, rules))
     if verdicts:
         return verdicts
     if campaign.state is CampaignState.PAUSED:
-        return start_runs(snapshot, candidates=False, research=False)
+        return start_runs(snapshot, rules, candidates=False, research=False)
     moves = tuple(_moves(snapshot))
     if moves:
         return moves
@@ -123,12 +123,13 @@ def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:
 def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
     reason = limit_reached(snapshot)
     if not reason:
-        yield from start_runs(snapshot, candidates=True)
+        yield from drift_runs(snapshot, rules)
+        yield from start_runs(snapshot, rules, candidates=True)
         yield from estimate_runs(snapshot, rules)
         return
     # What has begun is finished; what is only queued stays for a later launch with more room.
     owed = proving_runs(snapshot)
-    yield from start_runs(snapshot, candidates=False)
+    yield from start_runs(snapshot, rules, candidates=False)
     yield from owed
     if not owed and not _anything_under_way(snapshot):
         yield ChangeState(CampaignState.FINISHED, reason)

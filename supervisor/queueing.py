@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 from supervisor.actions import QueueRun, StartRun
+from supervisor.drift import check_due
 from supervisor.judging import FRESH_KINDS, failed_fresh_runs
+from supervisor.noise import mean
 from supervisor.promotion.deciding import waiting_trials
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
-from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind
+from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind, values
 from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
-from supervisor.verdicts import DecideRules, fresh_runs_wanted
+from supervisor.verdicts import DecideRules, chance_if_equal, fresh_runs_wanted
 
 
 class Urgency(IntEnum):
@@ -19,22 +22,29 @@ class Urgency(IntEnum):
     BASELINE = 0
     VERDICT = 1  # somebody's verdict hangs on it
     CANDIDATE = 2
-    ESTIMATE = 3  # makes an incumbent better known
-    SPECULATION = 4  # a draft whose predecessor is still being measured
+    OVER_BUDGET = 3  # a verdict hangs on it, but repeats have had their share of the devices
+    ESTIMATE = 4  # makes an incumbent better known
+    SPECULATION = 5  # a draft whose predecessor is still being measured
 
 
-def start_runs(snapshot: LabSnapshot, *, candidates: bool, research: bool = True) -> tuple[StartRun, ...]:
+def start_runs(
+    snapshot: LabSnapshot, rules: DecideRules, *, candidates: bool, research: bool = True
+) -> tuple[StartRun, ...]:
     """Give every free device the most urgent run, a junior's own device first; each run and device once.
 
-    Without `candidates` only runs that finish what is begun are started, without `research` only those of a promotion.
+    Without `candidates` only runs that finish what is begun are started, without `research` only those of a
+    promotion. Of the repeats that verdicts hang on the most promising goes first; once repeats have had their share,
+    they wait for candidates to be served.
     """
+    spent = repeat_share(snapshot) > rules.repeat_share
     waiting = [
-        (urgency(snapshot, experiment, run), run.queued_at, run, experiment)
+        (_rank(snapshot, experiment, run, spent), run.queued_at, run, experiment)
         for experiment in (snapshot.experiments if research else ())
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
     ]
-    waiting += [(Urgency.VERDICT, run.queued_at, run, trial) for trial, run in waiting_trials(snapshot)]
+    first = (Urgency.VERDICT, -math.inf)  # a person waits for it
+    waiting += [(first, run.queued_at, run, trial) for trial, run in waiting_trials(snapshot)]
     starts = []
     for device in free_devices(snapshot):
         if not waiting:
@@ -45,6 +55,36 @@ def start_runs(snapshot: LabSnapshot, *, candidates: bool, research: bool = True
         waiting.remove(best)
         starts.append(StartRun(best[2].id, device.id))
     return tuple(starts)
+
+
+def repeat_share(snapshot: LabSnapshot) -> float:
+    """The share of repeats among the runs that were started since the baseline; 0 before there are any."""
+    kinds = [
+        run.kind
+        for experiment in snapshot.experiments
+        for run in experiment.runs
+        if run.started_at is not None and run.kind is not RunKind.BASELINE
+    ]
+    return sum(kind is not RunKind.CANDIDATE for kind in kinds) / len(kinds) if kinds else 0.0
+
+
+def _rank(snapshot: LabSnapshot, experiment: Experiment, run: Run, spent: bool) -> tuple[Urgency, float]:
+    level = urgency(snapshot, experiment, run)
+    if level is not Urgency.VERDICT:
+        return level, 0.0
+    return Urgency.OVER_BUDGET if spent else level, -promise(snapshot, experiment)
+
+
+def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
+    """How sure it is so far that an undecided candidate is a gain, 0 to 1; what others wait for comes first, with 1."""
+    parent, campaign, noise = snapshot.experiment(experiment.parent_id), snapshot.campaign, snapshot.noise
+    if experiment.state is ExperimentState.DECIDED or parent is None or campaign is None or noise is None:
+        return 1.0
+    ours, theirs = values(experiment, unbiased=False), values(parent, unbiased=True)
+    if not ours or not theirs:
+        return 1.0
+    gain = campaign.direction.sign * (mean(ours) - mean(theirs))
+    return 1.0 - float(chance_if_equal(gain, len(ours), len(theirs), noise.sd, noise.degrees_of_freedom))
 
 
 def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
@@ -65,9 +105,9 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
     match run.kind:
         case RunKind.BASELINE:
             return Urgency.BASELINE
-        case RunKind.REPLICATION:
+        case RunKind.REPLICATION | RunKind.DRIFT:
             return Urgency.VERDICT
-        case RunKind.FRESH | RunKind.VERIFICATION | RunKind.DRIFT:
+        case RunKind.FRESH | RunKind.VERIFICATION:
             return Urgency.VERDICT if _verdict_hangs_on(snapshot, experiment) else Urgency.ESTIMATE
         case RunKind.CANDIDATE:
             busy = any(
@@ -97,6 +137,12 @@ def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, 
     return tuple(
         QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in wanting[: max(room, 0)]
     )
+
+
+def drift_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
+    """The baseline once more, when it is time to see whether the machine is still the same."""
+    why = check_due(snapshot, rules.drift_every, rules.noise_floor)
+    return (QueueRun(snapshot.baseline_id, RunKind.DRIFT, why),) if why and snapshot.baseline_id else ()
 
 
 def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:

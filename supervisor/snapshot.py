@@ -24,8 +24,9 @@ from supervisor.states import (
 if TYPE_CHECKING:
     from supervisor.promotion.model import Promotion
 
-# Decided before any outcome was known: these runs, and only these, estimate noise and incumbents.
-DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.VERIFICATION, RunKind.DRIFT})
+# Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
+# they measure the machine: a baseline that followed it would hide that it changed. They count for the noise alone.
+DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.VERIFICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """The machine has changed: the baseline's code no longer measures what it did."""
+
+    change: float  # of the metric, in its unit; positive: it is higher now
+    p: float  # how often such a change is nothing but noise
+    since_run: str  # the first drift check that shows it
+    since: float  # when that one began
+    runs: tuple[str, ...]  # drift checks since then
+
+
+@dataclass(frozen=True, slots=True)
 class LabSnapshot:
     """The whole lab at one moment."""
 
@@ -261,6 +273,7 @@ class LabSnapshot:
     notes: tuple[Note, ...] = ()  # newest first
     events: tuple[Event, ...] = ()  # the last ones, oldest first
     noise: Noise | None = None
+    drift: Drift | None = None
     champion_id: str | None = None  # best verified commit; the baseline until there is a better one
     baseline_id: str | None = None
     supervisor_alive: bool = False

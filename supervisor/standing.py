@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from supervisor.drift import drift_of, noise_groups
 from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
-from supervisor.snapshot import Experiment, LabSnapshot, Noise
+from supervisor.snapshot import Drift, Experiment, LabSnapshot, Noise
 from supervisor.states import AgentState, CampaignState, ExperimentState, RunKind, Verdict
 
 CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
@@ -24,10 +25,11 @@ def with_standing(snapshot: LabSnapshot, noise_floor: float) -> LabSnapshot:
     decided = [e for e in snapshot.experiments if e.state is ExperimentState.DECIDED]
     counted = sum(e.id != snapshot.baseline_id for e in decided)
     hours = campaign.running_s / 3600
-    champion = _champion(snapshot)
+    champion, drift = _champion(snapshot), drift_of(snapshot, noise_floor)
     return replace(
         snapshot,
-        noise=_noise(snapshot.experiments, noise_floor),
+        noise=_noise(snapshot, drift, noise_floor),
+        drift=drift,
         champion_id=champion.id if champion else None,
         kept=sum(e.verdict is Verdict.KEEP for e in decided),
         counted=counted,
@@ -128,7 +130,6 @@ def _champion(snapshot: LabSnapshot) -> Experiment | None:
     return max(proven, key=lambda e: sign * mean(values(e, unbiased=True)), default=None)
 
 
-def _noise(experiments: tuple[Experiment, ...], floor: float) -> Noise | None:
-    groups = [values(e, unbiased=True) for e in experiments]
-    groups = [group for group in groups if group]
+def _noise(snapshot: LabSnapshot, drift: Drift | None, floor: float) -> Noise | None:
+    groups = noise_groups(snapshot, drift)
     return estimate_noise(groups, floor=floor) if groups else None

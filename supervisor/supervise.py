@@ -64,6 +64,7 @@ class Loop:
     _crew_at: float = 0.0
     _last_event: int = 0
     _complaint: str = ""
+    _drift_told: str = ""
 
     def __post_init__(self) -> None:
         self.store = Store(self.lab.db)
@@ -109,6 +110,7 @@ class Loop:
                 self._complain(problem)
             write_plan(self.lab, snapshot)
             self.crew.keep(snapshot, now)
+        self._tell_drift(snapshot)
         self._print_events(snapshot)
         return snapshot
 
@@ -152,6 +154,16 @@ class Loop:
             assert snapshot.campaign is not None
             end_run(self.lab, run)
             collect_run(self.lab, self.store, snapshot.campaign.tag, run, time.time())
+
+    def _tell_drift(self, snapshot: LabSnapshot) -> None:
+        drift, campaign = snapshot.drift, snapshot.campaign
+        if drift is None or campaign is None or drift.since_run == self._drift_told:
+            return
+        self._drift_told = drift.since_run
+        head = f"the machine has changed since {drift.since_run}"
+        if not any(event.text.startswith(head) for event in snapshot.events):  # told before a restart
+            text = f"{head}: the baseline now measures {drift.change:+.4f} (p {drift.p:.1g})"
+            log_event(self.store, campaign.tag, time.time(), "", text)
 
     def _complain(self, text: str) -> None:
         if text == self._complaint:

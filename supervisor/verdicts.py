@@ -67,10 +67,14 @@ class DecideRules:
     false_keep_rate: float = 0.01  # share of identical candidates that may be kept
     max_runs: int = 5  # of one candidate; on average a candidate takes about 1.4
     noise_floor: float = 0.0  # the SD of one run is never taken as smaller, in the metric's unit
+    drift_every: int = 20  # decided experiments between two drift checks of the machine; 0: never
+    repeat_share: float = 0.5  # of the runs that may be repeats before candidates go first
 
     def __post_init__(self) -> None:
         if not 0 < self.false_keep_rate < HOPELESS:
             raise ValueError(f"false_keep_rate must lie between 0 and {HOPELESS}, not {self.false_keep_rate}")
+        if not 0 <= self.repeat_share <= 1:
+            raise ValueError(f"repeat_share must lie between 0 and 1, not {self.repeat_share}")
         if self.max_runs < 1:
             raise ValueError(f"max_runs must be at least 1, not {self.max_runs}")
         if not 0 <= self.noise_floor < math.inf:

@@ -71,6 +71,21 @@ def tokens_per_second(rate: float | None) -> str:
     return f"{rate / 1000:.1f}k tok/s" if rate >= 1000 else f"{rate:.0f} tok/s"
 
 
+def margin(half_width: float | None) -> str:
+    """Half of an interval, in at most six cells: ±.0076."""
+    if half_width is None:
+        return ""
+    if half_width >= 100:
+        return "±∞"
+    digits = f"{half_width:.4f}" if half_width < 1 else f"{half_width:.1f}"
+    return "±" + (digits[1:] if digits.startswith("0") else digits)
+
+
+def flagged(flags: int, unverified: bool) -> str:
+    """How many flags there are: ⚑2, with a question mark until they are verified."""
+    return f"⚑{flags}{'?' if unverified else ''}" if flags else ""
+
+
 def trust(dots: int) -> str:
     """How much a figure rests on, of three: ●●○."""
     return "●" * dots + "○" * (3 - dots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,8 @@ from supervisor.leaderboard import Row, leaderboard
 from supervisor.lineage import Branch
 from supervisor.snapshot import Agent, Device, Experiment, Hypothesis, LabSnapshot, Note, Run
 from supervisor.states import ExperimentState, HypothesisState, RunState, Verdict
+from supervisor.story import held_s
+from tui.story import story_view
 
 SCHEMA = 1
 
@@ -27,6 +30,7 @@ def experiment_view(snapshot: LabSnapshot, experiment: Experiment) -> dict[str, 
         "reflection": experiment.reflection,
         "lines_added": experiment.lines_added,
         "lines_removed": experiment.lines_removed,
+        "story": story_view(snapshot, experiment),
     }
     return {"schema": SCHEMA, "experiment": record}
 
@@ -63,6 +67,7 @@ def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str
         "training_s": _total(run.training_s for run in ran),
         "total_s": _total(run.total_s for run in ran),
         "cost_usd": experiment.cost_usd,
+        "flags": [dataclasses.asdict(flag) for flag in experiment.flags],
     }
 
 
@@ -100,6 +105,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "reason": campaign.reason if campaign else "",
         "supervisor_alive": snapshot.supervisor_alive,
         "trouble": snapshot.trouble,
+        "drift": dataclasses.asdict(snapshot.drift) if snapshot.drift else None,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
         "limits": {
@@ -161,6 +167,10 @@ def _ranked_record(snapshot: LabSnapshot, row: Row) -> dict[str, Any]:
         "delta_baseline": row.delta_baseline,
         "delta_incumbent": row.delta_incumbent,
         "inside_noise": row.inside_noise,
+        "runs_behind": row.runs,
+        "margin": row.margin,
+        "dots": row.dots,
+        "unverified": row.unverified,
     }
 
 
@@ -178,10 +188,12 @@ def _run_record(run: Run) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "training_s": run.training_s,
         "total_s": run.total_s,
+        "held_s": held_s(run),
         "cpu_per_wall": run.cpu_per_wall,
         "peak_memory_mb": run.peak_memory_mb,
         "steps": run.steps,
         "tokens": run.tokens,
+        "attempt": run.attempt,
     }
 
 

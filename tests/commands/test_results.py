@@ -74,7 +74,10 @@ def test_the_leaderboard_ranks_only_what_was_measured(run: Run, played: World) -
     assert keep["delta_baseline"] > 0.1
     assert not keep["inside_noise"]
     assert {row["verdict"] for row in rows} <= {"baseline", "keep", "discard"}
+    assert all(row["margin"] > 0 and row["runs_behind"] >= 1 and not row["unverified"] for row in rows)
     table = run("leaderboard", "--first", "2").table
+    assert table[0]["± 95 %"].startswith("±.0")
+    assert table[0]["runs"] == str(rows[0]["runs_behind"])
     assert [row["id"] for row in table] == [row["id"] for row in rows[:2]]
 
 

@@ -18,7 +18,7 @@ from worlds.fast_motion import TAG, World
 from sessions.training_runs import RunPhase, RunProgress
 from supervisor.lab import Lab
 from supervisor.snapshot import Limits
-from supervisor.states import CampaignState
+from supervisor.states import CampaignState, RunKind
 from supervisor.store import campaigns, runs
 from tui.headless import Furthest, follow_to_the_end, fraction_done, now_line
 
@@ -178,3 +178,21 @@ def test_the_bar_never_goes_back(half_done: World) -> None:
     half_done.finish(half_done.running()[0])  # it takes its share with it until its verdict
     assert fraction_done(half_done.snapshot()) == 0.0
     assert furthest.of(half_done.snapshot()) == before
+
+
+def test_a_changed_machine_is_told_with_what_to_do(run: Run, world: World) -> None:
+    assert json.loads(run("status", "--json").out)["drift"] is None
+    for training in world.running():
+        world.finish(training)
+    world.truth["base"] += 0.5
+    for _ in range(2):
+        runs.queue_runs(world.store, TAG, "e0000", RunKind.DRIFT, 1, world.now)
+        check = world.experiment("e0000").runs[-1]
+        assert runs.take_lease(world.store, check.id, "cpu:0", world.now)
+        world.finish(check)
+    assert json.loads(run("status", "--json").out)["drift"]["change"] == pytest.approx(0.5, abs=0.05)
+    for words in (("status",), ("experiments", "e0000")):
+        said = run(*words).out
+        assert "the machine has changed: the baseline measures +." in said
+        assert "launch a campaign with a new --tag" in said
+    assert "checks drift" in run("experiments", "e0000").out

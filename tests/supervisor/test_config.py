@@ -126,7 +126,8 @@ def test_a_file_over_karpathys_layout_keeps_what_it_does_not_say(tmp_path: Path)
         ("[lba]\nx = 1", "autoresearch.toml:1: [lba]: unknown key; did you mean lab?"),
         (
             "[decide]\nq = 1",
-            "autoresearch.toml:2: [decide] q: unknown key; known: false_keep_rate, max_runs, noise_floor",
+            "autoresearch.toml:2: [decide] q: unknown key; known: false_keep_rate, max_runs, noise_floor, "
+            "drift_every, repeat_share",
         ),
         ("lab = 3", "autoresearch.toml:1: [lab]: must be a table (got 3)"),
         (

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from supervisor.leaderboard import leaderboard
-from supervisor.snapshot import Experiment, LabSnapshot
+from supervisor.leaderboard import Row, leaderboard
+from supervisor.snapshot import Experiment, Flag, LabSnapshot, Run
 from supervisor.states import Direction, RunKind, Verdict
 from tests.tui import snapshots
 
@@ -107,3 +107,41 @@ def test_settings_are_never_ranked_together() -> None:
 
 def test_before_the_first_launch() -> None:
     assert leaderboard(snapshots.empty()) == ()
+
+
+def test_a_row_says_how_sure_its_figure_is() -> None:
+    fresh = tuple(snapshots.run("e0001", k, 1.8, RunKind.FRESH) for k in (2, 3, 4, 5))
+    runs = (snapshots.run("e0001", 1, 1.7), *fresh)
+    many, once = leaderboard(lab(one(1, runs=runs), one(2, 1.85)))[:2]
+    assert (many.runs, once.runs) == (4, 1)
+    assert once.margin is not None and many.margin == pytest.approx(once.margin / 2)
+    # 2.145 is the t quantile of 97.5 % for the 14 degrees of freedom of that noise.
+    assert once.margin == pytest.approx(2.145 * 0.0061, rel=1e-3)
+
+
+def test_the_noise_of_this_setting_says_nothing_of_another() -> None:
+    assert leaderboard(lab(one(1, 0.9, setting_id="000000")))[-1].margin is None
+    unknown = dataclasses.replace(lab(one(1, 1.8)), noise=None)
+    assert leaderboard(unknown)[0].margin is None
+
+
+def test_a_flagged_row_is_unverified_until_the_holdout_confirms_it() -> None:
+    flags = (Flag("reads-targets", "training/train.py", 3),)
+
+    def row(spread: float, *, flags: tuple[Flag, ...] = flags) -> Row:
+        base = dataclasses.replace(
+            snapshots.baseline(), runs=tuple(on_holdout("e0000", k, 1.9 + k * 0.001, 2.0) for k in (1, 2, 3))
+        )
+        keep = one(1, verdict=Verdict.KEEP, flags=flags)
+        runs = tuple(on_holdout("e0001", k, 1.7 + k * 0.001, 1.8 + spread) for k in (1, 2, 3))
+        campaign = lab(dataclasses.replace(keep, runs=runs))
+        return leaderboard(dataclasses.replace(campaign, experiments=(base, *campaign.experiments[1:])))[0]
+
+    assert not row(0.0).unverified and row(0.0).flags == 1
+    assert row(0.2).unverified
+    assert not row(0.2, flags=()).unverified
+
+
+def on_holdout(one_id: str, ordinal: int, metric: float, holdout: float) -> Run:
+    run = snapshots.run(one_id, ordinal, metric, RunKind.VERIFICATION)
+    return dataclasses.replace(run, holdout=holdout + ordinal * 0.001)

@@ -1,12 +1,16 @@
 """The plot: as large as asked for, the frontier falls where the keeps are, nothing bad flattens it."""
 
+import dataclasses
+
 import pytest
 
+from supervisor.overfitting import Lineage, Step
 from supervisor.states import Direction, Verdict
 from tests.tui import snapshots
-from tui.screen.lines import width_of
+from tui.screen.lineage_plot import lineage_plot
+from tui.screen.lines import line, width_of
 from tui.screen.plot import Point, plot
-from tui.screen.progress import progress_points
+from tui.screen.progress import beside, progress_points
 
 
 def drawn(points: list[Point], width: int = 60, height: int = 14, sd: float | None = 0.01) -> list[str]:
@@ -64,3 +68,32 @@ def test_what_failed_is_on_the_bad_edge() -> None:
     assert "✕" in drawn(points)[0]
     higher = ["".join(text for text, _ in line) for line in plot(points, Direction.HIGHER, 0.01, 60, 14)]
     assert "✕" in higher[-3]
+
+
+def on_both(*gains: tuple[float, float], since: str | None = None) -> Lineage:
+    steps = [
+        Step(dataclasses.replace(snapshots.baseline(), id=f"e{n:04d}"), *pair, None)
+        for n, pair in enumerate(gains)
+    ]
+    return Lineage(tuple(steps), since)
+
+
+def test_a_gain_that_is_not_on_the_holdout_shows_below_the_other() -> None:
+    lines = lineage_plot(on_both((0.0, 0.0), (0.1, 0.09), (0.3, 0.1), since="e0002"), 50, 16)
+    texts = ["".join(text for text, _ in line) for line in lines]
+    rows = {mark: [n for n, text in enumerate(texts[:-5]) if mark in text] for mark in "●◇"}
+    assert min(rows["●"]) == 0 and min(rows["◇"]) > 4
+    assert "overfitting to validation since e0002" in " ".join(texts)
+    assert max(width_of(line) for line in lines) <= 50 and len(lines) <= 16
+
+
+@pytest.mark.parametrize("size", [(30, 2), (12, 8), (80, 3), (200, 40)], ids=str)
+def test_the_lineage_fits_where_it_is_put(size: tuple[int, int]) -> None:
+    lines = lineage_plot(on_both((0.0, 0.0), (-0.1, 0.0)), *size)
+    assert len(lines) <= size[1] and max(width_of(line) for line in lines) <= max(size[0], 36)
+
+
+def test_two_texts_side_by_side_never_overlap() -> None:
+    left, right = [line("x" * 30), line("y")], [line("a"), line("b"), line("c")]
+    joined = ["".join(text for text, _ in each) for each in beside(left, right, 12)]
+    assert joined == ["x" * 10 + "… a", "y" + " " * 11 + "b", " " * 12 + "c"]

@@ -10,12 +10,14 @@ import click
 from supervisor.lab import Lab
 from supervisor.snapshot import Experiment, LabSnapshot, Run
 from supervisor.states import Verdict
+from supervisor.story import held_s, part_of
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
 from tui.figures import age, change, metric
 from tui.json_views import experiment_view, experiments_view
 from tui.output import Column, print_json, print_table, say, say_fact
+from tui.story import more_commands, story_facts
 
 COLUMNS = (
     Column("id"),
@@ -31,12 +33,16 @@ COLUMNS = (
 RUN_COLUMNS = (
     Column("run"),
     Column("kind"),
-    Column("state"),
+    Column("part"),
+    Column("ending"),
     Column("metric", right=True),
-    Column("seed", right=True, spare=4),
-    Column("device", spare=2),
-    Column("steps", right=True, spare=3),
+    Column("seed", right=True, spare=2),
+    Column("device", spare=3),
+    Column("steps", right=True, spare=6),
+    Column("training", right=True, spare=5),
     Column("took", right=True, spare=1),
+    Column("cpu/wall", right=True, spare=4),
+    Column("attempt", right=True, spare=7),
     Column("reason", wide=True),
 )
 
@@ -95,60 +101,46 @@ def _row(one: Experiment, now: float) -> tuple[str, ...]:
 
 
 def _print_one(snapshot: LabSnapshot, one: Experiment) -> None:
-    for name, value in _facts(snapshot, one):
-        if value:
-            say_fact(name, value)
+    say_fact(one.id, one.title)
+    for name, value in (*story_facts(snapshot, one), *_origin(snapshot, one)):
+        say_fact(name, value)
     if one.runs:
         say("")
-        print_table(RUN_COLUMNS, (_run_row(run) for run in one.runs), "")
+        print_table(RUN_COLUMNS, (_run_row(one, run) for run in one.runs), "")
     say("")
-    say(
-        f"`autoresearch-tui diff {one.id}` shows the change, `autoresearch-tui log {one.id}` the output",
-        style="dim",
+    for command in more_commands(one):
+        say(command, style="dim")
+
+
+def _origin(snapshot: LabSnapshot, one: Experiment) -> Iterator[tuple[str, str]]:
+    own = snapshot.campaign is not None and snapshot.campaign.setting.id == one.setting_id
+    hypothesis = next((h for h in snapshot.hypotheses if h.id == one.hypothesis_id), None)
+    facts = (
+        ("agent", one.agent),
+        ("hypothesis", f"{hypothesis.id}, {hypothesis.title}" if hypothesis else one.hypothesis_id or ""),
+        ("rationale", hypothesis.rationale if hypothesis else ""),
+        ("parent", f"{one.parent_id} ({one.parent_commit[:7]})" if one.parent_id else one.parent_commit[:7]),
+        ("commit", one.commit or ""),
+        ("branch", one.branch),
+        ("setting", one.setting_id + ("" if own else ", of an earlier run")),
     )
+    yield from (fact for fact in facts if fact[1])
 
 
-def _facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[tuple[str, str]]:
-    verdict = one.verdict.value if one.verdict else one.state.value
-    yield one.id, one.title
-    yield "verdict", verdict + (f", {one.reason}" if one.reason else "")
-    yield "metric", metric(one.metric) if one.metric is not None else ""
-    if one.gain is not None:
-        spread = f" ({change(one.gain_low)} to {change(one.gain_high)})" if one.gain_low is not None else ""
-        sure = f", {_share(one.confidence)} sure that it is one" if one.confidence is not None else ""
-        yield "gain", f"{change(one.gain)}{spread}{sure}"
-    yield "agent", one.agent
-    yield "hypothesis", one.hypothesis_id or ""
-    yield "parent", f"{one.parent_id} ({one.parent_commit[:7]})" if one.parent_id else one.parent_commit[:7]
-    yield "commit", f"{one.commit} (+{one.lines_added} −{one.lines_removed})" if one.commit else ""
-    yield "branch", one.branch
-    yield (
-        "setting",
-        one.setting_id
-        + (
-            ""
-            if snapshot.campaign and snapshot.campaign.setting.id == one.setting_id
-            else ", of an earlier run"
-        ),
-    )
-    yield "cost", f"${one.cost_usd:.2f}" if one.cost_usd else ""
-    yield "expected", one.expectation
-    yield "learned", one.reflection
-
-
-def _run_row(run: Run) -> tuple[str, ...]:
+def _run_row(one: Experiment, run: Run) -> tuple[str, ...]:
+    seconds = held_s(run)
     return (
         run.id,
         run.kind.value,
+        part_of(one, run).value,
         run.ending.value if run.ending else run.state.value,
         metric(run.metric),
         str(run.seed),
         run.device or "",
         str(run.steps or ""),
-        f"{run.total_s:.0f}s" if run.total_s is not None else "",
+        f"{run.training_s:.0f}s" if run.training_s is not None else "",
+        f"{seconds:.0f}s" if seconds is not None else "",
+        f"{run.cpu_per_wall:.2f}" if run.cpu_per_wall is not None else "",
+        str(run.attempt),
         run.reason,
     )
-
-
-def _share(confidence: float) -> str:
-    return "over 99 %" if confidence > 0.99 else f"{confidence * 100:.0f} %"

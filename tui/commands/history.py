@@ -44,7 +44,9 @@ def _summary(history: History) -> list[str]:
     else:
         inside = sum(line.inside_noise for line in history.lines)
         origin = "as stated" if history.noise_stated else "from the file's own seed swap"
-        texts.append(f"≈ {inside} of them inside the noise, {history.noise_sd:.6f} a run ({origin})")
+        texts.append(
+            f"≈ {inside} of them inside the noise: a gain up to 2·√2·SD, SD {history.noise_sd:.6f} a run ({origin})"
+        )
     if history.skipped:
         texts.append(f"skipped {history.skipped} lines that are no experiment")
     return texts

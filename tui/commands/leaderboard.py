@@ -13,11 +13,13 @@ from supervisor.snapshot import LabSnapshot
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_flags, lab_of_command
 from tui.commands.history import show_history
+from tui.commands.holdout import print_holdout, refuse_agents
 from tui.commands.running import Command
-from tui.figures import change, gigabytes, metric, trust
+from tui.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.json_views import leaderboard_view
 from tui.output import Column, in_terminal, print_json, print_table, say
 
+LEGEND = "●●● three runs or more decided beforehand   ≈ inside the noise   ⚑ flagged, ? not yet verified"
 EMPTY = "Nothing is measured yet: the first rows are the baseline's."
 
 
@@ -26,6 +28,7 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     examples=(
         "autoresearch-tui leaderboard",
         "autoresearch-tui leaderboard --json | jq '.settings[0].rows[0]'",
+        "autoresearch-tui leaderboard --holdout            does the gain hold on text nobody has seen",
         "autoresearch-tui leaderboard --tsv results.tsv --noise 0.0005",
     ),
 )
@@ -43,6 +46,7 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     metavar="SD",
     help="With --tsv: the noise of one run; default: what a seed swap in the file shows.",
 )
+@click.option("--holdout", is_flag=True, help="Gains on the sealed holdout instead; never for agents.")
 @json_option
 @lab_flags
 def leaderboard(
@@ -51,11 +55,18 @@ def leaderboard(
     first: int | None,
     tsv: Path | None,
     noise_sd: float | None,
+    holdout: bool,
     as_json: bool,
 ) -> None:
     """What was measured, best first. Scores of different settings are never ranked together."""
     if noise_sd is not None and (tsv is None or noise_sd != noise_sd):
         raise click.UsageError("--noise takes a number, and goes with --tsv")
+    if holdout and (as_json or tsv is not None or first is not None):
+        raise click.UsageError("--holdout stands alone: its figures are for people, not for scripts")
+    if holdout:
+        refuse_agents()
+        print_holdout(lab_calls.read_lab(lab_of_command(lab_dir, state_dir)))
+        return
     if tsv is not None:
         show_history(tsv, noise_sd, first, as_json)
         return
@@ -73,10 +84,13 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     columns = (
         Column("#", right=True),
         Column(name, right=True, style="bold"),
+        Column("± 95 %", right=True),
+        Column("runs", right=True),
         Column("Δ base", right=True, spare=2),
         Column("Δ parent", right=True),
-        Column("conf", spare=3),
+        Column("conf"),
         Column("verdict", spare=1),
+        Column("⚑"),
         Column("agent", spare=5),
         Column("commit", style="cyan", spare=4),
         Column("GB", right=True, spare=6),
@@ -89,6 +103,8 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         if in_terminal():
             say(_heading(snapshot, setting), style="dim")
         print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+    if rows and in_terminal():
+        say(LEGEND, style="dim")
 
 
 def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
@@ -112,10 +128,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         f"{row.rank}{'★' if row.champion else ''}",
         metric(row.metric),
+        margin(row.margin),
+        str(row.runs),
         change(row.delta_baseline),
         change(row.delta_incumbent) + (" ≈" if row.inside_noise else ""),
         trust(row.dots),
         verdict,
+        flagged(row.flags, row.unverified),
         experiment.agent or "–",
         (experiment.commit or "")[:7],
         gigabytes(memory),

@@ -17,6 +17,7 @@ from tui.figures import age, change, metric, share
 from tui.json_views import current_work, status_view
 from tui.output import Column, print_json, print_table, say
 from tui.plain import plain
+from tui.story import drift_in_words
 
 AGENT_COLUMNS = (
     Column("agent"),
@@ -108,6 +109,8 @@ def _details(snapshot: LabSnapshot) -> list[str]:
         )
     if snapshot.trouble:
         lines.append(plain(snapshot.trouble))
+    if snapshot.drift:
+        lines.append(drift_in_words(snapshot))
     limits = campaign.limits
     said = [
         f"{snapshot.counted}/{limits.experiments} experiments" if limits.experiments is not None else "",

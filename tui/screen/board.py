@@ -10,12 +10,14 @@ from textual.reactive import reactive
 
 from supervisor.leaderboard import Row, leaderboard
 from supervisor.snapshot import Experiment, LabSnapshot
-from tui.figures import NONE, change, gigabytes, metric
+from tui.figures import NONE, change, flagged, gigabytes, margin, metric
 from tui.messages import ExperimentHighlighted
 from tui.plain import plain
 from tui.screen.lines import Line, Span, Tone, prose
 from tui.screen.table import Column, Table
 from tui.screen.verdicts import dots_span, verdict_span
+
+LEGEND = "± 95 %  ≈ inside noise  ●●● 3 fair runs  ⚑ flagged  ? not verified"
 
 
 class Order(StrEnum):
@@ -72,22 +74,25 @@ class Leaderboard(Table[BoardRow]):
         return (
             Column("#", 4, right=True),
             Column(plain(campaign.metric)[:7] if campaign else "metric", 7, right=True),
-            Column("Δ base", 6, right=True, wanted=3),
-            Column("Δ inc", 7, right=True, wanted=5),
-            Column("conf", 4, wanted=2),
+            Column("±95 %", 6, right=True, wanted=1),
+            Column("Δ base", 6, right=True, wanted=5),
+            Column("Δ inc", 7, right=True, wanted=2),
+            Column("runs", 6),
             Column("verdict", 8),
+            Column("⚑", 3 if self._has_flags else 0, wanted=0 if self._has_flags else 11),
             Column("agent", 9, wanted=4),
             Column("commit", 7, wanted=7),
             Column("device", 6, wanted=8),
             Column("GB", 4, right=True, wanted=9),
             Column("setting", 8, wanted=6 if self._has_other_settings else 10),
-            Column("idea", 22, flexible=True),
+            Column("idea", 18, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[BoardRow]:
         """Every experiment."""
         own = snapshot.campaign.setting.id if snapshot.campaign else ""
         self._has_other_settings = any(one.setting_id != own for one in snapshot.experiments)
+        self._has_flags = any(one.flags for one in snapshot.experiments)
         return board_rows(snapshot, self.order)
 
     def key(self, row: BoardRow) -> str:
@@ -104,10 +109,12 @@ class Leaderboard(Table[BoardRow]):
         return (
             (rank, Tone.GOOD if champion else Tone.MUTED),
             (metric(place.metric if place else None), Tone.STRONG if place else Tone.MUTED),
+            (margin(place.margin if place else None), Tone.MUTED),
             (change(_times(sign, place.delta_baseline) if place else None), Tone.PLAIN),
             _incumbent_cell(place, sign),
-            dots_span(place.dots) if place else ("", Tone.MUTED),
+            _runs_cell(place),
             verdict_span(one),
+            (flagged(len(one.flags), place is None or place.unverified), Tone.WARN),
             (plain(one.agent) or NONE, Tone.PLAIN),
             ((one.commit or "")[:7], Tone.MUTED),
             ((run.device or "") if run else "", Tone.MUTED),
@@ -133,6 +140,13 @@ class Leaderboard(Table[BoardRow]):
 
 def _times(sign: float, gain: float | None) -> float | None:
     return None if gain is None else sign * gain
+
+
+def _runs_cell(place: Row | None) -> Span:
+    if place is None:
+        return ("", Tone.MUTED)
+    dots, tone = dots_span(place.dots)
+    return (f"{dots}{place.runs:>2}", tone)
 
 
 def _incumbent_cell(place: Row | None, sign: float) -> Span:

@@ -8,14 +8,19 @@ from textual.reactive import reactive
 
 from supervisor.snapshot import Experiment, LabSnapshot, Run
 from supervisor.states import RunState, Verdict
-from tui.figures import MINUS, NONE, change, clock, gigabytes, metric
+from supervisor.story import Part, held_s, part_of
+from tui.figures import NONE, change, clock, gigabytes, metric
 from tui.messages import Diff, ReadingDone, ReadingWanted
 from tui.plain import plain, plain_lines, wrap
 from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.verdicts import verdict_span
+from tui.story import confidence_in_words, more_commands, story_facts
 
 _HEAD_MARKS = ("diff --git", "index ", "--- ", "+++ ", "new file", "deleted file", "similarity", "rename ")
 _ENDING_TONES = {"measured": Tone.MUTED}
+_TOLD_ABOVE = frozenset({"verdict", "gain"})
+_PART_MARKS = {Part.DECIDED: "▸", Part.ESTIMATES: "○", Part.CHECKS: "◌", Part.NONE: " "}
+_RUNS_HEAD: Line = (("Runs      ", Tone.MUTED), ("▸ decided the verdict   ○ estimates it", Tone.FAINT))
 
 
 class ExperimentView(LinesView):
@@ -91,13 +96,12 @@ def experiment_lines(one: Experiment, snapshot: LabSnapshot, width: int) -> list
     ]
     if result := _result_line(one, snapshot):
         lines.append(result)
-    for title, text in (("Reason", one.reason), ("Expected", one.expectation), ("Learned", one.reflection)):
-        lines += _paragraph(title, text, width)
+    for name, text in story_facts(snapshot, one):
+        if name not in _TOLD_ABOVE:
+            lines += _paragraph(name.capitalize(), text, width, Tone.WARN if "⚑" in name else Tone.PLAIN)
     if one.runs:
-        lines += [(), line("Runs", Tone.MUTED), *(_run_line(run) for run in one.runs)]
-    if one.commit and one.parent_id:
-        count: Line = ((f"+{one.lines_added} ", Tone.GOOD), (f"{MINUS}{one.lines_removed}", Tone.BAD))
-        lines += [(), (("Change  ", Tone.MUTED), *count)]
+        lines += [(), _RUNS_HEAD, *(_run_line(one, run) for run in one.runs)]
+    lines += [(), *(line(f"          {command}", Tone.FAINT) for command in more_commands(one)), ()]
     return lines
 
 
@@ -120,10 +124,10 @@ def _diff_tone(text: str) -> Tone:
             return Tone.PLAIN
 
 
-def _paragraph(title: str, text: str, width: int) -> list[Line]:
+def _paragraph(title: str, text: str, width: int, tone: Tone) -> list[Line]:
     parts = wrap(plain(text), max(20, width - 10))
     return [
-        ((f"{title if number == 0 else '':<10}", Tone.MUTED), (part, Tone.PLAIN))
+        ((f"{title if number == 0 else '':<10}", Tone.MUTED), (part, tone))
         for number, part in enumerate(parts)
     ]
 
@@ -143,21 +147,23 @@ def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:
             low, high = sorted((sign * one.gain_low, sign * one.gain_high))
             spans.append((f" ({change(low)} … {change(high)})", Tone.MUTED))
     if one.confidence is not None:
-        spans.append((f"   {one.confidence * 100:.0f} % sure that it is better", Tone.MUTED))
+        spans.append((f"   {confidence_in_words(one.confidence)} sure that it is better", Tone.MUTED))
     return tuple(spans)
 
 
-def _run_line(run: Run) -> Line:
+def _run_line(one: Experiment, run: Run) -> Line:
     ending = str(run.ending or run.state)
     tone = Tone.MUTED if run.state is not RunState.FINISHED else _ENDING_TONES.get(ending, Tone.WARN)
-    facts = [f"{run.steps} steps" if run.steps else "", clock(run.total_s) if run.total_s else ""]
-    if run.peak_memory_mb:
-        facts.append(f"{gigabytes(run.peak_memory_mb)} GB")
+    seconds = held_s(run)
+    facts = [clock(seconds) if seconds else "", f"{run.cpu_per_wall:.2f} cpu" if run.cpu_per_wall else ""]
+    facts += [f"seed {run.seed}", f"{run.steps} steps" if run.steps else ""]
+    facts += [f"{gigabytes(run.peak_memory_mb)} GB" if run.peak_memory_mb else ""]
+    facts += [f"attempt {run.attempt}" if run.attempt > 1 else ""]
     return (
-        (f"{run.id:<9} {run.kind:<12} ", Tone.PLAIN),
-        (f"{metric(run.metric):>7}  ", Tone.STRONG),
-        (f"{ending:<10} ", tone),
-        (f"seed {run.seed}  {run.device or NONE:<7} ", Tone.MUTED),
+        (f"{_PART_MARKS[part_of(one, run)]} {run.id:<8} {run.kind:<12} ", Tone.PLAIN),
+        (f"{metric(run.metric):>7} ", Tone.STRONG),
+        (f"{ending:<10}", tone),
+        (f"{run.device or NONE:<7}", Tone.MUTED),
         ("  ".join(fact for fact in facts if fact), Tone.MUTED),
         (f"  {plain(run.reason)}" if run.reason else "", Tone.WARN),
     )

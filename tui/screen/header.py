@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from supervisor.snapshot import Campaign, LabSnapshot
 from supervisor.states import CampaignState, RunState
-from tui.figures import age, dollars, metric, percent
+from tui.figures import age, change, dollars, metric, percent
 from tui.plain import plain
 from tui.screen.lines import TONE_CLASSES, Line, Tone, to_strip, width_of
 
@@ -70,6 +70,8 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
         parts.append((2, (("✕ no supervisor, nothing is measured", Tone.BAD),)))
     if snapshot.trouble:
         parts.append((2, ((f"✕ {plain(snapshot.trouble)}", Tone.BAD),)))
+    if snapshot.drift:
+        parts.append((2, ((f"! machine drifts {change(snapshot.drift.change)}", Tone.WARN),)))
     parts.append((3, _metric_spans(snapshot, campaign)))
     limit = f"/{campaign.limits.experiments}" if campaign.limits.experiments else ""
     parts.append((4, ((f"{snapshot.counted}{limit} exp · {snapshot.kept} kept", Tone.PLAIN),)))

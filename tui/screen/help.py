@@ -16,7 +16,9 @@ from tui.screen.lines import Line, LinesView, Tone, line
 _KEYS_WIDTH = 10
 _LEGEND: tuple[tuple[str, str], ...] = (
     ("★", "the champion: the best commit whose figure rests on at least three fresh runs"),
-    ("●●○", "how much a figure rests on: one run, two, three that were decided beforehand"),
+    ("●●○", "how much a figure rests on: one run, two, three that were decided beforehand (fair runs)"),
+    ("±", "half of the 95 % interval of a figure, from the noise and the runs behind it"),
+    ("⚑2 ?", "two lines of it were flagged as looking like gaming; not yet verified by further runs"),
     ("≈", "inside the noise: the change may be luck"),
     ("σ", "the spread of one run's metric when nothing changes but the seed"),
     ("◐ ✕ ! ‖", "an agent waits for you, crashed, has been silent, is paused"),

@@ -9,7 +9,7 @@ from supervisor.states import Direction, Verdict
 from tui.figures import metric
 from tui.screen.lines import Line, Span, Tone
 
-_LABEL_WIDTH = 7
+LABEL_WIDTH = 7
 _MARKS: dict[Verdict, tuple[str, Tone, int]] = {  # glyph, tone, and who wins a shared cell
     Verdict.BASELINE: ("◆", Tone.ACCENT, 4),
     Verdict.KEEP: ("●", Tone.GOOD, 5),
@@ -32,7 +32,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
     top: float  # the value of the first row
     bottom: float
     rows: int
@@ -54,7 +54,7 @@ def plot(
 
     Values far worse than the baseline are drawn on the edge, so that one of them does not flatten the rest.
     """
-    rows, columns = height - 2, width - _LABEL_WIDTH - 2
+    rows, columns = height - 2, width - LABEL_WIDTH - 2
     scale = _scale(points, direction, noise_sd, rows, columns)
     if scale is None or rows < 3 or columns < 10:
         return []
@@ -65,14 +65,14 @@ def plot(
         glyph, tone, rank = _MARKS[point.verdict]
         edge = 0 if direction is Direction.LOWER else rows - 1
         row = scale.row(point.value) if point.value is not None else edge
-        _put(cells, row, scale.column(number), glyph, tone, rank)
-    lines = [_labelled(cells, row, scale) for row in range(rows)]
+        put(cells, row, scale.column(number), glyph, tone, rank)
+    lines = [labelled(cells, row, scale) for row in range(rows)]
     return [*lines, *_foot(points, columns)]
 
 
 def _scale(
     points: Sequence[Point], direction: Direction, noise_sd: float | None, rows: int, columns: int
-) -> _Scale | None:
+) -> Scale | None:
     frontier = [point.frontier for point in points if point.frontier is not None]
     if not frontier:
         return None
@@ -80,10 +80,10 @@ def _scale(
     best, start = frontier[-1], frontier[0]
     worse = start - direction.sign * 0.35 * reach
     better = best + direction.sign * 0.15 * reach
-    return _Scale(max(worse, better), min(worse, better), rows, columns, len(points))
+    return Scale(max(worse, better), min(worse, better), rows, columns, len(points))
 
 
-def _put(
+def put(
     cells: dict[tuple[int, int], tuple[Span, int]], row: int, column: int, glyph: str, tone: Tone, rank: int
 ) -> None:
     if rank >= cells.get((row, column), (("", tone), -1))[1]:
@@ -91,7 +91,7 @@ def _put(
 
 
 def _draw_frontier(
-    cells: dict[tuple[int, int], tuple[Span, int]], points: Sequence[Point], scale: _Scale
+    cells: dict[tuple[int, int], tuple[Span, int]], points: Sequence[Point], scale: Scale
 ) -> None:
     last: int | None = None
     value: float | None = None
@@ -102,13 +102,13 @@ def _draw_frontier(
             continue
         row = scale.row(value)
         if last is None or row == last:
-            _put(cells, row, column, "─", Tone.GOOD, _FRONTIER_RANK)
+            put(cells, row, column, "─", Tone.GOOD, _FRONTIER_RANK)
         else:
             down = row > last
-            _put(cells, last, column, "╮" if down else "╯", Tone.GOOD, _FRONTIER_RANK)
+            put(cells, last, column, "╮" if down else "╯", Tone.GOOD, _FRONTIER_RANK)
             for between in range(min(row, last) + 1, max(row, last)):
-                _put(cells, between, column, "│", Tone.GOOD, _FRONTIER_RANK)
-            _put(cells, row, column, "╰" if down else "╭", Tone.GOOD, _FRONTIER_RANK)
+                put(cells, between, column, "│", Tone.GOOD, _FRONTIER_RANK)
+            put(cells, row, column, "╰" if down else "╭", Tone.GOOD, _FRONTIER_RANK)
         last = row
 
 
@@ -116,7 +116,7 @@ def _draw_band(
     cells: dict[tuple[int, int], tuple[Span, int]],
     points: Sequence[Point],
     noise_sd: float | None,
-    scale: _Scale,
+    scale: Scale,
 ) -> None:
     incumbent = points[-1].frontier
     if incumbent is None or not noise_sd:
@@ -124,13 +124,13 @@ def _draw_band(
     begin = next(number for number, point in enumerate(points) if point.frontier == incumbent)
     for row in range(scale.row(incumbent + 2 * noise_sd), scale.row(incumbent - 2 * noise_sd) + 1):
         for column in range(scale.column(begin), scale.columns):
-            _put(cells, row, column, "░", Tone.FAINT, _BAND_RANK)
+            put(cells, row, column, "░", Tone.FAINT, _BAND_RANK)
 
 
-def _labelled(cells: dict[tuple[int, int], tuple[Span, int]], row: int, scale: _Scale) -> Line:
+def labelled(cells: dict[tuple[int, int], tuple[Span, int]], row: int, scale: Scale) -> Line:
     ticks = {round(share * (scale.rows - 1)) for share in (0, 0.5, 1)}
     value = scale.top - (scale.top - scale.bottom) * row / (scale.rows - 1)
-    label = f"{metric(value):>{_LABEL_WIDTH}} ┤" if row in ticks else f"{'':{_LABEL_WIDTH}} │"
+    label = f"{metric(value):>{LABEL_WIDTH}} ┤" if row in ticks else f"{'':{LABEL_WIDTH}} │"
     blank: Span = (" ", Tone.PLAIN)
     spans: list[Span] = [(label, Tone.FAINT if row not in ticks else Tone.MUTED)]
     spans += [cells[row, column][0] if (row, column) in cells else blank for column in range(scale.columns)]
@@ -140,9 +140,9 @@ def _labelled(cells: dict[tuple[int, int], tuple[Span, int]], row: int, scale: _
 def _foot(points: Sequence[Point], columns: int) -> list[Line]:
     counts = {verdict: sum(point.verdict is verdict for point in points) for verdict in Verdict}
     crashed = counts[Verdict.CRASH] + counts[Verdict.TIMEOUT] + counts[Verdict.REJECTED]
-    axis = f"{'':{_LABEL_WIDTH}} └" + "─" * columns
+    axis = f"{'':{LABEL_WIDTH}} └" + "─" * columns
     legend: Line = (
-        (" " * (_LABEL_WIDTH + 2), Tone.PLAIN),
+        (" " * (LABEL_WIDTH + 2), Tone.PLAIN),
         ("● ", Tone.GOOD),
         (f"{counts[Verdict.KEEP]} kept   ", Tone.MUTED),
         ("∘ ", Tone.MUTED),

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from textual.reactive import reactive
 
+from sessions.agent_marks import agent_around
 from supervisor.leaderboard import ranked_metric
+from supervisor.overfitting import Lineage, on_both_texts
 from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import Verdict
-from tui.screen.lines import Line, LinesView, prose
+from tui.screen.lineage_plot import lineage_plot
+from tui.screen.lines import Line, LinesView, Tone, cut, prose, width_of
 from tui.screen.plot import Point, plot
+
+_BESIDE_WIDTH = 96  # cells from which both plots have room beside each other
+_ABOVE_HEIGHT = 24
+_GAP = 3
 
 
 class ProgressPlot(LinesView):
     """The plot, as large as its panel."""
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._is_for_person = not agent_around()
 
     def watch_snapshot(self) -> None:
         """There may be another point."""
@@ -31,7 +43,39 @@ class ProgressPlot(LinesView):
         if snapshot.campaign is None or not points:
             return prose("Every experiment as a dot, the best kept one as a line, the noise around.", width)
         sd = snapshot.noise.sd if snapshot.noise else None
-        return plot(points, snapshot.campaign.direction, sd, width, self.size.height)
+        campaign = snapshot.campaign
+        both = on_both_texts(snapshot) if self._is_for_person else None
+
+        def progress(columns: int, rows: int) -> list[Line]:
+            return plot(points, campaign.direction, sd, columns, rows)
+
+        if both is None:
+            return progress(width, self.size.height)
+        return _with_lineage(progress, both, width, self.size.height)
+
+
+def _with_lineage(
+    progress: Callable[[int, int], list[Line]], both: Lineage, width: int, height: int
+) -> list[Line]:
+    """Both plots beside each other, or one above the other, or only what the second one says."""
+    if width >= _BESIDE_WIDTH:
+        column = width * 3 // 5 + _GAP
+        left = progress(column - _GAP, height)
+        return beside(left, lineage_plot(both, width - column, height), column)
+    if height >= _ABOVE_HEIGHT:
+        below = lineage_plot(both, width, height * 2 // 5)
+        return [*progress(width, height - len(below)), *below]
+    words = lineage_plot(both, width, 2)
+    return [*progress(width, height - len(words)), *words]
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], column: int) -> list[Line]:
+    """The lines of two texts side by side, the right one from that column on."""
+    lines = []
+    for ours, theirs in zip_longest(left, right, fillvalue=()):
+        kept = cut(ours, column - 1)
+        lines.append((*kept, (" " * (column - width_of(kept)), Tone.PLAIN), *theirs))
+    return lines
 
 
 def progress_points(snapshot: LabSnapshot) -> list[Point]:

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from supervisor.snapshot import LabSnapshot
-from tui.screen.board import Leaderboard
+from tui.screen.board import LEGEND, Leaderboard
 
 
 class Tab(StrEnum):
@@ -141,4 +141,5 @@ class Tabs(Container):
             else:
                 name = f"[$muted]{tab.key if narrow else tab}[/]"
             parts.append(f"[@click=screen.tab('{tab.key}')]{name}[/]")
+        self.border_subtitle = LEGEND if self.tab is Tab.LEADERBOARD else ""
         self.border_title = Content.from_markup(" [$line]│[/] ".join(parts)).markup
