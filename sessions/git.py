@@ -82,6 +82,10 @@ class Repository:
         """A file's text as of a commit. Raises GitError when it is not there."""
         return self.ask("cat-file", "blob", f"{commit}:{path}")
 
+    def is_executable(self, commit: str, path: str) -> bool:
+        """Whether the file has the executable bit in the commit."""
+        return self.ask("ls-tree", commit, "--", path).startswith("100755")
+
     def list_files(self, commit: str) -> tuple[str, ...]:
         """Every path of a commit's tree."""
         return _split(self.ask("ls-tree", "-r", "-z", "--name-only", commit))

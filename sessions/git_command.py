@@ -58,7 +58,7 @@ def run_git(
     except ImportError:
         raise GitError(["git"], f"fatal: not installed; install it with: {install_line('git')}") from None
     command = ["git", *(part for key, value in _SETTINGS for part in ("-c", f"{key}={value}")), *arguments]
-    foreign = [name for name in _FOREIGN if name in os.environ]
+    foreign = [name for name in _FOREIGN if name in os.environ and name not in (env or {})]
     if foreign:
         command = ["env", *(part for name in foreign for part in ("-u", name)), *command]
     if not path.is_dir():

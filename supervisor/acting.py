@@ -12,17 +12,24 @@ from supervisor.actions import (
     Adopt,
     AskChief,
     ChangeState,
+    EndPromotion,
     Judge,
+    PreparePiece,
+    PromotionAction,
     QueueRun,
+    QueueTrials,
     SendBack,
     SettleBaseline,
+    SettlePiece,
     StartRun,
 )
 from supervisor.lab import Lab
+from supervisor.promotion.deciding import active_promotion
+from supervisor.promotion.preparing import prepare_piece
 from supervisor.running import Job, start_run
 from supervisor.snapshot import LabSnapshot
 from supervisor.states import CampaignState, HypothesisState
-from supervisor.store import campaigns, experiments, hypotheses, runs
+from supervisor.store import campaigns, experiments, hypotheses, promotions, runs
 from supervisor.store.connection import Store
 
 
@@ -63,9 +70,29 @@ class Actor:
                 self._adopt(action, snapshot, now)
             case AskChief():
                 return campaigns.request_plan(store, tag, action.why, now)
+            case PreparePiece() | QueueTrials() | SettlePiece() | EndPromotion():
+                return self._promote(action, snapshot, now)
             case _:
                 assert_never(action)
         return True
+
+    def _promote(self, action: PromotionAction, snapshot: LabSnapshot, now: float) -> bool:
+        campaign, store = snapshot.campaign, self.store
+        promotion = next(p for p in snapshot.promotions if p.number == action.promotion)
+        assert campaign is not None
+        if isinstance(action, EndPromotion):
+            return promotions.end_promotion(store, promotion, action.state, action.reason, now)
+        piece = promotion.pieces[action.piece - 1]
+        match action:
+            case PreparePiece():
+                return prepare_piece(self.lab, store, self.repository, campaign, promotion, piece, now)
+            case QueueTrials():
+                runs_wanted = (action.base_runs, action.candidate_runs)
+                return promotions.queue_trials(
+                    store, campaign.tag, promotion.number, piece.ordinal, *runs_wanted, now
+                )
+            case SettlePiece():
+                return promotions.settle_piece(store, promotion, piece, action.settlement, now)
 
     def _start(self, action: StartRun, snapshot: LabSnapshot, now: float) -> bool:
         campaign, run = snapshot.campaign, snapshot.run(action.run_id)
@@ -96,6 +123,11 @@ class Actor:
 
 
 def is_over(snapshot: LabSnapshot) -> bool:
-    """Whether the campaign needs no supervisor any more."""
+    """Whether the lab needs no supervisor any more: the campaign has ended, and no promotion is to be measured."""
+    return research_is_over(snapshot) and active_promotion(snapshot) is None
+
+
+def research_is_over(snapshot: LabSnapshot) -> bool:
+    """Whether the campaign has ended."""
     campaign = snapshot.campaign
     return campaign is None or campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED)

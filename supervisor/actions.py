@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.promotion.model import PromotionState
+from supervisor.promotion.requests import Settlement
 from supervisor.states import CampaignState, RunKind
 from supervisor.store.experiments import Judgement
 from supervisor.store.hypotheses import NewHypothesis
@@ -78,4 +80,43 @@ class AskChief:
     why: str
 
 
-Action = ChangeState | SettleBaseline | QueueRun | StartRun | Judge | SendBack | Adopt | AskChief
+@dataclass(frozen=True, slots=True)
+class PreparePiece:
+    """A piece of a promotion is applied on main, or on what stands there so far."""
+
+    promotion: int
+    piece: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTrials:
+    """Both sides of a piece are to have so many runs in all."""
+
+    promotion: int
+    piece: int
+    base_runs: int
+    candidate_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePiece:
+    """A piece was measured."""
+
+    promotion: int
+    piece: int
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class EndPromotion:
+    """A promotion needs the supervisor no more."""
+
+    promotion: int
+    state: PromotionState
+    reason: str
+
+
+PromotionAction = PreparePiece | QueueTrials | SettlePiece | EndPromotion
+Action = (
+    ChangeState | SettleBaseline | QueueRun | StartRun | Judge | SendBack | Adopt | AskChief | PromotionAction
+)

@@ -13,6 +13,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from supervisor.audit.rules import RULE_IDS
 from supervisor.states import Clock, Direction
 
 CONFIG_FILE = "autoresearch.toml"
@@ -95,6 +96,22 @@ class ChecksSection(Section):
     """`[checks]`: what an edit must pass before it may run."""
 
     command: str = ""  # non-zero: the experiment is rejected; "": no check
+    timeout_s: Seconds = 300.0
+
+
+class AuditSection(Section):
+    """`[audit]`: what becomes of diffs that look like gaming; by default they are flagged and must be verified."""
+
+    hard: tuple[str, ...] = ()  # rules that refuse
+    allow: tuple[str, ...] = ()  # rules that say nothing
+
+    @field_validator("hard", "allow")
+    @classmethod
+    def _knows_its_rules(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in ids if name not in RULE_IDS]
+        if unknown:
+            raise ValueError(f"there is no rule {unknown[0]!r}; there are {', '.join(RULE_IDS)}")
+        return ids
 
 
 class AgentSpec(Section):
@@ -149,6 +166,7 @@ class LabConfig(Section):
     lab: LabSection = LabSection()
     metric: MetricSection = MetricSection()
     checks: ChecksSection = ChecksSection()
+    audit: AuditSection = AuditSection()
     agents: AgentsSection = AgentsSection()
     limits: LimitsSection = LimitsSection()
     decide: DecideSection = DecideSection()

@@ -10,10 +10,12 @@ from pathlib import Path
 from sessions.git import Repository
 from sessions.training_runs import write_atomically
 from sessions.worktrees import Worktrees
-from supervisor.guarding import Refusal, check_edit, hash_sources, read_canvas
+from supervisor.audit.audit import audit
+from supervisor.checks import failed_check
+from supervisor.guarding import Refusal, Rule, check_edit, hash_sources, read_canvas, refused_flag
 from supervisor.lab import Lab
 from supervisor.reading import read_snapshot
-from supervisor.snapshot import Experiment, LabSnapshot
+from supervisor.snapshot import Experiment, Flag, LabSnapshot
 from supervisor.standing import accepts_work
 from supervisor.states import ExperimentState, Verdict
 from supervisor.store import experiments
@@ -94,12 +96,32 @@ class Bureau:
         before = {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
         changed = self.repository.changed_since(worktree, experiment.parent_commit)
         refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, editable)
+        refusal = refusal or self._changed_mode(experiment)
+        flags = self._audit(sources)
+        refusal = refusal or refused_flag(flags, self.lab.config.audit.hard)
+        if refusal is None and (why := failed_check(self.lab, worktree)):
+            refusal = Refusal(Rule.CHECKS_FAILED, why)
         if sources != before:
             draft = self._commit(experiment, draft, sources)
         if refusal is not None:
-            self._reject(experiment, draft, refusal, now)
+            self._reject(experiment, draft, refusal, now, flags)
             return refusal
-        experiments.record_ready(self.store, self.tag, experiment.id, draft, now)
+        experiments.record_ready(self.store, self.tag, experiment.id, draft, now, flags)
+        return None
+
+    def _audit(self, sources: Mapping[str, str]) -> tuple[Flag, ...]:
+        """What looks like gaming beside the code that the campaign began with."""
+        campaign, config = self.snapshot().campaign, self.lab.config
+        assert campaign is not None
+        base = {path: self.repository.read_file(campaign.base_commit, path) for path in config.lab.editable}
+        found = audit(base, sources, has_referee=self.lab.has_referee, metric=config.metric.name)
+        return tuple(flag for flag in found if flag.rule not in config.audit.allow)
+
+    def _changed_mode(self, experiment: Experiment) -> Refusal | None:
+        for path in self.lab.config.lab.editable:
+            runs = bool((self.worktree() / path).stat().st_mode & 0o100)
+            if runs != self.repository.is_executable(experiment.parent_commit, path):
+                return Refusal(Rule.MODE_CHANGED, f"{path} {'became' if runs else 'was'} executable")
         return None
 
     def record_thought(self, experiment: Experiment, title: str, text: str, cost_usd: float) -> None:
@@ -139,7 +161,14 @@ class Bureau:
             cost_usd=draft.cost_usd,
         )
 
-    def _reject(self, experiment: Experiment, draft: Draft, refusal: Refusal, now: float) -> None:
+    def _reject(
+        self,
+        experiment: Experiment,
+        draft: Draft,
+        refusal: Refusal,
+        now: float,
+        flags: tuple[Flag, ...] = (),
+    ) -> None:
         # A twin's hash would make the first one look tried twice.
         draft = Draft(
             draft.commit,
@@ -151,5 +180,11 @@ class Bureau:
             draft.lines_removed,
         )
         experiments.record_verdict(
-            self.store, self.tag, experiment.id, Judgement(Verdict.REJECTED, str(refusal)), now, draft=draft
+            self.store,
+            self.tag,
+            experiment.id,
+            Judgement(Verdict.REJECTED, str(refusal)),
+            now,
+            draft=draft,
+            flags=flags,
         )

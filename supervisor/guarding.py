@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from supervisor.snapshot import Flag
 from supervisor.store.connection import Store
 from supervisor.store.experiments import source_was_tried
 
 MAX_CANVAS_BYTES = 1_000_000
+UNREADABLE = (
+    SyntaxError,
+    ValueError,
+    RecursionError,
+    MemoryError,
+)  # what Python says of a file it can't take
 
 
 class Rule(StrEnum):
@@ -24,6 +31,9 @@ class Rule(StrEnum):
     DOES_NOT_PARSE = "does not parse"
     UNCHANGED = "nothing changed"
     TRIED_BEFORE = "tried before"
+    MODE_CHANGED = "file mode changed"
+    LOOKS_LIKE_GAMING = "looks like gaming"
+    CHECKS_FAILED = "the lab's checks fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,8 @@ def check_edit(
     for path, text in sources.items():
         try:
             normalised(path, text)
-        except (SyntaxError, ValueError) as error:
-            return Refusal(Rule.DOES_NOT_PARSE, f"{path}: {error}")
+        except UNREADABLE as error:
+            return Refusal(Rule.DOES_NOT_PARSE, f"{path}: {error or type(error).__name__}")
     source_hash = hash_sources(sources)
     if source_hash == parent_hash:
         return Refusal(Rule.UNCHANGED, "the code is the same as its parent's, comments and layout aside")
@@ -86,14 +96,32 @@ def hash_sources(sources: Mapping[str, str]) -> str:
     for path in sorted(sources):
         try:
             text = normalised(path, sources[path])
-        except (SyntaxError, ValueError):
+        except UNREADABLE:
             text = sources[path]
         digest.update(f"{path}\0{text}\0".encode())
     return digest.hexdigest()
 
 
 def normalised(path: str, text: str) -> str:
-    """Source without comments and layout. Raises SyntaxError or ValueError for Python that does not parse."""
+    """Source without comments, docstrings and layout. Raises one of `UNREADABLE` for Python that does not parse."""
     if path.endswith(".py"):
-        return ast.unparse(ast.parse(text))
+        return ast.unparse(_Undocumented().visit(ast.parse(text)))
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+class _Undocumented(ast.NodeTransformer):
+    """Drops texts that stand alone: they do nothing."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """A statement that is only a text becomes nothing."""
+        alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.copy_location(ast.Pass(), node) if alone else node
+
+
+def refused_flag(flags: Sequence[Flag], hard: Sequence[str]) -> Refusal | None:
+    """The first flag of a rule that this lab made hard."""
+    flag = next((flag for flag in flags if flag.rule in hard), None)
+    if flag is None:
+        return None
+    where = f"{flag.path}:{flag.line}" if flag.line else flag.path
+    return Refusal(Rule.LOOKS_LIKE_GAMING, f"{flag.rule} at {where}: {flag.excerpt or flag.detail}")

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
+from supervisor.promotion.choosing import promoted_ids
+from supervisor.promotion.deciding import promotion_actions
 from supervisor.queueing import drift_runs, estimate_runs, proving_runs, start_runs
 from supervisor.snapshot import Campaign, Experiment, LabSnapshot
-from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached
+from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached, lineage
 from supervisor.states import (
     AgentState,
     CampaignState,
@@ -32,13 +34,16 @@ def next_actions(snapshot: LabSnapshot, rules: DecideRules) -> tuple[Action, ...
     change = _obey(campaign)
     if change is not None:
         return (change,)
+    promotions = tuple(promotion_actions(snapshot))
+    if promotions:
+        return promotions
     if campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
-        return ()
+        return start_runs(snapshot, rules, candidates=False, research=False)
     verdicts = tuple(_verdicts(snapshot, rules))
     if verdicts:
         return verdicts
     if campaign.state is CampaignState.PAUSED:
-        return ()
+        return start_runs(snapshot, rules, candidates=False, research=False)
     moves = tuple(_moves(snapshot))
     if moves:
         return moves
@@ -90,16 +95,25 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
                 agent.name, champion.id, f"the gain of {incumbent.id} is not there on the sealed holdout"
             )
             continue
-        if not lags_behind(snapshot, incumbent, champion):
-            continue
-        ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
-        yield Adopt(agent.name, champion.id, f"{incumbent.id} lags behind it by more than the noise", ports)
+        why = _reason_to_move(snapshot, incumbent, champion)
+        if why:
+            ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
+            yield Adopt(agent.name, champion.id, why, ports)
     for experiment in snapshot.experiments:
         owner = snapshot.agent(experiment.agent)
         if owner is None or owner.incumbent_id is None or experiment.state is not ExperimentState.READY:
             continue
         if experiment.parent_id != owner.incumbent_id and not _names_parent(snapshot, experiment):
             yield SendBack(experiment.id, owner.incumbent_id)
+
+
+def _reason_to_move(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> str:
+    if lags_behind(snapshot, incumbent, champion):
+        return f"{incumbent.id} lags behind it by more than the noise"
+    # Only when the champion stands on main's code: else the next look would move the junior back.
+    promoted = promoted_ids(snapshot) & {e.id for e in lineage(snapshot, champion.id)}
+    missing = promoted - {e.id for e in lineage(snapshot, incumbent.id)}
+    return f"main has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
 
 
 def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:

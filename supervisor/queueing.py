@@ -8,6 +8,7 @@ from supervisor.actions import QueueRun, StartRun
 from supervisor.drift import check_due
 from supervisor.judging import FRESH_KINDS, failed_fresh_runs
 from supervisor.noise import mean
+from supervisor.promotion.deciding import waiting_trials
 from supervisor.snapshot import Device, Experiment, LabSnapshot, Run
 from supervisor.standing import CHAMPION_RUNS, CLIMBED, fresh_kind, values
 from supervisor.states import ExperimentState, Role, RunKind, RunState, Verdict
@@ -25,18 +26,24 @@ class Urgency(IntEnum):
     SPECULATION = 5  # a draft whose predecessor is still being measured
 
 
-def start_runs(snapshot: LabSnapshot, rules: DecideRules, *, candidates: bool) -> tuple[StartRun, ...]:
+def start_runs(
+    snapshot: LabSnapshot, rules: DecideRules, *, candidates: bool, research: bool = True
+) -> tuple[StartRun, ...]:
     """Give every free device the most urgent run, a junior's own device first; each run and device once.
 
-    Without `candidates` only runs that finish what is begun are started. Of the repeats that verdicts hang on the
-    most promising goes first; once repeats have had their share, they wait for candidates to be served.
+    Without `candidates` only runs that finish what is begun are started, without `research` only those of a promotion.
+    Of the repeats that verdicts hang on the most promising goes first; once repeats have had their share, they wait
+    for candidates to be served.
     """
     spent = repeat_share(snapshot) > rules.repeat_share
     waiting = [
         (_rank(snapshot, experiment, run, spent), run.queued_at, run, experiment)
-        for experiment in snapshot.experiments
+        for experiment in (snapshot.experiments if research else ())
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
+    ]
+    waiting += [
+        ((Urgency.VERDICT, -1.0), run.queued_at, run, trial) for trial, run in waiting_trials(snapshot)
     ]
     starts = []
     for device in free_devices(snapshot):
@@ -122,7 +129,7 @@ def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, 
         for e in snapshot.experiments
         for run in e.runs
     )
-    room = len(free_devices(snapshot)) - urgent - queued
+    room = len(free_devices(snapshot)) - urgent - queued - len(waiting_trials(snapshot))
     wanting = sorted(
         (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
         key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),

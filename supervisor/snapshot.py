@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sessions.training_runs import RunEnding, RunProgress
 from supervisor.states import (
@@ -19,6 +20,9 @@ from supervisor.states import (
     Verdict,
     Wanted,
 )
+
+if TYPE_CHECKING:
+    from supervisor.promotion.model import Promotion
 
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
 # they measure the machine: a baseline that followed it would hide that it changed. They count for the noise alone.
@@ -277,14 +281,17 @@ class LabSnapshot:
     kept: int = 0
     counted: int = 0  # verdicts that count against the limit
     experiments_per_hour: float = 0.0
+    promotions: tuple[Promotion, ...] = ()  # oldest first
+    trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
 
     def experiment(self, experiment_id: str | None) -> Experiment | None:
-        """The experiment of that id, if there is one."""
+        """The experiment of that id, if there is one; those of promotions are found too."""
         if experiment_id is None:
             return None
         if not self._by_id:
-            self._by_id.update({experiment.id: experiment for experiment in self.experiments})
+            everything = (*self.experiments, *self.trials)
+            self._by_id.update({experiment.id: experiment for experiment in everything})
         return self._by_id.get(experiment_id)
 
     def agent(self, name: str) -> Agent | None:
@@ -297,3 +304,8 @@ class LabSnapshot:
             return None
         experiment = self.experiment(run_id.partition(".")[0])
         return next((run for run in experiment.runs if run.id == run_id), None) if experiment else None
+
+    def running_runs(self) -> tuple[Run, ...]:
+        """Every run that holds a device, those of promotions included."""
+        everything = (*self.experiments, *self.trials)
+        return tuple(run for e in everything for run in e.runs if run.state is RunState.RUNNING)

@@ -11,7 +11,7 @@ from types import FrameType
 from sessions.errors import SessionError
 from sessions.git import Repository
 from sessions.tmux import LabServer, socket_name_for
-from supervisor.acting import Actor, is_over
+from supervisor.acting import Actor, is_over, research_is_over
 from supervisor.crew import Crew
 from supervisor.errors import LabError, StoreError
 from supervisor.judging import rules_of
@@ -23,7 +23,7 @@ from supervisor.publishing import move_branches, publish_verdicts, write_plan
 from supervisor.reading import LabReader
 from supervisor.results_tsv import write_results
 from supervisor.running import collect_run, end_run
-from supervisor.snapshot import LabSnapshot
+from supervisor.snapshot import Experiment, LabSnapshot
 from supervisor.states import CampaignState, RunState
 from supervisor.store.campaigns import log_event
 from supervisor.store.connection import Store
@@ -101,6 +101,9 @@ class Loop:
                 changed = self.actor.do(action, snapshot, now) or changed
             if changed:
                 snapshot = self.look()
+        if research_is_over(snapshot) and not is_over(snapshot):
+            # A promotion is still measured: only its runs go on.
+            self._end_runs(snapshot, snapshot.experiments)
         if now - self._crew_at >= CREW_EVERY_S:
             self._crew_at = now
             for problem in move_branches(self.repository, snapshot):
@@ -114,8 +117,10 @@ class Loop:
     def _collect(self, snapshot: LabSnapshot, now: float) -> LabSnapshot:
         if snapshot.campaign is None:
             return snapshot
-        running = [r for e in snapshot.experiments for r in e.runs if r.state is RunState.RUNNING]
-        changed = [collect_run(self.lab, self.store, snapshot.campaign.tag, run, now) for run in running]
+        changed = [
+            collect_run(self.lab, self.store, snapshot.campaign.tag, run, now)
+            for run in snapshot.running_runs()
+        ]
         return self.look() if any(changed) else snapshot
 
     def _wind_down(self, snapshot: LabSnapshot) -> int:
@@ -142,9 +147,11 @@ class Loop:
     def end_runs(self) -> None:
         """End every run; each waits in the queue for the next launch."""
         snapshot = self.look()
-        if snapshot.campaign is None:
-            return
-        for run in (run for e in snapshot.experiments for run in e.runs if run.state is RunState.RUNNING):
+        self._end_runs(snapshot, (*snapshot.experiments, *snapshot.trials))
+
+    def _end_runs(self, snapshot: LabSnapshot, experiments: tuple[Experiment, ...]) -> None:
+        for run in (run for e in experiments for run in e.runs if run.state is RunState.RUNNING):
+            assert snapshot.campaign is not None
             end_run(self.lab, run)
             collect_run(self.lab, self.store, snapshot.campaign.tag, run, time.time())
 

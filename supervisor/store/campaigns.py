@@ -85,9 +85,11 @@ def record_setting(db: Connection, setting: Setting) -> None:
     )
 
 
-def insert_run(db: Connection, tag: str, experiment: int, kind: RunKind, now: float) -> str:
-    """Queue the next run of an experiment: the k-th run of anything takes the k-th seed of the campaign."""
-    ordinal = int(
+def insert_run(
+    db: Connection, tag: str, experiment: int, kind: RunKind, now: float, ordinal: int | None = None
+) -> str:
+    """Queue a run of an experiment, the next one or that `ordinal`; its ordinal picks the seed of the campaign."""
+    ordinal = ordinal or int(
         db.execute(
             "SELECT coalesce(max(ordinal), 0) + 1 FROM runs WHERE experiment_id = ?", (experiment,)
         ).fetchone()[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from supervisor.snapshot import Flag
 from supervisor.states import ExperimentState, HypothesisState, RunKind, Verdict
 from supervisor.store import ids
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
+from supervisor.store.flags import drop_flags, insert_flags, replace_audit
 from supervisor.store.hypotheses import NewHypothesis, claim_hypothesis, insert_hypotheses
 
 _IN_FLIGHT = (ExperimentState.DRAFTING, ExperimentState.READY, ExperimentState.MEASURING)
@@ -100,8 +103,10 @@ def source_was_tried(store: Store, tag: str, source_hash: str) -> str | None:
     return ids.experiment_id(row["id"]) if row else None
 
 
-def record_ready(store: Store, tag: str, experiment: str, draft: Draft, now: float) -> None:
-    """The edit is committed and guarded: its first run joins the queue."""
+def record_ready(
+    store: Store, tag: str, experiment: str, draft: Draft, now: float, flags: Iterable[Flag] = ()
+) -> None:
+    """The edit is committed and guarded: its first run joins the queue, with what the audit flagged."""
     number = ids.number_of(experiment)
     with store.transaction() as db:
         changed = db.execute(
@@ -124,6 +129,7 @@ def record_ready(store: Store, tag: str, experiment: str, draft: Draft, now: flo
             ),
         )
         if changed.rowcount:
+            replace_audit(db, number, flags)
             insert_run(db, tag, number, RunKind.CANDIDATE, now)
             agent = _agent_of(db, number)
             record_event(db, tag, now, agent, f"{experiment} ready: {draft.title}")
@@ -136,6 +142,7 @@ def release_experiment(store: Store, experiment: str) -> None:
         row = db.execute("SELECT hypothesis_id, state FROM experiments WHERE id = ?", (number,)).fetchone()
         if row is None or row["state"] != ExperimentState.DRAFTING:
             return
+        drop_flags(db, number)
         db.execute("DELETE FROM experiments WHERE id = ?", (number,))
         db.execute(
             "UPDATE hypotheses SET state = ?, claimed_by = NULL WHERE id = ?",
@@ -148,6 +155,7 @@ def withdraw_experiment(store: Store, tag: str, experiment: str, reason: str, no
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT hypothesis_id, agent FROM experiments WHERE id = ?", (number,)).fetchone()
+        drop_flags(db, number)
         db.execute("DELETE FROM experiments WHERE id = ? AND state = ?", (number, ExperimentState.DRAFTING))
         if row["hypothesis_id"] is not None:
             db.execute(
@@ -169,17 +177,19 @@ def record_verdict(
     new_incumbent: bool = False,
     retry: NewHypothesis | None = None,
     draft: Draft | None = None,
+    flags: Iterable[Flag] = (),
 ) -> bool:
     """End an experiment, in one step with all that follows from it; False when it was decided already.
 
     With `new_incumbent` its agent builds on it from now on. With `retry` its idea goes back into the plan, ahead of
-    everything. `draft` carries what an agent wrote when the guard refused it.
+    everything. `draft` and `flags` carry what an agent wrote when the guard refused it.
     """
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT * FROM experiments WHERE id = ?", (number,)).fetchone()
         if row["state"] == ExperimentState.DECIDED:
             return False
+        insert_flags(db, number, flags)
         if draft is not None:
             db.execute(
                 "UPDATE experiments SET title = ?, expectation = ?, edit = ?, source_hash = ?, lines_added = ?, "

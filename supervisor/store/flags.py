@@ -20,3 +20,14 @@ def insert_flags(db: Connection, experiment: int, flags: Iterable[Flag]) -> None
                 "INSERT INTO flags VALUES (?,?,?,?,?,?)",
                 (experiment, flag.rule, flag.path, flag.line, flag.excerpt, flag.detail),
             )
+
+
+def replace_audit(db: Connection, experiment: int, flags: Iterable[Flag]) -> None:
+    """What the audit says of the edit as it is now; a draft that was sent back may have said something else."""
+    db.execute("DELETE FROM flags WHERE experiment_id = ? AND path != ''", (experiment,))
+    insert_flags(db, experiment, flags)
+
+
+def drop_flags(db: Connection, experiment: int) -> None:
+    """The experiment goes, and its flags with it."""
+    db.execute("DELETE FROM flags WHERE experiment_id = ?", (experiment,))

@@ -38,6 +38,7 @@ from supervisor.states import (
 )
 from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
+from supervisor.store.promotion_rows import read_promotions
 
 EVENTS_SHOWN = 200
 
@@ -59,6 +60,7 @@ def read_rows(
                 supervisor_alive=supervisor_alive,
             )
         tag = row["tag"]
+        trials = _experiments(db, tag, "promotion")
         return LabSnapshot(
             root=root,
             taken_at=now,
@@ -72,6 +74,8 @@ def read_rows(
             experiments=_experiments(db, tag),
             notes=notes,
             events=_events(db, tag),
+            promotions=read_promotions(db, tag, {trial.id: trial for trial in trials}),
+            trials=trials,
             baseline_id=None if row["baseline_id"] is None else ids.experiment_id(row["baseline_id"]),
             supervisor_alive=supervisor_alive,
         )

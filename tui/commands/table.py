@@ -11,6 +11,7 @@ class Section(StrEnum):
 
     RUN = "Start and watch"
     RESULTS = "Results"
+    MAIN = "Put it on main"
     DIRECT = "Direct the research"
     STEER = "Steer the agents"
     UPKEEP = "Upkeep"
@@ -38,6 +39,9 @@ COMMANDS = (
     Entry("experiments", "experiments", "experiments", "Every experiment, or all about one", Section.RESULTS),
     Entry("diff", "diff", "diff", "What an experiment changed", Section.RESULTS),
     Entry("log", "log", "log", "What its training run printed", Section.RESULTS),
+    Entry("promote", "promote", "promote", "Verify a candidate afresh, then put it on main", Section.MAIN),
+    Entry("rollback", "rollback", "rollback", "Take the last promotion back", Section.MAIN),
+    Entry("finalize", "finalize", "finalize", "Each keep as a small branch of its own", Section.MAIN),
     Entry("plan", "plan", "plan", "The hypotheses; add, approve, reject, move", Section.DIRECT),
     Entry("notes", "notes", "notes", "The shared notes; add, show", Section.DIRECT),
     Entry("send", "send", "send", "Leave a message that agents read before their next step", Section.DIRECT),

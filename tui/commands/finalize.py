@@ -1,0 +1,49 @@
+"""`finalize`: the keeps of a run as small, independent branches."""
+
+from __future__ import annotations
+
+import click
+
+from supervisor.errors import LabError
+from supervisor.lab import Lab
+from supervisor.promotion.choosing import simpler_ones
+from supervisor.promotion.model import PromotionState
+from tui import promotion_calls
+from tui.commands.choosing import json_option, lab_options
+from tui.commands.running import Command
+from tui.output import print_json, say
+from tui.promotion_views import finalize_view, say_branches
+from tui.promotion_watch import watch
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui finalize                a branch for each keep of the champion, measured alone",
+        "autoresearch-tui finalize junior-2       the keeps of another branch",
+        "autoresearch-tui finalize --no-measure   the branches only",
+    ),
+)
+@click.argument("names", metavar="[BRANCH|AGENT|COMMIT]...", nargs=-1)
+@click.option("--no-measure", is_flag=True, help="Make the branches and measure nothing.")
+@json_option
+@lab_options
+def finalize(lab: Lab, names: tuple[str, ...], no_measure: bool, as_json: bool) -> None:
+    """Put each keep of the champion on a branch of its own from main, one change each, and measure it alone."""
+    number = promotion_calls.ask_finalize(lab, names, measured=not no_measure).number
+    snapshot, promotion = watch(lab, number, silent=as_json)
+    simpler = simpler_ones(snapshot, promotion)
+    if as_json:
+        offers = [
+            {"experiment": one.experiment.id, "lines_saved": one.lines_saved, "gain": one.experiment.gain}
+            for one in simpler
+        ]
+        print_json(finalize_view(promotion) | {"simpler": offers})
+    else:
+        say_branches(promotion)
+        for one in simpler:
+            where = f"{one.experiment.id} {one.experiment.title}"
+            line = f"`autoresearch-tui diff {one.experiment.id}` shows it"
+            say(f"simpler: {where}: {one.why}, {one.lines_saved} lines fewer; {line}")
+    if promotion.state is not PromotionState.DONE:
+        raise LabError(f"the branches are not all made: {promotion.reason or promotion.state.value}")

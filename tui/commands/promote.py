@@ -1,0 +1,98 @@
+"""`promote`: verify what is best, then put it on main."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from supervisor.errors import LabError
+from supervisor.lab import Lab
+from supervisor.promotion.model import ACTIVE, Promotion, PromotionState
+from supervisor.snapshot import LabSnapshot
+from tui import lab_calls, promotion_calls
+from tui.commands.choosing import json_option, lab_options
+from tui.commands.running import Command
+from tui.output import print_json, say
+from tui.promotion_views import promotion_view, say_evidence
+from tui.promotion_watch import watch
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui promote                     the champion",
+        "autoresearch-tui promote junior-2 --dry-run  show the evidence, land nothing",
+        "autoresearch-tui promote junior-1 junior-2   stack the keeps of both",
+        "autoresearch-tui promote --yes               land it without a question, if the evidence says yes",
+    ),
+)
+@click.argument("names", metavar="[BRANCH|AGENT|COMMIT]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Measure and show the evidence; land nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing. Refused when the evidence says no.")
+@json_option
+@lab_options
+def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Measure a candidate against main on fresh seeds, show the evidence, and on a yes put it on main.
+
+    Nobody overrules the evidence: what it refuses is not landed. Killed at any moment, the same command goes on.
+    """
+    if dry_run and yes:
+        raise click.UsageError("--dry-run lands nothing, --yes lands: say one of them")
+    number = promotion_calls.ask(lab, names).number
+    while True:
+        snapshot, promotion = watch(lab, number, silent=as_json)
+        if not as_json and promotion.state is not PromotionState.ACCEPTED:
+            say_evidence(snapshot, promotion, promotion_calls.diff_of(lab, promotion))
+        if dry_run or promotion.state not in (PromotionState.EVIDENCE, PromotionState.ACCEPTED):
+            break
+        if promotion.state is PromotionState.EVIDENCE and not _agreed(yes, as_json):
+            promotion = promotion_calls.say_no(lab, number)
+            break
+        promotion = promotion_calls.say_yes(lab, number)
+        if promotion.state not in ACTIVE:
+            break
+        say_unless(as_json, f"{promotion.reason}: it is measured again")
+    _end(lab, promotion, as_json=as_json, dry_run=dry_run)
+
+
+def say_unless(silent: bool, text: str) -> None:
+    """A line for people, where people read."""
+    if not silent:
+        say(text)
+
+
+def _agreed(yes: bool, as_json: bool) -> bool:
+    if yes:
+        return True
+    if as_json or not sys.stdin.isatty():
+        raise LabError("the evidence says yes, and nobody can be asked here; `promote --yes` lands it")
+    return click.confirm("Put it on main?", default=False)
+
+
+def _end(lab: Lab, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
+    snapshot = lab_calls.launched(lab)
+    if as_json:
+        print_json(promotion_view(snapshot, promotion))
+    elif dry_run and promotion.state is PromotionState.EVIDENCE:
+        say("the evidence says yes; nothing was landed. `autoresearch-tui promote` lands it")
+    _tell(lab, snapshot, promotion, as_json=as_json, dry_run=dry_run)
+
+
+def _tell(lab: Lab, snapshot: LabSnapshot, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
+    assert snapshot.campaign is not None
+    match promotion.state:
+        case PromotionState.LANDED:
+            say_unless(as_json, f"on main as {promotion.landed_commit[:10]}")
+        case PromotionState.WAITING:
+            say_unless(as_json, f"git left main as it is: {promotion.reason}")
+            line = promotion_calls.line_to_merge(lab, promotion)
+            say_unless(as_json, f"the commit waits as {promotion.branch}; land it with: {line}")
+        case PromotionState.DECLINED:
+            say_unless(as_json, "declined; main stays as it is")
+        case PromotionState.CONFLICT:
+            raise LabError(f"it conflicts with main: {promotion.reason}")
+        case PromotionState.REFUSED if not dry_run:
+            raise LabError(f"the evidence says no: {promotion.reason}")
+        case _:
+            pass
