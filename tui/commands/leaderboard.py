@@ -19,7 +19,7 @@ from tui.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.json_views import leaderboard_view
 from tui.output import Column, in_terminal, print_json, print_table, say
 
-LEGEND = "●●● three runs or more decided beforehand   ≈ inside the noise   ⚑ flagged, ? not yet verified"
+LEGEND = "●●● 3 runs decided beforehand  ≈ inside the noise  ⚑ flagged, ? not verified"
 EMPTY = "Nothing is measured yet: the first rows are the baseline's."
 
 
