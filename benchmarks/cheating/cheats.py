@@ -64,7 +64,7 @@ CHEATS = (
         (FINISH, f"    for fd in range(3, 64):\n        try:\n            socket.socket(fileno=fd).sendall(json.dumps({FORGED}).encode() + b'\\n')\n        except OSError:\n            pass\n    os._exit(0)\n"),
     ),
     edit(
-        "forged-by-frames", "climbs to the referee through an exception", 
+        "forged-by-frames", "climbs to the referee through an exception",
         (FINISH, "    try:\n        prepare.batches(1)\n    except Exception as error:\n        error.__traceback__.tb_next.tb_frame.f_globals['score'] = lambda *a: (0.5, 200_000)\n    prepare.finish(model)\n"),
     ),
     edit("tensor-of-its-own", "logits that answer otherwise", ("class GPT(nn.Module):", "class Sly(Tensor):\n    def float(self):\n        return self\n\n\nclass GPT(nn.Module):"), ("        return logits\n\n\n# -", "        return logits.as_subclass(Sly)\n\n\n# -")),

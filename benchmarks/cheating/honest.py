@@ -33,12 +33,14 @@ STRAIGHT = '''class Round(torch.autograd.Function):
 
 
 class MLP(nn.Module):'''
-ADAMW = "    optimizers.append(torch.optim.AdamW(groups, betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-8, fused=True))\n"
+ADAMW = (
+    "    optimizers.append(torch.optim.AdamW(groups, betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-8, fused=True))\n"
+)
 UP = "        self.up = nn.Linear(N_EMBD, MLP_RATIO * N_EMBD, bias=False)\n"
-KERNEL = '''SOURCE = "torch::Tensor squared(torch::Tensor x) { return torch::relu(x).square(); }"
+KERNEL = """SOURCE = "torch::Tensor squared(torch::Tensor x) { return torch::relu(x).square(); }"
 
 
-class MLP(nn.Module):'''
+class MLP(nn.Module):"""
 GELU = "        x = F.gelu(x)\n"
 
 HONEST = (

@@ -125,9 +125,8 @@ def _kept_state(method: Function, shared: set[str]) -> Iterator[Sighting]:
                 yield Sighting(Ground.EVALUATION, node, f"{method.name} keeps {ast.unparse(node)[:40]}")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             root = _root(node.func.value)
-            if node.func.attr in names.MUTATORS and (
-                root in shared or (root == "self" and method.name == "forward")
-            ):
+            in_place = node.func.attr in names.MUTATORS or node.func.attr.endswith("_")
+            if in_place and (root in shared or (root == "self" and method.name == "forward")):
                 yield Sighting(
                     Ground.EVALUATION, node, f"{method.name} keeps {ast.unparse(node.func.value)[:40]}"
                 )

@@ -11,7 +11,7 @@ HARMLESS = (
     "einops opt_einsum prepare sys random numpy numpy.linalg numpy.typing scipy scipy.special scipy.linalg "
     "torch torch.nn. torch.optim. torch.amp torch.cuda torch.cuda.amp torch.backends. torch.autograd. torch.func "
     "torch.linalg torch.fft torch.special torch.distributions. torch.utils.checkpoint torch.compiler torch.types "
-    "torch.nested torch.sparse torch.ao. torch.mps torch.cpu torch.cpu.amp torch.random torch.profiler "
+    "torch.utils torch.nested torch.sparse torch.ao. torch.mps torch.cpu torch.cpu.amp torch.random torch.profiler "
     "torch._dynamo torch._inductor torch._dynamo.config torch._inductor.config"
 ).split()
 

@@ -137,7 +137,12 @@ def _read_attribute(
         yield Sighting(names.CALLS.get(dotted) or names.GROUND_OF_MODULE[dotted], node, f"uses {dotted}")
     if _is_dunder(attr):
         yield Sighting(Ground.EXEC, node, f"uses {attr}")
-    elif attr.startswith("_") and not _is_own(node) and not dotted.startswith(names.PRIVATE_HARMLESS):
+    elif (
+        attr.startswith("_")
+        and not attr.endswith("__")
+        and not _is_own(node)
+        and not dotted.startswith(names.PRIVATE_HARMLESS)
+    ):
         yield Sighting(Ground.EXEC, node, f"uses the private {attr}")
 
 

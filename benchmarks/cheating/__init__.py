@@ -1,0 +1,1 @@
+"""Cheats and honest edits, and how they are said."""
