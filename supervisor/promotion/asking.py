@@ -10,7 +10,14 @@ from sessions.git import Repository
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.promotion.choosing import finalize_of, promotion_of, same_wish
-from supervisor.promotion.landing import accept_promotion, accept_rollback, land, last_landed, notice_merges
+from supervisor.promotion.landing import (
+    accept_promotion,
+    accept_rollback,
+    land,
+    land_waiting,
+    last_landed,
+    notice_merges,
+)
 from supervisor.promotion.model import Promotion, PromotionKind, PromotionState
 from supervisor.promotion.preparing import main_of
 from supervisor.promotion.requests import NewPromotion
@@ -63,7 +70,9 @@ def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: fl
             promotion = promotion_numbered(read_snapshot(lab, store, now), number)
         if promotion.state is PromotionState.ACCEPTED:
             land(store, repository, promotion, now)
-        elif promotion.state not in (PromotionState.LANDED, PromotionState.WAITING):
+        elif promotion.state is PromotionState.WAITING:
+            land_waiting(store, repository, promotion, now)
+        elif promotion.state is not PromotionState.LANDED:
             raise LabError(
                 f"promotion {number} can't land: it is {promotion.state} {promotion.reason}".rstrip()
             )
@@ -88,7 +97,8 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
         if rollback is None:
             waiting = next((p for p in begun if p.state is PromotionState.WAITING), None)
             if waiting is not None:
-                return waiting
+                land_waiting(store, repository, waiting, now)
+                return _of(store, waiting.number)
             last = last_landed(store, repository)
             title = f"promotion {last.number}: {last.title}"
             new = NewPromotion(PromotionKind.ROLLBACK, title, reverts=last.number)

@@ -68,6 +68,17 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
             return PromotionState.WAITING
 
 
+def land_waiting(store: Store, repository: Repository, promotion: Promotion, now: float) -> None:
+    """Try a commit that waits once more: what was in git's way may be gone. Raises SessionError."""
+    branch, _ = main_of(repository)
+    landed = advance_branch(repository, branch, promotion.landed_commit, promotion.base_commit)
+    if landed.landing is Landing.LANDED:
+        promotions.record_landed(store, promotion, promotion.landed_commit, now)
+    else:
+        commit, waiting = promotion.landed_commit, promotion.branch
+        promotions.record_waiting(store, promotion, commit, waiting, landed.reason, now)
+
+
 def waiting_branch(promotion: Promotion) -> str:
     """Where its commit waits when git does not advance main."""
     return f"{BRANCH}/{promotion.number}"

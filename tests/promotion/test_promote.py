@@ -162,6 +162,19 @@ def test_a_dirty_overlap_waits_on_a_branch_until_it_is_merged(world: PromotionWo
     assert world.promotion(number).state is PromotionState.LANDED
 
 
+def test_a_second_call_lands_what_was_refused_once_nothing_is_in_the_way(world: PromotionWorld) -> None:
+    world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask().number
+    world.settle()
+    canvas = world.lab.root / "train.py"
+    canvas.write_text(canvas.read_text() + "# mine\n")
+    assert yes(world, number) is PromotionState.WAITING
+    assert yes(world, number) is PromotionState.WAITING  # still in the way
+    git(world.lab.root, "checkout", "-q", "--", "train.py")
+    assert yes(world, number) is PromotionState.LANDED
+    assert world.repository.rev_parse("main") == world.promotion(number).landed_commit
+
+
 def test_a_conflict_names_the_place_and_the_line(world: PromotionWorld) -> None:
     world.keep("junior-1", {5: GOOD}, 6 * SD)
     world.person_commits({5: "MINE = 1"})
