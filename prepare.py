@@ -739,7 +739,7 @@ TOLERANCE, ROUNDED_TOLERANCE = (
     0.001,
     0.01,
 )  # share of the probability that may move: on a CPU in fp32, elsewhere
-WORSE, WORSE_SDS = 0.1, 6.0  # how much more the probed rows may cost: of the others' nats, in standard errors
+WORSE, WORSE_SDS = 0.03, 5.0  # how much more the probed rows may cost: of the others' nats, in standard errors
 
 
 @torch.inference_mode()
