@@ -13,6 +13,7 @@ from supervisor.crew import supervisor_argv
 from supervisor.errors import LaunchError
 from supervisor.founding import LaunchOptions, Say, found_campaign
 from supervisor.lab import Lab
+from supervisor.locks import is_locked
 from supervisor.reading import read_snapshot
 from supervisor.snapshot import Campaign, LabSnapshot, Limits
 from supervisor.state_folder import prepare_state
@@ -21,6 +22,7 @@ from supervisor.store import agents, campaigns
 from supervisor.store.connection import Store
 
 SUPERVISOR_WINDOW = "supervisor"
+LEAVING_S = 5.0
 
 
 def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
@@ -57,7 +59,16 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
 def start_supervisor(lab: Lab, server: LabServer) -> None:
     """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
     server.ensure_running()
+    # One that is just leaving still has its window for a moment, and would take this launch with it.
+    deadline = time.monotonic() + LEAVING_S
+    while not is_locked(lab.supervisor_lock) and _has_window(server) and time.monotonic() < deadline:
+        time.sleep(0.02)
     server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
+
+
+def _has_window(server: LabServer) -> bool:
+    window = server.windows().get(SUPERVISOR_WINDOW)
+    return window is not None and not window.dead
 
 
 def _never_got_going(snapshot: LabSnapshot) -> bool:

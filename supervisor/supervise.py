@@ -87,7 +87,9 @@ class Loop:
                 time.sleep(RETRY_S)
                 continue
             if is_over(snapshot):
-                return self._wind_down(snapshot)
+                code = self._wind_down(snapshot)
+                if is_over(self.look()):  # a launch may have come while it was leaving
+                    return code
             time.sleep(TICK_S)
         return 0
 
