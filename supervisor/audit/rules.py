@@ -84,6 +84,10 @@ RULES = (
     AuditRule(Ground.DATA, "carries data in its source", "TABLE = " + repr("x" * 3000)),
 )
 
+# What could make the holdout say what it likes: no measurement clears these, only a person does.
+ABOVE_PROOF = frozenset(
+    ground.value for ground in (Ground.REFEREE, Ground.PATCHED, Ground.EXEC, Ground.NATIVE, Ground.PROCESS)
+)
 RULE_IDS = tuple(rule.ground.value for rule in RULES)
 
 

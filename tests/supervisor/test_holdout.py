@@ -88,8 +88,13 @@ def test_a_keep_that_is_good_on_the_validation_text_only_is_no_champion(tmp_path
     assert any(isinstance(a, Adopt) and "sealed holdout" in a.why for a in world.done)
 
 
-@pytest.mark.parametrize(("overfit", "is_champion"), [(0.0, True), (0.08, False)])
-def test_what_is_flagged_must_be_confirmed(tmp_path: Path, overfit: float, is_champion: bool) -> None:
+@pytest.mark.parametrize(
+    ("rule", "overfit", "is_champion"),
+    [("files", 0.0, True), ("files", 0.08, False), ("patched", 0.0, False)],
+)
+def test_what_is_flagged_must_be_confirmed(
+    tmp_path: Path, rule: str, overfit: float, is_champion: bool
+) -> None:
     world = World(tmp_path, experiments=6, gain_of=lambda n: 0.1 if n == 1 else -0.1)
     world.overfits = lambda n: overfit if n == 1 else 0.0
     world.act()
@@ -99,7 +104,7 @@ def test_what_is_flagged_must_be_confirmed(tmp_path: Path, overfit: float, is_ch
     first = world.draft("junior-1")
     assert first is not None
     with world.store.transaction() as db:
-        insert_flags(db, ids.number_of(first), [Flag("files", "train.py", 3, "open(x)", "reads a file")])
+        insert_flags(db, ids.number_of(first), [Flag(rule, "train.py", 3, "open(x)", "reads a file")])
     end = world.play()
     kept = end.experiment(first)
     assert kept is not None
