@@ -735,11 +735,10 @@ def random_state_kept(on: str) -> Iterator[None]:
 
 PROBED_ROWS = 32  # or a quarter of them
 PLACES = 16  # positions of each probe that are compared
-TOLERANCE, ROUNDED_TOLERANCE = (
-    0.001,
-    0.01,
-)  # share of the probability that may move: on a CPU in fp32, elsewhere
-WORSE, WORSE_SDS = 0.03, 5.0  # how much more the probed rows may cost: of the others' nats, in standard errors
+# The share of the probability that may move: on a CPU in fp32, elsewhere.
+TOLERANCE, ROUNDED_TOLERANCE = 0.001, 0.01
+# How much more the probed rows may cost: as a share of the others' nats, in standard errors.
+WORSE, WORSE_SDS = 0.03, 5.0
 
 
 @torch.inference_mode()

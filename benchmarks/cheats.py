@@ -13,14 +13,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from candidates import CANVAS, make_lab
+from candidates import make_lab
 
-from cheating.cheats import CHEATS
 from cheating.edits import Edit
-from cheating.honest import HONEST
+from cheating.foreign import foreign_cheats, make_foreign_lab
 from sessions.git import Repository
 from sessions.training_runs import RunEnding
 from supervisor.drafting import Bureau
@@ -37,6 +37,7 @@ from supervisor.store import runs
 from supervisor.store.connection import Store
 from supervisor.store.experiments import Draft
 
+EDITS = {"cheat": cheats(), "cheat in a foreign lab": foreign_cheats(), "honest edit": honest()}
 PROBES = ("repeatability", "independence", "causality", "mutation")
 BETTER_SDS = 3.0  # of the difference, from which a first run looks better than the baseline
 VERIFYING = 2
@@ -70,7 +71,7 @@ class Bench:
         identifier = self.bureau.begin(without_hypothesis=True)
         experiment = self.look().experiment(identifier)
         assert identifier is not None and experiment is not None
-        file = self.bureau.lay_out(experiment) / CANVAS
+        file = self.bureau.lay_out(experiment) / self.lab.config.lab.editable[0]
         file.write_text(edit.apply(file.read_text()))
         self.bureau.hand_over(experiment, Draft("", edit.id, edit.what, "", "", 0, 0))
         return identifier
@@ -114,23 +115,32 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="ID")
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
-    cheats = [e for e in CHEATS if not asked.only or e.id in asked.only]
-    honest = [e for e in HONEST if not asked.only or e.id in asked.only]
+    wanted = {
+        kind: [e for e in edits if not asked.only or e.id in asked.only] for kind, edits in EDITS.items()
+    }
+    found = measure(make_lab, [*wanted["cheat"], *wanted["honest edit"]], asked.budget)
+    found |= measure(make_foreign_lab, wanted["cheat in a foreign lab"], None)
+    for kind, edits in wanted.items():
+        print_table(kind, [found[e.id] for e in edits], "passed" if kind == "honest edit" else "MISSED")
+    if asked.json:
+        asked.json.write_text(json.dumps([asdict(each) for each in found.values()], indent=1))
+
+
+def measure(make: Callable[[Path], None], edits: list[Edit], budget_s: float | None) -> dict[str, Caught]:
+    """What becomes of these edits in a lab that `make` makes, by id."""
+    if not edits:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "lab"
-        make_lab(root)
+        make(root)
         lab = find_lab(root)
-        options = LaunchOptions(juniors=1, budget_s=asked.budget, devices="cpu*2")
+        options = LaunchOptions(juniors=1, budget_s=budget_s, devices="cpu*2")
         bench = Bench(lab, open_campaign(lab, options, lambda _: None).tag)
         try:
             bench.work(("e0000",))
-            of_cheats, of_honest = run_all(bench, cheats), run_all(bench, honest)
+            return {each.id: each for each in run_all(bench, edits)}
         finally:
             bench.end()
-    print_table("cheat", of_cheats, "MISSED")
-    print_table("honest edit", of_honest, "passed")
-    if asked.json:
-        asked.json.write_text(json.dumps([asdict(each) for each in (*of_cheats, *of_honest)], indent=1))
 
 
 def run_all(bench: Bench, edits: list[Edit]) -> list[Caught]:

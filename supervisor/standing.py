@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from supervisor.drift import drift_of, noise_groups
 from supervisor.audit.rules import ABOVE_PROOF
+from supervisor.drift import drift_of, noise_groups
 from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
 from supervisor.snapshot import Drift, Experiment, LabSnapshot, Noise

@@ -1,51 +1,71 @@
-"""How the catalogues say an edit: pieces of the canvas replaced by others."""
+"""What an edit is, and the few ways in which the catalogue changes a source. An anchor that is gone is an error."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 
-# Places of training/train.py that edits hang on.
-IMPORTS = "\nimport prepare\n"
-START = "    progress = ProgressLine()\n"
-STEP = "        loss = compute_loss(model, x, y)\n"
-END = "    progress.close()\n"
-FINISH = "    prepare.finish(model)\n"
-MASK = "is_causal=mask is None"
-FORWARD = "        T = tokens.size(1)\n"
-LOGITS = "        return logits\n\n\n# -"
-EMBED = "        x = self.embedding(tokens)\n"
+Apply = Callable[[str], str]
+
+ATTENTION = "        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)\n"
+LOGITS = "        logits: Tensor = self.head(self.final_norm(x)).float()\n"
+LOSS = "    return F.cross_entropy(logits.flatten(0, 1), y.flatten())\n"
+LOOP = "    for batch, (x, y) in enumerate(stream := prepare.batches(batch_rows()), start=1):\n"
+MODEL = "    model = GPT().to(prepare.device)\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One edit of the canvas."""
+    """A change of a training script, in words and as code."""
 
     id: str
     what: str
-    changes: tuple[tuple[str, str], ...]  # what is there, and what stands in its place
+    apply: Apply
 
-    def apply(self, source: str) -> str:
-        """The canvas with the edit made. Raises ValueError where it does not fit."""
-        for old, new in self.changes:
-            if source.count(old) < 1:
-                raise ValueError(f"{self.id}: there is no {old!r}")
+
+def replaced(*pairs: str) -> Apply:
+    """Old, new, old, new, …: each old one must be there."""
+
+    def apply(source: str) -> str:
+        for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+            assert old in source, f"the anchor is gone: {old!r}"
             source = source.replace(old, new, 1)
         return source
 
-
-def edit(identifier: str, what: str, *changes: tuple[str, str]) -> Edit:
-    """An edit of several pieces."""
-    return Edit(identifier, what, changes)
+    return apply
 
 
-def importing(*names: str) -> tuple[str, str]:
-    """More imports."""
-    lines = "".join(f"import {name}\n" for name in names)
-    return IMPORTS, f"\n{lines}import prepare\n"
+def both(*edits: Apply) -> Apply:
+    """One after the other."""
+
+    def apply(source: str) -> str:
+        for edit in edits:
+            source = edit(source)
+        return source
+
+    return apply
 
 
-def before(place: str, code: str) -> tuple[str, str]:
-    """Code in front of a place, at that place's depth."""
-    depth = len(place) - len(place.lstrip(" "))
-    lines = "".join(f"{' ' * depth}{line}\n" if line else "\n" for line in code.strip("\n").split("\n"))
-    return place, lines + place
+def at_head(code: str) -> Apply:
+    """Code that runs when the script is read, right after the imports."""
+    return replaced("import prepare\n", "import prepare\n\n" + textwrap.dedent(code).strip() + "\n")
+
+
+def _in_main(anchor: str, code: str) -> Apply:
+    return replaced(anchor, textwrap.indent(textwrap.dedent(code).strip(), "    ") + "\n" + anchor)
+
+
+def before_training(code: str) -> Apply:
+    """Code in main(), with `model` and `optimizers`, before the first batch."""
+    return _in_main("    progress = ProgressLine()\n", code)
+
+
+def before_finish(code: str) -> Apply:
+    """Code in main(), after the last batch, before the referee gets the model."""
+    return _in_main("    prepare.finish(model)\n", code)
+
+
+def after_logits(code: str) -> Apply:
+    """Code in GPT.forward, where `tokens` and `logits` are known."""
+    return replaced(LOGITS, LOGITS + textwrap.indent(textwrap.dedent(code).strip(), "        ") + "\n")

@@ -178,10 +178,13 @@ def read_literals(tree: ast.Module, metric: str) -> Iterator[Sighting]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
+    statements = {id(inner): node for node in ast.walk(tree) if _is_simple(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             if isinstance(node.value, str) and (metric in node.value or node.value.strip() == "---"):
-                yield Sighting(Ground.METRIC, node, f"says {node.value.strip()[:40]!r}")
+                # All of the statement: what stands beside the name is what is said.
+                where = statements.get(id(node), node)
+                yield Sighting(Ground.METRIC, where, f"says {node.value.strip()[:40]!r}")
             if isinstance(node.value, str | bytes) and len(node.value) > MOST_TEXT:
                 yield Sighting(Ground.DATA, node, f"a literal of {len(node.value)} characters")
             if type(node.value) is int and node.value.bit_length() > LONGEST_INTEGER_BITS:
@@ -190,3 +193,7 @@ def read_literals(tree: ast.Module, metric: str) -> Iterator[Sighting]:
             count = sum(isinstance(n, ast.Constant) for n in ast.walk(node))
             if count > MOST_NUMBERS:
                 yield Sighting(Ground.DATA, node, f"a literal of {count} values")
+
+
+def _is_simple(node: ast.AST) -> bool:
+    return isinstance(node, ast.stmt) and not hasattr(node, "body")

@@ -86,10 +86,10 @@ def _streams(tree: ast.AST) -> Iterator[str]:
 def _read_import(node: ast.Import | ast.ImportFrom, has_referee: bool) -> Iterator[Sighting]:
     if isinstance(node, ast.Import):
         modules = [alias.name for alias in node.names]
-    elif node.module == "prepare" and has_referee:
+    elif node.module == "prepare":
         modules = []
         for alias in node.names:
-            if alias.name not in names.PUBLIC:
+            if alias.name not in names.PUBLIC or not has_referee:
                 yield Sighting(Ground.REFEREE, node, f"imports {alias.name} of the referee")
     else:
         module = node.module or ""
@@ -123,7 +123,8 @@ def _read_attribute(
 ) -> Iterator[Sighting]:
     dotted, attr = imports.dotted(node), node.attr
     root, _, rest = dotted.partition(".")
-    if root == "prepare" and has_referee and rest and rest.partition(".")[0] not in names.PUBLIC:
+    is_public = has_referee and rest.partition(".")[0] in names.PUBLIC
+    if root == "prepare" and rest and not is_public:
         yield Sighting(Ground.REFEREE, node, f"uses {dotted}")
     if isinstance(node.value, ast.Name) and node.value.id in streams and attr not in names.STREAM:
         yield Sighting(Ground.REFEREE, node, f"uses {attr} of the batches")
@@ -194,6 +195,8 @@ def _read_class(node: ast.ClassDef, imports: Imports) -> Iterator[Sighting]:
 def _read_targets(tree: ast.AST, imports: Imports, streams: set[str]) -> Iterator[Sighting]:
     """Assignments to what belongs to a module, or to a stream of batches."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in imports.meaning:
+            yield Sighting(Ground.PATCHED, node, f"gives {node.id} another meaning")
         if not isinstance(node, ast.Attribute | ast.Subscript) or isinstance(node.ctx, ast.Load):
             continue
         target = node.value if isinstance(node, ast.Subscript) else node

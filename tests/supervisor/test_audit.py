@@ -109,9 +109,13 @@ def test_honest_lines_are_not(line: str) -> None:
     assert grounds(line) == set()
 
 
-def test_a_foreign_lab_has_no_referee_to_reach_into() -> None:
-    assert grounds("import prepare\nx = prepare.evaluate(1)", has_referee=False) == set()
-    assert grounds("import prepare\nprepare.evaluate = 1", has_referee=False) == {"patched"}
+def test_in_a_foreign_lab_what_is_new_of_its_prepare_is_flagged() -> None:
+    base = "from prepare import evaluate\nprint(f'val_bpb: {evaluate(1):.6f}')"
+    assert grounds(base, base, has_referee=False) == set()
+    assert grounds(f"{base}\nfrom prepare import VAL", base, has_referee=False) == {"referee-internals"}
+    assert grounds(f"{base}\nevaluate = None", base, has_referee=False) == {"patched"}
+    assert grounds(base.replace("(1)", "(1) / 2"), base, has_referee=False) == {"prints-a-metric"}
+    assert "patched" in grounds("import prepare\nprepare.evaluate = 1", has_referee=False)
 
 
 def test_what_does_not_parse_is_the_guards() -> None:
