@@ -19,8 +19,10 @@ from pathlib import Path
 
 from candidates import make_lab
 
+from cheating.catalogue import cheats
 from cheating.edits import Edit
 from cheating.foreign import foreign_cheats, make_foreign_lab
+from cheating.honest import honest
 from sessions.git import Repository
 from sessions.training_runs import RunEnding
 from supervisor.drafting import Bureau
