@@ -24,6 +24,8 @@ from tui.messages import (
     LabRequested,
     LabUnreadable,
     LeaveRequested,
+    PromoteRequested,
+    PromotionOpened,
     ReadingDone,
     ReadingWanted,
 )
@@ -145,6 +147,25 @@ class LabApp(App[None]):
         except LabRequestError as error:
             said, severity = str(error), "error"
         self.call_from_thread(self.notify, said, severity=severity, markup=False)
+
+    @on(PromoteRequested)
+    def _promote(self, message: PromoteRequested) -> None:
+        self.run_worker(partial(self._begin_promotion, message.names), thread=True, group="requests")
+
+    def _begin_promotion(self, names: tuple[str, ...]) -> None:
+        try:
+            number = self._port.promote(names)
+        except LabRequestError as error:
+            self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+        else:
+            self.post_message(PromotionOpened(number))
+
+    def on_promotion_opened(self, message: PromotionOpened) -> None:
+        """Show how it is measured, then the evidence, and take the answer."""
+        from tui.screen.promotion import PromotionScreen
+
+        with self._context():
+            self.push_screen(PromotionScreen(message.number).data_bind(LabApp.snapshot))
 
     @on(AttachRequested)
     async def _show_pane(self, message: AttachRequested) -> None:

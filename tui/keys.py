@@ -39,6 +39,8 @@ class Needs(Enum):
     COPYABLE = auto()
     WAITING = auto()  # somebody waits for the person
     WAY_BACK = auto()
+    KEPT = auto()  # something that main has not
+    PROMOTED = auto()  # main has something of the lab's
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,26 @@ COMMANDS: tuple[Command, ...] = (
         Group.RESEARCH,
         Needs.PROPOSAL,
         footer=1,
+    ),
+    Command(
+        "promote",
+        ("P",),
+        "P",
+        "promote",
+        "Measure the selected branch or experiment, or else the champion, against main; show the evidence",
+        Group.RESEARCH,
+        Needs.KEPT,
+        footer=3,
+    ),
+    Command(
+        "roll-back",
+        ("R",),
+        "R",
+        "roll back",
+        "Take the last promotion off main again",
+        Group.RESEARCH,
+        Needs.PROMOTED,
+        footer=15,
     ),
     Command(
         "open", ("enter",), "⏎", "open", "Show the experiment", Group.RESEARCH, Needs.EXPERIMENT_ROW, footer=2

@@ -17,9 +17,10 @@ from sessions.errors import SessionError
 from sessions.tmux import LabServer
 from supervisor.errors import LabError
 from supervisor.lab import Lab
+from supervisor.promotion.asking import promotion_numbered
 from supervisor.snapshot import LabSnapshot
 from supervisor.states import Role, Wanted
-from tui import lab_calls
+from tui import lab_calls, promotion_calls
 from tui.port import LabRequestError
 
 POLL_S = 0.1  # a read of one row
@@ -135,6 +136,36 @@ class StorePort:
     def approve(self, hypothesis_id: str) -> None:
         """Open a proposed hypothesis for the juniors."""
         _asked(lab_calls.approve_hypothesis, self._lab, hypothesis_id)
+
+    def promote(self, names: Sequence[str]) -> int:
+        """Have the champion, or what is named, measured against main; returns the promotion's number."""
+        promotion = _asked(promotion_calls.ask, self._lab, names)
+        _asked(promotion_calls.see_it_measured, self._lab, promotion)
+        return promotion.number
+
+    def promotion_diff(self, number: int) -> str:
+        """What the promotion changes on main as a unified diff, "" while nothing is prepared."""
+        promotion = _asked(promotion_numbered, self.snapshot(), number)
+        return _asked(promotion_calls.diff_of, self._lab, promotion)
+
+    def land(self, number: int) -> str:
+        """The person's yes: put it on main; returns what came of it, in words."""
+        promotion = _asked(promotion_calls.say_yes, self._lab, number)
+        return _asked(promotion_calls.what_came, self._lab, promotion)
+
+    def decline(self, number: int) -> None:
+        """End a promotion, also one that is being measured; main stays as it is."""
+        _asked(promotion_calls.say_no, self._lab, number)
+
+    def last_promotion(self) -> str:
+        """What `roll_back` would take off main, in words."""
+        promotion = _asked(promotion_calls.to_roll_back, self._lab)
+        return f"promotion {promotion.number}, {promotion.title}"
+
+    def roll_back(self) -> str:
+        """Take the last promotion off main; returns what came of it, in words."""
+        promotion = _asked(promotion_calls.roll_back, self._lab)
+        return _asked(promotion_calls.what_came, self._lab, promotion)
 
     def _watch_notes(self, folder: Path) -> None:
         changed = self._notes_changed

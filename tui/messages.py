@@ -98,7 +98,28 @@ class PaneText:
         return port.capture(self.agent)
 
 
-Reading = Diff | LogTail | NoteText | PaneText
+@dataclass(frozen=True)
+class PromotionDiff:
+    """What a promotion changes on main, as it is prepared now."""
+
+    number: int
+    commit: str
+
+    def read(self, port: LabPort) -> str:
+        """The text. Raises LabRequestError."""
+        return port.promotion_diff(self.number)
+
+
+@dataclass(frozen=True)
+class LastPromotion:
+    """What can be taken off main."""
+
+    def read(self, port: LabPort) -> str:
+        """The text. Raises LabRequestError."""
+        return port.last_promotion()
+
+
+Reading = Diff | LogTail | NoteText | PaneText | PromotionDiff | LastPromotion
 
 
 @dataclass
@@ -123,6 +144,20 @@ class AttachRequested(Message):
     """The person wants to see an agent's own pane."""
 
     agent: str
+
+
+@dataclass
+class PromoteRequested(Message):
+    """These names, or the champion, are to be measured against main; the evidence is shown."""
+
+    names: tuple[str, ...]
+
+
+@dataclass
+class PromotionOpened(Message):
+    """The person wants to see a promotion."""
+
+    number: int
 
 
 @dataclass
@@ -227,6 +262,38 @@ class JuniorRequested(LabRequested):
         """See LabRequested."""
         port.add_junior()
         return "a junior engineer is on the way"
+
+
+@dataclass
+class LandRequested(LabRequested):
+    """The person says yes to what was measured."""
+
+    number: int
+
+    def carry_out(self, port: LabPort) -> str:
+        """See LabRequested."""
+        return port.land(self.number)
+
+
+@dataclass
+class DeclineRequested(LabRequested):
+    """The person says no."""
+
+    number: int
+
+    def carry_out(self, port: LabPort) -> str:
+        """See LabRequested."""
+        port.decline(self.number)
+        return f"promotion {self.number} is declined; main stays as it is"
+
+
+@dataclass
+class RollbackRequested(LabRequested):
+    """The last promotion is to be taken back."""
+
+    def carry_out(self, port: LabPort) -> str:
+        """See LabRequested."""
+        return port.roll_back()
 
 
 def _names(agents: Agents) -> str:

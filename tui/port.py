@@ -67,5 +67,23 @@ class LabPort(Protocol):
     def add_hypothesis(self, text: str) -> None:
         """Put the person's hypothesis at the head of the plan."""
 
+    def promote(self, names: Sequence[str]) -> int:
+        """Have the champion, or what is named, measured against main; returns the promotion's number."""
+
+    def promotion_diff(self, number: int) -> str:
+        """What the promotion changes on main as a unified diff, "" while nothing is prepared."""
+
+    def land(self, number: int) -> str:
+        """The person's yes: put it on main; returns what came of it, in words."""
+
+    def decline(self, number: int) -> None:
+        """End a promotion, also one that is being measured; main stays as it is."""
+
+    def last_promotion(self) -> str:
+        """What `roll_back` would take off main, in words."""
+
+    def roll_back(self) -> str:
+        """Take the last promotion off main; returns what came of it, in words."""
+
     def approve(self, hypothesis_id: str) -> None:
         """Open a proposed hypothesis for the juniors."""

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sessions.git import Repository
+from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.promotion import asking
+from supervisor.promotion.choosing import open_wish
 from supervisor.promotion.landing import merge_line
-from supervisor.promotion.model import ACTIVE, Promotion
+from supervisor.promotion.model import ACTIVE, Promotion, PromotionState
 from supervisor.snapshot import LabSnapshot
 from supervisor.store.connection import Store
 from tui import lab_calls
@@ -42,15 +44,29 @@ def wait_for_evidence(
         if promotion.state not in ACTIVE:
             return snapshot, promotion
         look(snapshot, promotion)
-        if not snapshot.supervisor_alive and time.monotonic() - started_at > RESTART_AFTER_S:
+        if time.monotonic() - started_at > RESTART_AFTER_S:
             started_at = time.monotonic()
-            _start_supervisor(lab)
+            see_it_measured(lab, promotion)
         lab_calls.wait_for_change(lab, snapshot.version, LOOK_EVERY_S)
+
+
+def see_it_measured(lab: Lab, promotion: Promotion) -> None:
+    """Where it is still to be measured, see that there is a supervisor to do so. Raises LabError."""
+    if promotion.state in ACTIVE and not lab_calls.launched(lab).supervisor_alive:
+        _start_supervisor(lab)
 
 
 def say_yes(lab: Lab, number: int) -> Promotion:
     """Accept and land. Raises LabError, SessionError."""
     return asking.say_yes(lab, _store(lab), _repository(lab), number, time.time())
+
+
+def cancel(lab: Lab, names: Sequence[str]) -> Promotion:
+    """Decline what is open of these names, or of any. Raises LabError."""
+    promotion = open_wish(lab_calls.launched(lab), names)
+    if promotion is None:
+        raise LabError("no such promotion is open")
+    return say_no(lab, promotion.number)
 
 
 def say_no(lab: Lab, number: int) -> Promotion:
@@ -81,6 +97,23 @@ def diff_of(lab: Lab, promotion: Promotion) -> str:
 def line_to_merge(lab: Lab, promotion: Promotion) -> str:
     """The line that lands a waiting commit."""
     return merge_line(_repository(lab), promotion.branch, Path.cwd())
+
+
+def what_came(lab: Lab, promotion: Promotion) -> str:
+    """Where a yes has led to, in words for a person; one line, or two."""
+    match promotion.state:
+        case PromotionState.LANDED if promotion.reverts is not None:
+            return f"promotion {promotion.reverts} is taken back, by {promotion.landed_commit[:10]} on main"
+        case PromotionState.LANDED:
+            return f"on main as {promotion.landed_commit[:10]}"
+        case PromotionState.WAITING:
+            line = line_to_merge(lab, promotion)
+            waits = f"the commit waits as {promotion.branch}; land it with: {line}"
+            return f"git left main as it is: {promotion.reason}\n{waits}"
+        case state if state in ACTIVE:
+            return f"{promotion.reason}: it is measured again"
+        case _:
+            return f"main stays as it is: {promotion.reason or promotion.state.value}"
 
 
 def _start_supervisor(lab: Lab) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from supervisor.promotion.evidence import Shown, SideFigures, shown_of
+from supervisor.promotion.evidence import SideFigures, shown_of
 from supervisor.promotion.model import Interval, Piece, PieceKind, PieceState, Promotion, PromotionState
+from supervisor.promotion.progress import Progress
 from supervisor.snapshot import LabSnapshot
-from tui.figures import MINUS, NONE, change, gigabytes, metric, tokens_per_second
+from tui.figures import MINUS, NONE, change, clock, gigabytes, metric, tokens_per_second
 from tui.json_views import SCHEMA
 from tui.output import Column, print_table, say, say_diff, say_fact
+from tui.plain import plain
+from tui.story import Fact, flag_in_words
 
 GOOD = frozenset(
     {PromotionState.EVIDENCE, PromotionState.ACCEPTED, PromotionState.WAITING, PromotionState.LANDED}
@@ -66,24 +70,41 @@ def finalize_view(promotion: Promotion) -> dict[str, Any]:
 
 def say_evidence(snapshot: LabSnapshot, promotion: Promotion, diff: str) -> None:
     """All that a person should see before the yes."""
-    shown = shown_of(snapshot, promotion)
     say_diff(diff)
     say(f"promotion {promotion.number}: {promotion.title}", style="bold")
-    say_fact("main", promotion.base_commit[:10] or NONE)
+    for name, text in evidence_facts(snapshot, promotion):
+        say_fact(name, text)
+
+
+def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact]:
+    """What was claimed, what was reproduced, what it costs, and every flag; raw text of agents among it."""
+    shown, whole = shown_of(snapshot, promotion), promotion.whole
+    yield "base", promotion.base_commit[:10] or NONE
     for piece in promotion.pieces:
         if piece.kind is PieceKind.STEP:
-            say_fact("step", f"{piece.source_id} {piece.title}: {piece.state.value}, {piece.reason}")
-    say_fact("claimed", change(shown.claimed_gain))
-    say_fact("reproduced", _gain(shown.reproduced))
-    say_fact("holdout", _gain(shown.holdout) if shown.holdout else "not measured: this lab has none")
-    say_fact("lines", f"+{shown.lines_added} {MINUS}{shown.lines_removed}")
-    _say_sides(shown)
+            why = f", {piece.reason}" if piece.reason else ""
+            yield "step", f"{piece.source_id} {piece.title}: {piece.state.value}{why}"
+    yield "claimed", change(shown.claimed_gain)
+    yield "reproduced", _gain(shown.reproduced)
+    has_holdout = shown.holdout is not None or any(run.holdout is not None for run in shown.base.runs)
+    nothing = "not measured: this lab has none" if shown.base.runs and not has_holdout else NONE
+    yield "holdout", _gain(shown.holdout) if shown.holdout else nothing
+    yield "lines", f"+{shown.lines_added} {MINUS}{shown.lines_removed}"
+    yield "main", _figures(shown.base)
+    yield "candidate", _figures(shown.candidate)
     for name, flag in shown.flags:
-        say_fact("flag", f"{flag.rule} in {name}, {flag.path}:{flag.line or ''} {flag.excerpt} {flag.detail}")
+        yield "⚑ flag", f"{name}: {flag_in_words(flag)}"
     if not shown.flags:
-        say_fact("flags", "none")
-    whole = promotion.whole
-    say_fact("evidence", (whole.reason if whole and whole.reason else promotion.reason) or NONE)
+        yield "flags", "none"
+    yield "evidence", (whole.reason if whole and whole.reason else promotion.reason) or NONE
+
+
+def progress_line(progress: Progress) -> str:
+    """How far it is, in one line."""
+    if progress.ahead:
+        return f"waits for {progress.ahead} promotion{'s' if progress.ahead > 1 else ''} before it"
+    left = f", about {clock(progress.seconds_left)} left" if progress.wanted else ""
+    return plain(f"{int(progress.runs)} of at least {progress.wanted} runs{left} · {progress.doing}")
 
 
 def say_branches(promotion: Promotion) -> None:
@@ -118,16 +139,17 @@ def _standing(piece: Piece) -> str:
     return words.get(piece.state, piece.state.value) if piece.gain else piece.state.value
 
 
-def _say_sides(shown: Shown) -> None:
-    for name, side in (("main", shown.base), ("candidate", shown.candidate)):
-        parts = (
-            f"{len(side.runs)} runs",
-            f"mean {metric(side.metric)}",
-            f"holdout {metric(side.holdout)}",
-            f"{gigabytes(side.peak_memory_mb)} GB",
-            tokens_per_second(side.tokens_per_s),
-        )
-        say_fact(name, ", ".join(part for part in parts if part))
+def _figures(side: SideFigures) -> str:
+    if not side.runs:
+        return "no run yet"
+    parts = (
+        f"{len(side.runs)} run{'s' * (len(side.runs) != 1)}",
+        f"mean {metric(side.metric)}",
+        f"holdout {metric(side.holdout)}",
+        f"{gigabytes(side.peak_memory_mb)} GB",
+        tokens_per_second(side.tokens_per_s),
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def _gain(interval: Interval | None) -> str:

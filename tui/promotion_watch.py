@@ -9,12 +9,11 @@ from contextlib import contextmanager
 
 from supervisor.lab import Lab
 from supervisor.promotion.model import Promotion
-from supervisor.promotion.progress import Progress, progress_of
+from supervisor.promotion.progress import progress_of
 from supervisor.snapshot import LabSnapshot
 from tui import promotion_calls
-from tui.figures import clock
 from tui.output import console, in_terminal, say
-from tui.plain import plain
+from tui.promotion_views import progress_line
 
 SIGN_OF_LIFE_S = 15.0
 Look = Callable[[LabSnapshot, Promotion], None]
@@ -29,14 +28,6 @@ def watch(lab: Lab, number: int, *, silent: bool) -> tuple[LabSnapshot, Promotio
         say("")
         say("the measuring goes on; the same command watches it again")
         raise
-
-
-def progress_line(progress: Progress) -> str:
-    """How far it is, in one line."""
-    if progress.ahead:
-        return f"waits for {progress.ahead} promotion{'s' if progress.ahead > 1 else ''} before it"
-    left = f", about {clock(progress.seconds_left)} left" if progress.wanted else ""
-    return plain(f"{int(progress.runs)} of at least {progress.wanted} runs{left} · {progress.doing}")
 
 
 @contextmanager

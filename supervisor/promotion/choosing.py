@@ -83,6 +83,23 @@ def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion 
     return None
 
 
+def open_wish(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
+    """The promotion of these names that is not answered yet; without names the one that waits longest for anything.
+
+    Raises LabError when a name means nothing.
+    """
+    unanswered = [
+        p
+        for p in snapshot.promotions
+        if p.kind is PromotionKind.PROMOTE and p.state in OPEN | {PromotionState.WAITING}
+    ]
+    if not names:
+        return next(iter(unanswered), None)
+    new = promotion_of(snapshot, names)
+    changes = tuple((p.from_commit, p.to_commit) for p in new.pieces if p.kind is not PieceKind.WHOLE)
+    return next((p for p in unanswered if p.changes == changes), None)
+
+
 def simpler_ones(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tuple[Simpler, ...]:
     """Discards inside the noise that take lines away, and keeps that are not missed; the most lines first."""
     found = list(_not_missed(snapshot, finalize)) if finalize else []

@@ -34,6 +34,9 @@ class PromotionState(StrEnum):
 ACTIVE = frozenset({PromotionState.REQUESTED, PromotionState.MEASURING})  # the supervisor has work with it
 OPEN = ACTIVE | {PromotionState.EVIDENCE, PromotionState.ACCEPTED}  # a second call goes on with it
 
+# The person's yes or no is all that is missing.
+ANSWERABLE = frozenset({PromotionState.EVIDENCE, PromotionState.WAITING})
+
 
 class PieceKind(StrEnum):
     """What a piece is measured against."""

@@ -34,7 +34,7 @@ def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> Progress:
     ahead = sum(p.number < promotion.number and p.state in ACTIVE for p in snapshot.promotions)
     current = promotion.current
     doing = f"{current.state} {current.title}" if current else str(promotion.state)
-    return Progress(done, wanted, (wanted - done) * _seconds_of_a_run(snapshot) / devices, doing, ahead)
+    return Progress(done, wanted, (wanted - done) * seconds_of_a_run(snapshot) / devices, doing, ahead)
 
 
 def _runs(piece: Piece) -> tuple[Run, ...]:
@@ -49,7 +49,8 @@ def _to_be_measured(promotion: Promotion, piece: Piece) -> bool:
     return promotion.measured and piece.kind is not PieceKind.GROUND and piece.state is PieceState.WAITING
 
 
-def _seconds_of_a_run(snapshot: LabSnapshot) -> float:
+def seconds_of_a_run(snapshot: LabSnapshot) -> float:
+    """What a run has taken so far, on average, and before the first one a guess."""
     seen = [
         r.total_s for e in (*snapshot.trials, *snapshot.experiments) for r in e.runs if r.total_s is not None
     ]

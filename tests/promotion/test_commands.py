@@ -9,11 +9,13 @@ import pytest
 
 from supervisor.promotion.asking import ask_finalize
 from supervisor.promotion.model import PieceState, PromotionState
-from supervisor.states import CampaignState
+from supervisor.states import CampaignState, RunState
 from tests.promotion.world import SD, PromotionWorld
 from tests.worlds.command_lines import Result, Run
 from tests.worlds.labs import git
 from tui.commands.running import run_command_line
+from tui.lab_port import StorePort
+from tui.port import LabRequestError
 
 GOOD, OTHER, LUCKY = "GOOD = 1", "OTHER = 1", "LUCKY = 1"
 
@@ -154,3 +156,38 @@ def test_finalize_without_measuring_runs_nothing(world: PromotionWorld) -> None:
     assert world.promotion(promotion.number).state is PromotionState.DONE
     assert len(world.snapshot().trials) == trials
     assert world.repository.exists("autoresearch/nov21-final/1-change-line-5")
+
+
+def test_what_is_measured_can_be_ended(world: PromotionWorld, run: Run) -> None:
+    keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
+    number = world.ask(keep.id).number
+    world.act(), world.act()
+    assert world.promotion(number).state is PromotionState.MEASURING
+    told = run("promote", keep.id, "--cancel")
+    assert told.code == 0 and "main stays as it is" in told.out
+    assert world.promotion(number).state is PromotionState.DECLINED
+    world.settle()
+    everything = (*world.snapshot().trials, *world.snapshot().experiments)
+    waiting = [r for e in everything for r in e.runs if r.state is not RunState.FINISHED]
+    assert waiting == []
+    assert "no such promotion" in run("promote", "--cancel").err
+
+
+def test_the_screen_lands_and_takes_back(world: PromotionWorld) -> None:
+    number = measured(world)
+    port = StorePort(world.lab)
+    assert port.promote(()) == number and f"+{GOOD}" in port.promotion_diff(number)
+    assert port.land(number).startswith("on main as") and world.canvas("main")[4] == GOOD
+    assert f"promotion {number}" in port.last_promotion()
+    assert "taken back" in port.roll_back() and world.canvas("main")[4] != GOOD
+    with pytest.raises(LabRequestError, match="no promotion on main"):
+        port.last_promotion()
+
+
+def test_the_screen_tells_why_git_left_main_alone(world: PromotionWorld) -> None:
+    number = measured(world)
+    (world.lab.root / "train.py").write_text("mine\n")
+    said = StorePort(world.lab).land(number)
+    assert f"merge --ff-only autoresearch/promoted/{number}" in said
+    with pytest.raises(LabRequestError, match="no promotion 9"):
+        StorePort(world.lab).land(9)

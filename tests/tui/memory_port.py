@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from supervisor.snapshot import LabSnapshot
@@ -33,6 +34,7 @@ class MemoryPort:
     requests: list[tuple[object, ...]] = field(default_factory=list)
     refusal: str = ""
     unreadable: str = ""
+    number: int = 3  # of the promotion that is begun
     pane: str = PANE
     log: str = "step 0  loss 7.62\rstep 400  loss 3.02\n"
     _changed: threading.Event = field(default_factory=threading.Event)
@@ -92,6 +94,29 @@ class MemoryPort:
 
     def add_hypothesis(self, text: str) -> None:
         self._asked("add_hypothesis", text)
+
+    def promote(self, names: Sequence[str]) -> int:
+        self._asked("promote", tuple(names))
+        return self.number
+
+    def promotion_diff(self, number: int) -> str:
+        return DIFF
+
+    def land(self, number: int) -> str:
+        self._asked("land", number)
+        return "on main as 1234567890"
+
+    def decline(self, number: int) -> None:
+        self._asked("decline", number)
+
+    def last_promotion(self) -> str:
+        if self.refusal:
+            raise LabRequestError(self.refusal)
+        return "promotion 2, halve the batch"
+
+    def roll_back(self) -> str:
+        self._asked("roll_back")
+        return "promotion 2 is taken back"
 
     def approve(self, hypothesis_id: str) -> None:
         self._asked("approve", hypothesis_id)

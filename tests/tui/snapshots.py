@@ -10,12 +10,22 @@ import random
 from pathlib import Path
 
 from sessions.training_runs import RunEnding, RunPhase, RunProgress
+from supervisor.promotion.model import (
+    Interval,
+    Piece,
+    PieceKind,
+    PieceState,
+    Promotion,
+    PromotionKind,
+    PromotionState,
+)
 from supervisor.snapshot import (
     Agent,
     Campaign,
     Device,
     Event,
     Experiment,
+    Flag,
     Hypothesis,
     LabSnapshot,
     Limits,
@@ -390,6 +400,42 @@ def crashed() -> LabSnapshot:
     )
 
 
+def promoting(state: PromotionState = PromotionState.EVIDENCE, **more: object) -> LabSnapshot:
+    """The champion is measured against main, or was."""
+    lab = mid()
+    champion = lab.experiment(lab.champion_id)
+    assert champion is not None
+    measuring = state is PromotionState.MEASURING
+    sides = []
+    for one_id, value in (("e0900", 1.9021), ("e0901", 1.7012)):
+        runs = [run(one_id, k, value + 0.003 * (k - 2), RunKind.VERIFICATION) for k in (1, 2, 3)]
+        runs = [dataclasses.replace(one, holdout=(one.metric or 0.0) + 0.02) for one in runs]
+        if measuring:
+            runs = [runs[0], running(one_id, "cpu:0", 0.5, RunKind.VERIFICATION)]
+        flags = (Flag("new-import", "training/train.py", 12, "import [b]ctypes[/b]"),)
+        side = dataclasses.replace(
+            champion, id=one_id, agent="", runs=tuple(runs), lines_added=9, lines_removed=4,
+            flags=flags if one_id == "e0901" else (),
+        )  # fmt: skip
+        sides.append(side)
+    gain = None if measuring else Interval(0.2009, 0.1951, 0.2067)
+    whole = Piece(
+        2, PieceKind.WHOLE, champion.title, PieceState.MEASURING if measuring else PieceState.TAKEN,
+        reason="" if measuring else "reproduced over 3 runs of each side",
+        base=sides[0], candidate=sides[1], commit="d" * 40, gain=gain, holdout=gain,
+    )  # fmt: skip
+    ground = Piece(
+        1, PieceKind.GROUND, champion.title, PieceState.TAKEN, champion.id, CAMPAIGN.base_commit,
+        champion.commit or "", 0.2312,
+    )  # fmt: skip
+    promotion = Promotion(
+        3, CAMPAIGN.tag, PromotionKind.PROMOTE, state, champion.title, NOW - 200,
+        base_commit="0" * 40, commit="d" * 40, pieces=(ground, whole),
+    )  # fmt: skip
+    promotion = dataclasses.replace(promotion, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(lab, promotions=(promotion,), trials=tuple(sides))
+
+
 def many() -> LabSnapshot:
     """Thousands of experiments and a dozen agents."""
     lab = mid(3000)
@@ -422,4 +468,5 @@ ALL = {
     "crashed": crashed,
     "many": many,
     "finished": finished,
+    "promoting": promoting,
 }

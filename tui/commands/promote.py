@@ -30,15 +30,19 @@ from tui.promotion_watch import watch
 @click.argument("names", metavar="[BRANCH|AGENT|COMMIT]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Measure and show the evidence; land nothing.")
 @click.option("--yes", is_flag=True, help="Ask nothing. Refused when the evidence says no.")
+@click.option("--cancel", is_flag=True, help="Measure it no further; main stays as it is.")
 @json_option
 @lab_options
-def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, cancel: bool, as_json: bool) -> None:
     """Measure a candidate against main on fresh seeds, show the evidence, and on a yes put it on main.
 
     Nobody overrules the evidence: what it refuses is not landed. Killed at any moment, the same command goes on.
     """
-    if dry_run and yes:
-        raise click.UsageError("--dry-run lands nothing, --yes lands: say one of them")
+    if dry_run + yes + cancel > 1:
+        raise click.UsageError("--dry-run lands nothing, --yes lands, --cancel ends it: say one of them")
+    if cancel:
+        _end(lab, promotion_calls.cancel(lab, names), as_json=as_json, dry_run=False)
+        return
     number = promotion_calls.ask(lab, names).number
     while True:
         snapshot, promotion = watch(lab, number, silent=as_json)
@@ -52,14 +56,14 @@ def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, as_json:
         promotion = promotion_calls.say_yes(lab, number)
         if promotion.state not in ACTIVE:
             break
-        say_unless(as_json, f"{promotion.reason}: it is measured again")
+        say_unless(as_json, promotion_calls.what_came(lab, promotion))
     _end(lab, promotion, as_json=as_json, dry_run=dry_run)
 
 
 def say_unless(silent: bool, text: str) -> None:
-    """A line for people, where people read."""
-    if not silent:
-        say(text)
+    """Lines for people, where people read."""
+    for line in () if silent else text.splitlines():
+        say(line)
 
 
 def _agreed(yes: bool, as_json: bool) -> bool:
@@ -82,12 +86,8 @@ def _end(lab: Lab, promotion: Promotion, *, as_json: bool, dry_run: bool) -> Non
 def _tell(lab: Lab, snapshot: LabSnapshot, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
     assert snapshot.campaign is not None
     match promotion.state:
-        case PromotionState.LANDED:
-            say_unless(as_json, f"on main as {promotion.landed_commit[:10]}")
-        case PromotionState.WAITING:
-            say_unless(as_json, f"git left main as it is: {promotion.reason}")
-            line = promotion_calls.line_to_merge(lab, promotion)
-            say_unless(as_json, f"the commit waits as {promotion.branch}; land it with: {line}")
+        case PromotionState.LANDED | PromotionState.WAITING:
+            say_unless(as_json, promotion_calls.what_came(lab, promotion))
         case PromotionState.DECLINED:
             say_unless(as_json, "declined; main stays as it is")
         case PromotionState.CONFLICT:

@@ -42,14 +42,6 @@ def rollback(lab: Lab, yes: bool, as_json: bool) -> None:
         print_json(
             {"schema": SCHEMA} | record | {"commit": done.landed_commit, "branch": done.branch or None}
         )
-    match done.state:
-        case PromotionState.LANDED:
-            say_unless(
-                as_json, f"promotion {done.reverts} is taken back, by {done.landed_commit[:10]} on main"
-            )
-        case PromotionState.WAITING:
-            say_unless(as_json, f"git left main as it is: {done.reason}")
-            line = promotion_calls.line_to_merge(lab, done)
-            say_unless(as_json, f"the commit waits as {done.branch}; land it with: {line}")
-        case _:
-            raise LabError(f"promotion {done.reverts} was not taken back: {done.reason or done.state.value}")
+    if done.state not in (PromotionState.LANDED, PromotionState.WAITING):
+        raise LabError(f"promotion {done.reverts} was not taken back: {done.reason or done.state.value}")
+    say_unless(as_json, promotion_calls.what_came(lab, done))

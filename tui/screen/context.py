@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.promotion.choosing import promoted_ids
 from supervisor.snapshot import Agent, Experiment, Hypothesis, LabSnapshot
 from supervisor.states import AgentState, HypothesisState, Role, Wanted
 from tui.keys import COMMANDS, Command, Needs
@@ -50,6 +51,8 @@ def what_is_there(context: Context) -> frozenset[Needs]:
         Needs.COPYABLE: bool(context.copyable),
         Needs.WAITING: any(waits_for_person(agent) for agent in agents),
         Needs.WAY_BACK: context.way_back,
+        Needs.KEPT: snapshot is not None and (snapshot.kept > 0 or bool(snapshot.promotions)),
+        Needs.PROMOTED: snapshot is not None and bool(promoted_ids(snapshot)),
     }
     return frozenset(need for need, is_met in met.items() if is_met) | _agent_needs(context.agent)
 

@@ -11,8 +11,8 @@ from supervisor.states import RunState, Verdict
 from supervisor.story import Part, held_s, part_of
 from tui.figures import NONE, change, clock, gigabytes, metric
 from tui.messages import Diff, ReadingDone, ReadingWanted
-from tui.plain import plain, plain_lines, wrap
-from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
+from tui.plain import plain, plain_lines
+from tui.screen.lines import Line, LinesView, Span, Tone, fact, line, prose
 from tui.screen.verdicts import verdict_span
 from tui.story import confidence_in_words, more_commands, story_facts
 
@@ -98,7 +98,7 @@ def experiment_lines(one: Experiment, snapshot: LabSnapshot, width: int) -> list
         lines.append(result)
     for name, text in story_facts(snapshot, one):
         if name not in _TOLD_ABOVE:
-            lines += _paragraph(name.capitalize(), text, width, Tone.WARN if "⚑" in name else Tone.PLAIN)
+            lines += fact(name.capitalize(), text, width, Tone.WARN if "⚑" in name else Tone.PLAIN)
     if one.runs:
         lines += [(), _RUNS_HEAD, *(_run_line(one, run) for run in one.runs)]
     lines += [(), *(line(f"          {command}", Tone.FAINT) for command in more_commands(one)), ()]
@@ -122,14 +122,6 @@ def _diff_tone(text: str) -> Tone:
             return Tone.ACCENT
         case _:
             return Tone.PLAIN
-
-
-def _paragraph(title: str, text: str, width: int, tone: Tone) -> list[Line]:
-    parts = wrap(plain(text), max(20, width - 10))
-    return [
-        ((f"{title if number == 0 else '':<10}", Tone.MUTED), (part, tone))
-        for number, part in enumerate(parts)
-    ]
 
 
 def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:

@@ -6,9 +6,12 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from supervisor.promotion.deciding import active_promotion
+from supervisor.promotion.model import ANSWERABLE
+from supervisor.promotion.progress import progress_of
 from supervisor.snapshot import Campaign, LabSnapshot
 from supervisor.states import CampaignState, RunState
-from tui.figures import age, change, dollars, metric, percent
+from tui.figures import age, change, clock, dollars, metric, percent
 from tui.plain import plain
 from tui.screen.lines import TONE_CLASSES, Line, Tone, to_strip, width_of
 
@@ -72,6 +75,7 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
         parts.append((2, ((f"✕ {plain(snapshot.trouble)}", Tone.BAD),)))
     if snapshot.drift:
         parts.append((2, ((f"! machine drifts {change(snapshot.drift.change)}", Tone.WARN),)))
+    parts += _promotion_parts(snapshot)
     parts.append((3, _metric_spans(snapshot, campaign)))
     limit = f"/{campaign.limits.experiments}" if campaign.limits.experiments else ""
     parts.append((4, ((f"{snapshot.counted}{limit} exp · {snapshot.kept} kept", Tone.PLAIN),)))
@@ -86,6 +90,23 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
         running_s += max(0.0, now - snapshot.taken_at)
     parts.append((5, ((age(running_s), Tone.MUTED),)))
     return parts
+
+
+def _promotion_parts(snapshot: LabSnapshot) -> list[Part]:
+    """What is measured for main, and what waits for the person's answer."""
+    waiting = next((p for p in snapshot.promotions if p.state in ANSWERABLE), None)
+    if waiting is not None:
+        return [(2, ((f"◐ promotion {waiting.number} waits for you · P", Tone.WARN),))]
+    active = active_promotion(snapshot)
+    if active is None:
+        return []
+    progress = progress_of(snapshot, active)
+    far = (
+        f" {int(progress.runs)}/{progress.wanted} runs, {clock(progress.seconds_left)}"
+        if progress.wanted
+        else ""
+    )
+    return [(4, ((f"promotion {active.number}{far}", Tone.ACCENT),))]
 
 
 def _busy_tone(snapshot: LabSnapshot, busy: int) -> Tone:

@@ -12,6 +12,7 @@ from textual.reactive import reactive
 from textual.widgets import Input
 
 from supervisor.snapshot import Agent, Experiment, Hypothesis
+from supervisor.states import Verdict
 from tui.keys import COMMANDS, Command
 from tui.messages import AgentHighlighted, CursorMoved, ExperimentHighlighted, OpenRequested
 from tui.plain import plain
@@ -104,6 +105,16 @@ class LabScreen(Requests, Moves):
         """The hypothesis under the cursor, when the focus is on it."""
         row = self.table.row_under_cursor() if self.table else None
         return row if isinstance(row, Hypothesis) else None
+
+    @property
+    def promotable(self) -> tuple[str, ...]:
+        """The experiment under the cursor, or the agent's branch when it has kept something."""
+        if agent := self.focused_agent:
+            assert self.snapshot is not None
+            best = self.snapshot.experiment(agent.incumbent_id)
+            return (agent.name,) if best is not None and best.verdict is Verdict.KEEP else ()
+        row = self.context().row
+        return (row.id,) if row is not None else ()
 
     @property
     def _in_tabs(self) -> bool:

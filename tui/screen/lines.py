@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.plain import shorten, wrap
+from tui.plain import plain, shorten, wrap
 
 
 class Tone(StrEnum):
@@ -63,6 +63,15 @@ def line(text: str, tone: Tone = Tone.PLAIN) -> Line:
 def prose(text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Line]:
     """A paragraph, broken to lines of at most `width` cells."""
     return [line(part, tone) for part in wrap(text, width)]
+
+
+def fact(name: str, text: str, width: int, tone: Tone = Tone.PLAIN, indent: int = 10) -> list[Line]:
+    """A name and, beside it, a paragraph of foreign text broken to `width` cells."""
+    parts = wrap(plain(text), max(20, width - indent))
+    return [
+        ((f"{name if number == 0 else '':<{indent}}", Tone.MUTED), (part, tone))
+        for number, part in enumerate(parts)
+    ]
 
 
 def width_of(spans: Iterable[Span]) -> int:

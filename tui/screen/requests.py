@@ -5,6 +5,8 @@ from __future__ import annotations
 from textual.reactive import reactive
 from textual.screen import Screen
 
+from supervisor.errors import LabError
+from supervisor.promotion.choosing import open_wish, promotion_of
 from supervisor.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.states import Role
 from tui.messages import (
@@ -12,13 +14,21 @@ from tui.messages import (
     AttachRequested,
     HypothesisRequested,
     JuniorRequested,
+    LastPromotion,
     MessageRequested,
     PauseRequested,
+    PromoteRequested,
+    PromotionOpened,
+    ReadingDone,
+    ReadingWanted,
     RestartRequested,
     ResumeRequested,
+    RollbackRequested,
     StopRequested,
 )
+from tui.plain import plain
 from tui.screen.dialogs import Ask, Confirm
+from tui.screen.promotion_lines import price_of
 
 
 class Requests(Screen[None]):
@@ -96,6 +106,43 @@ class Requests(Screen[None]):
         stays = "It gets a branch and a worktree of its own, and shares the devices. x stops it again."
         self._if_sure("Add a junior engineer?", stays, JuniorRequested())
 
+    @property
+    def promotable(self) -> tuple[str, ...]:
+        """The experiment or agent under the cursor that a promotion can be of; () means the champion."""
+        raise NotImplementedError
+
+    def action_promote(self) -> None:
+        """Show the promotion that is open, or ask the person whether to begin one."""
+        if self.snapshot is None:
+            return
+        names = self.promotable
+        try:
+            begun = open_wish(self.snapshot, names)
+            title = "" if begun else promotion_of(self.snapshot, names).title
+        except LabError as error:
+            self.notify(plain(str(error)), severity="error", markup=False)
+            return
+        if begun:
+            self.post_message(PromotionOpened(begun.number))
+        else:
+            stays = f"{price_of(self.snapshot)} Main changes only when you say yes to what they show."
+            self._if_sure(f"Measure “{plain(title)}” against main?", stays, PromoteRequested(names))
+
+    def action_roll_back(self) -> None:
+        """Find out what that would be; the person is asked then."""
+        self.post_message(ReadingWanted(self, LastPromotion()))
+
+    def on_reading_done(self, message: ReadingDone) -> None:
+        """What can be rolled back is known."""
+        if message.problem:
+            self.notify(plain(message.problem), severity="error", markup=False)
+            return
+        stays = (
+            "One commit on main reverts it; what you committed since stays. Nothing is measured again, and "
+            "`P` brings it back."
+        )
+        self._if_sure(f"Take {plain(message.text)} off main?", stays, RollbackRequested())
+
     def action_approve(self) -> None:
         """Say yes to the hypothesis."""
         if hypothesis := self.focused_hypothesis:
@@ -111,7 +158,10 @@ class Requests(Screen[None]):
         )
 
     def _if_sure(
-        self, question: str, stays: str, request: StopRequested | RestartRequested | JuniorRequested
+        self,
+        question: str,
+        stays: str,
+        request: StopRequested | RestartRequested | JuniorRequested | PromoteRequested | RollbackRequested,
     ) -> None:
         def answered(sure: bool | None) -> None:
             if sure:
