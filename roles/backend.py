@@ -86,6 +86,7 @@ class EditTask:
     program: str
     worktree: Path
     editable: tuple[str, ...]  # relative paths; only these may change
+    new_files: tuple[str, ...]  # globs of files that may be added
     hypothesis: Hypothesis | None  # None: the plan is empty, form one yourself
     incumbent: Experiment
     metric: str

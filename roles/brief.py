@@ -26,7 +26,8 @@ def edit_task(
     return EditTask(
         program=read_program(bureau.lab),
         worktree=bureau.worktree(),
-        editable=bureau.lab.config.lab.editable,
+        editable=bureau.canvas(experiment.parent_commit),
+        new_files=bureau.lab.config.lab.new_files,
         hypothesis=hypothesis_of(snapshot, experiment),
         incumbent=without_holdout(incumbent),
         metric=campaign.metric,

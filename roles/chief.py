@@ -76,7 +76,8 @@ def _canvas(desk: Desk, snapshot: LabSnapshot) -> tuple[Canvas, ...]:
     assert snapshot.campaign is not None
     commit = champion.commit if champion is not None and champion.commit else snapshot.campaign.base_commit
     return tuple(
-        Canvas(path, desk.repository.read_file(commit, path)) for path in desk.lab.config.lab.editable
+        Canvas(path, desk.repository.read_file(commit, path))
+        for path in desk.lab.config.lab.canvas(desk.repository.list_files(commit))
     )
 
 

@@ -6,7 +6,9 @@ Every key has a default, documented beside it; a lab of our own layout needs no 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Annotated, Self
@@ -38,6 +40,7 @@ class LabSection(Section):
     """`[lab]`: what is edited and how it runs."""
 
     editable: tuple[Name, ...] = Field(("training/train.py",), min_length=1)  # all else is protected
+    new_files: tuple[Name, ...] = ()  # globs of files that an edit may add, change and remove; * stops at /
     command: Name = "{python} training/train.py"  # run at the top of a checkout
     setup: str = "{python} prepare.py"  # once, before the first run; "": nothing to set up
     smoke: str = ""  # a run of seconds that shows whether the code works at all
@@ -49,7 +52,17 @@ class LabSection(Section):
     timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
     clock: Clock | None = None  # what the budget counts, "cpu" or "wall"; None ("auto"): as the device has it
 
-    @field_validator("editable")
+    def canvas(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Of these paths the ones that an edit may change, the editable ones first."""
+        own = {path for path in paths if path not in self.editable and self._may_be_new(path)}
+        return (*self.editable, *sorted(own))
+
+    def _may_be_new(self, path: str) -> bool:
+        parts = PurePosixPath(path).parts
+        globs = (PurePosixPath(glob).parts for glob in self.new_files)
+        return any(len(g) == len(parts) and all(map(fnmatchcase, parts, g)) for g in globs)
+
+    @field_validator("editable", "new_files")
     @classmethod
     def _stays_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:

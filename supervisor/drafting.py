@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from sessions.training_runs import write_atomically
 from sessions.worktrees import Worktrees
 from supervisor.audit.audit import audit
 from supervisor.checks import failed_check
-from supervisor.guarding import Refusal, Rule, check_edit, hash_sources, read_canvas, refused_flag
+from supervisor.guarding import Refusal, Rule, check_edit, hash_sources, read_canvas, refused_flag, stands_in
 from supervisor.lab import Lab
 from supervisor.reading import read_snapshot
+from supervisor.referee_copy import referee_files
 from supervisor.snapshot import Experiment, Flag, LabSnapshot
 from supervisor.standing import accepts_work
 from supervisor.states import ExperimentState, Verdict
@@ -86,23 +88,29 @@ class Bureau:
         """The experiment's change as a unified diff."""
         return self.repository.diff(experiment.parent_commit, experiment.commit) if experiment.commit else ""
 
+    def canvas(self, commit: str, changed: Sequence[str] = ()) -> tuple[str, ...]:
+        """The files that an edit on top of `commit` may change, of those that are there or are `changed`."""
+        return self.lab.config.lab.canvas((*self.repository.list_files(commit), *changed))
+
     def hand_over(self, experiment: Experiment, draft: Draft) -> Refusal | None:
         """Guard, commit under the experiment's own ref, call it ready; or record why it was rejected."""
-        worktree, editable, now = self.worktree(), self.lab.config.lab.editable, time.time()
-        sources = read_canvas(worktree, editable)
+        worktree, now = self.worktree(), time.time()
+        changed = self.repository.changed_since(worktree, experiment.parent_commit)
+        canvas = self.canvas(experiment.parent_commit, changed)
+        sources = read_canvas(worktree, [path for path in canvas if self._is_there(worktree, path)])
         if isinstance(sources, Refusal):
             self._reject(experiment, draft, sources, now)
             return sources
-        before = {path: self.repository.read_file(experiment.parent_commit, path) for path in editable}
-        changed = self.repository.changed_since(worktree, experiment.parent_commit)
-        refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, editable)
-        refusal = refusal or self._changed_mode(experiment)
+        before = self._sources_of(experiment.parent_commit)
+        refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, canvas)
+        refusal = refusal or self._changed_mode(experiment, sources) or self._stands_in(before, sources)
         flags = self._audit(sources)
         refusal = refusal or refused_flag(flags, self.lab.config.audit.hard)
         if refusal is None and (why := failed_check(self.lab, worktree)):
             refusal = Refusal(Rule.CHECKS_FAILED, why)
         if sources != before:
-            draft = self._commit(experiment, draft, sources)
+            paths = [path for path in canvas if path in sources or path in before]
+            draft = self._commit(experiment, draft, sources, paths)
         if refusal is not None:
             self._reject(experiment, draft, refusal, now, flags)
             return refusal
@@ -113,16 +121,33 @@ class Bureau:
         """What looks like gaming beside the code that the campaign began with."""
         campaign, config = self.snapshot().campaign, self.lab.config
         assert campaign is not None
-        base = {path: self.repository.read_file(campaign.base_commit, path) for path in config.lab.editable}
+        base = self._sources_of(campaign.base_commit)
         found = audit(base, sources, has_referee=self.lab.has_referee, metric=config.metric.name)
         return tuple(flag for flag in found if flag.rule not in config.audit.allow)
 
-    def _changed_mode(self, experiment: Experiment) -> Refusal | None:
-        for path in self.lab.config.lab.editable:
+    def _is_there(self, worktree: Path, path: str) -> bool:
+        # A new file may go again; an editable one that is gone is refused by name.
+        return path in self.lab.config.lab.editable or os.path.lexists(worktree / path)
+
+    def _sources_of(self, commit: str) -> dict[str, str]:
+        return {path: self.repository.read_file(commit, path) for path in self.canvas(commit)}
+
+    def _changed_mode(self, experiment: Experiment, sources: Mapping[str, str]) -> Refusal | None:
+        known = set(self.canvas(experiment.parent_commit))
+        for path in sources:
             runs = bool((self.worktree() / path).stat().st_mode & 0o100)
-            if runs != self.repository.is_executable(experiment.parent_commit, path):
+            if runs != (path in known and self.repository.is_executable(experiment.parent_commit, path)):
                 return Refusal(Rule.MODE_CHANGED, f"{path} {'became' if runs else 'was'} executable")
         return None
+
+    def _stands_in(self, before: Mapping[str, str], sources: Mapping[str, str]) -> Refusal | None:
+        new = sources.keys() - before.keys()
+        if not new:
+            return None
+        campaign = self.snapshot().campaign
+        assert campaign is not None
+        canvas = self.canvas(campaign.base_commit)
+        return stands_in(new, {**before, **referee_files(self.repository, campaign.base_commit, canvas)})
 
     def record_thought(self, experiment: Experiment, title: str, text: str, cost_usd: float) -> None:
         """Reasoned, and nothing worth a run came of it."""
@@ -139,10 +164,11 @@ class Bureau:
         """Give the hypothesis back for somebody else."""
         experiments.release_experiment(self.store, experiment.id)
 
-    def _commit(self, experiment: Experiment, draft: Draft, sources: Mapping[str, str]) -> Draft:
-        editable = self.lab.config.lab.editable
+    def _commit(
+        self, experiment: Experiment, draft: Draft, sources: Mapping[str, str], paths: Sequence[str]
+    ) -> Draft:
         message = f"{draft.title}\n\nExperiment: {experiment.id}\nAgent: {self.agent}\n"
-        commit = self.repository.commit_worktree(self.worktree(), editable, message, self.agent)
+        commit = self.repository.commit_worktree(self.worktree(), paths, message, self.agent)
         ref = f"refs/autoresearch/exp/{experiment.id}"
         self.repository.set_ref(ref, commit, self.repository.refs(ref).get(ref))
         patch = self.repository.diff(experiment.parent_commit, commit)

@@ -66,7 +66,7 @@ def found_campaign(
         raise LaunchError(
             f"scores of different devices can't be compared: {', '.join(sorted(kinds))}; name one kind"
         )
-    files = referee_files(repository, base, lab.config.lab.editable)
+    files = referee_files(repository, base, lab.config.lab.canvas(repository.list_files(base)))
     referee = hash_referee(files)
     write_referee(lab.referee_dir, files)
     fingerprint = set_up(lab, _checkout_of(lab, repository, base), say)

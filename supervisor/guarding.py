@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from supervisor.snapshot import Flag
 from supervisor.store.connection import Store
@@ -47,10 +48,10 @@ class Refusal:
         return f"{self.rule}: {self.detail}"
 
 
-def read_canvas(worktree: Path, editable: Sequence[str]) -> Mapping[str, str] | Refusal:
-    """The editable files as text, by path, or the reason why they can't be taken as such."""
+def read_canvas(worktree: Path, canvas: Sequence[str]) -> Mapping[str, str] | Refusal:
+    """These files as text, by path, or the reason why they can't be taken as such."""
     sources = {}
-    for path in editable:
+    for path in canvas:
         file = worktree / path
         if file.is_symlink() or not file.is_file():
             return Refusal(Rule.NOT_A_FILE, f"{path} is gone or is a link")
@@ -72,10 +73,10 @@ def check_edit(
     sources: Mapping[str, str],
     parent_hash: str,
     changed_paths: Sequence[str],
-    editable: Sequence[str],
+    canvas: Sequence[str],
 ) -> Refusal | None:
     """The first rule that the edit breaks; `changed_paths` is everything that differs from the parent commit."""
-    foreign = sorted(set(changed_paths) - set(editable))
+    foreign = sorted(set(changed_paths) - set(canvas))
     if foreign:
         return Refusal(Rule.PROTECTED_PATH, ", ".join(foreign[:5]))
     for path, text in sources.items():
@@ -88,6 +89,30 @@ def check_edit(
         return Refusal(Rule.UNCHANGED, "the code is the same as its parent's, comments and layout aside")
     twin = source_was_tried(store, tag, source_hash)
     return Refusal(Rule.TRIED_BEFORE, f"the same code as {twin}") if twin else None
+
+
+def stands_in(new: Iterable[str], known: Mapping[str, str]) -> Refusal | None:
+    """A new module that would be imported in place of one that the known sources or Python itself import."""
+    taken = set(sys.stdlib_module_names)
+    for path, text in known.items():
+        if path.endswith(".py"):
+            taken |= {PurePosixPath(path).stem, *_imported(text)}
+    clash = next((p for p in sorted(new) if p.endswith(".py") and PurePosixPath(p).stem in taken), None)
+    return (
+        Refusal(Rule.PROTECTED_PATH, f"{clash} would stand in for the module of that name") if clash else None
+    )
+
+
+def _imported(text: str) -> Iterator[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except UNREADABLE:
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def hash_sources(sources: Mapping[str, str]) -> str:

@@ -11,12 +11,12 @@ from sessions.git import Repository
 from supervisor.errors import LabError
 
 
-def referee_files(repository: Repository, commit: str, editable: Sequence[str]) -> dict[str, str]:
+def referee_files(repository: Repository, commit: str, canvas: Sequence[str]) -> dict[str, str]:
     """What a canvas may import of its lab: the tracked top-level .py files that nobody may edit, by path."""
     paths = [
         path
         for path in repository.list_files(commit)
-        if path.endswith(".py") and len(PurePosixPath(path).parts) == 1 and path not in editable
+        if path.endswith(".py") and len(PurePosixPath(path).parts) == 1 and path not in canvas
     ]
     return {path: repository.read_file(commit, path) for path in sorted(paths)}
 

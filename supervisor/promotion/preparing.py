@@ -55,7 +55,7 @@ def prepare_piece(
         _, main = main_of(repository)
         if promotion.base_commit and promotion.base_commit != main:
             return promotions.start_again(store, promotion, f"main has moved to {main[:7]}", now)
-        files = referee_files(repository, main, lab.config.lab.editable)
+        files = referee_files(repository, main, lab.config.lab.canvas(repository.list_files(main)))
         if hash_referee(files) != campaign.setting.referee_hash:
             text = f"the referee on main is not the one that {campaign.tag} was measured by; `launch --tag` a new run"
             return promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)

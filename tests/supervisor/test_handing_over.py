@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from supervisor.lab import find_lab
 from supervisor.launch import open_campaign
 from supervisor.snapshot import Experiment
 from supervisor.states import ExperimentState, Verdict
+from supervisor.store import experiments
 from supervisor.store.connection import Store
-from supervisor.store.experiments import Draft
+from supervisor.store.experiments import Draft, Judgement
 
 Edit = Callable[[Path], object]
 
@@ -124,3 +126,69 @@ def test_hard_rules_refuse_before_a_device_is_spent(root: Path, edit: Edit, expe
     assert rule is expected, experiment.reason
     assert experiment.verdict is Verdict.REJECTED
     assert experiment.runs == ()
+
+
+def allowing(root: Path, *globs: str) -> Bureau:
+    file = root / "autoresearch.toml"
+    listed = ", ".join(f'"{glob}"' for glob in globs)
+    file.write_text(file.read_text().replace("[lab]", f"[lab]\nnew_files = [{listed}]", 1))
+    return bureau_of(root)
+
+
+def adding(name: str, text: str) -> Edit:
+    def edit(canvas: Path) -> None:
+        file = canvas.parent / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    return edit
+
+
+def test_a_lab_allows_new_files_by_glob(root: Path) -> None:
+    bureau = allowing(root, "kernels/*.cu", "helper*.py")
+    rule, experiment = handed_over(bureau, adding("helper_a.py", "import socket\n"))
+    assert rule is None and experiment.state is ExperimentState.READY
+    assert [(flag.rule, flag.path) for flag in experiment.flags] == [("network", "helper_a.py")]
+    assert "+import socket" in bureau.diff_of(experiment)
+    again, _ = handed_over(bureau, adding("helper_a.py", "import socket  # the same\n"))
+    assert again is Rule.TRIED_BEFORE
+    rule, experiment = handed_over(bureau, adding("kernels/add.cu", "__global__ void add() {}\n"))
+    assert rule is None and bureau.repository.read_file(experiment.commit or "", "kernels/add.cu")
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (adding("other.py", "x = 1\n"), Rule.PROTECTED_PATH),
+        (adding("kernels/deep.py", "x = 1\n"), Rule.PROTECTED_PATH),  # * stops at a slash
+        (adding("helper_random.py", "x = (\n"), Rule.DOES_NOT_PARSE),
+        (adding("random.py", "def gauss(*a): return -9\n"), Rule.PROTECTED_PATH),
+        (lambda f: f.with_name("helper_x.py").symlink_to("/etc/hostname"), Rule.NOT_A_FILE),
+        (
+            lambda f: (adding("helper_x.py", "x = 1\n")(f), f.with_name("helper_x.py").chmod(0o755)),
+            Rule.MODE_CHANGED,
+        ),
+        (lambda f: f.unlink(), Rule.NOT_A_FILE),
+    ],
+)
+def test_new_files_are_held_to_the_same_rules(root: Path, edit: Edit, expected: Rule) -> None:
+    rule, experiment = handed_over(allowing(root, "helper*.py", "random.py"), edit)
+    assert rule is expected, experiment.reason
+
+
+def test_a_new_file_that_was_kept_can_be_changed_and_removed(root: Path) -> None:
+    bureau = allowing(root, "helper*.py")
+    _, first = handed_over(bureau, adding("helper.py", "x = 1\n"))
+    record_keep(bureau, first)
+    rule, second = handed_over(bureau, adding("helper.py", "x = 2\n"))
+    assert rule is None and second.parent_commit == first.commit
+    assert bureau.canvas(first.commit or "") == ("train.py", "helper.py")
+    rule, third = handed_over(bureau, lambda f: (f.with_name("helper.py").unlink(), putting("8.0", "7.0")(f)))
+    assert rule is None and "deleted file" in bureau.diff_of(third)
+
+
+def record_keep(bureau: Bureau, experiment: Experiment) -> None:
+    judgement = Judgement(Verdict.KEEP, "better", 0.1, 0.05, 0.15, 0.99)
+    experiments.record_verdict(
+        bureau.store, bureau.tag, experiment.id, judgement, time.time(), new_incumbent=True
+    )

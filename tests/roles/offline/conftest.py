@@ -133,6 +133,7 @@ class Past:
             program="",
             worktree=worktree,
             editable=(PATH,),
+            new_files=(),
             hypothesis=hypothesis,
             incumbent=self.experiment(self.champion),
             metric="val_bpb",
