@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from roles.backend import Backend
+from roles.backend import Backend, BackendError, Cost, Office, ParkedError
 from roles.backends import make_backend
 from roles.pane import Pane, read_typed_lines
 from sessions.git import Repository
@@ -19,10 +21,24 @@ from supervisor.snapshot import Agent, LabSnapshot
 from supervisor.states import AgentState, CampaignState, Wanted
 from supervisor.store import agents
 from supervisor.store.connection import Store
+from supervisor.store.steps import Step, record_step
 
 PULSE_S = 5.0
 STEP_S = 0.5  # how often an idle agent looks whether there is something to do
 ORPHANED_AFTER_S = 20.0  # without a supervisor; its own restart loop comes first
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """How a call of the backend ended."""
+
+    ending: str = "failed"
+    cost: Cost = field(default_factory=Cost)
+    detail: str = ""
+
+    def ended(self, ending: str, cost: Cost, detail: str = "") -> None:
+        """Say how."""
+        self.ending, self.cost, self.detail = ending, cost, detail
 
 
 @dataclass(slots=True)
@@ -46,6 +62,27 @@ class Desk:
     def state(self, state: AgentState, *, doing: str = "") -> None:
         """Tell everybody what this agent does now."""
         agents.set_agent_state(self.store, self.tag, self.name, state, time.time(), doing=doing)
+
+    @contextmanager
+    def step(self, kind: str, experiment_id: str | None) -> Iterator[StepRecord]:
+        """A call of the backend; what it cost is kept however it ends."""
+        record, began = StepRecord(), time.time()
+        try:
+            yield record
+        except ParkedError as error:
+            record.ended("parked", error.cost, str(error))
+            raise
+        except BackendError as error:
+            record.ended("failed", error.cost, str(error))
+            raise
+        finally:
+            cost = record.cost
+            step = Step(
+                self.name, kind, experiment_id, self.backend.name, cost.model, began, time.time(), record.ending,
+                record.detail, cost.usd or 0.0, cost.usd is None, cost.input_tokens, cost.output_tokens,
+                cost.cache_read_tokens, cost.cache_write_tokens,
+            )  # fmt: skip
+            record_step(self.store, self.tag, step)
 
     def messages(self) -> tuple[str, ...]:
         """What the person said since the last step; each is acknowledged in the pane."""
@@ -91,8 +128,15 @@ def open_desk(lab: Lab, name: str) -> Desk:
     agent: Agent | None = snapshot.agent(name)
     if snapshot.campaign is None or agent is None:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")
+    office = Office(name, agent.model, lab.root, lab.state_dir / "minds" / name)
     desk = Desk(
-        lab, name, snapshot.campaign.tag, make_backend(agent.backend), store, reader, Repository(lab.root)
+        lab,
+        name,
+        snapshot.campaign.tag,
+        make_backend(agent.backend, office),
+        store,
+        reader,
+        Repository(lab.root),
     )
     _start_pulse(desk)
     read_typed_lines(lambda line: _deliver(desk, line))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,28 @@ from typing import Protocol
 from supervisor.snapshot import Experiment, Hypothesis, Note
 from supervisor.states import Direction
 
-Report = Callable[[str], None]  # a line of thinking, for the pane; plain text, never markup
+
+class Report(Protocol):
+    """What a backend tells while it works, for the pane; plain text, never markup, whatever a model wrote."""
+
+    def say(self, text: str) -> None:
+        """Lines of thinking."""
+
+    def stream(self, text: str) -> None:
+        """A piece of a text as it comes, line ends included."""
+
+    def tool(self, name: str, detail: str) -> None:
+        """A tool that the model called, and on what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a backend is made for: an agent, and the places that are its own."""
+
+    agent: str
+    model: str  # "": the backend's own default
+    root: Path  # the lab's
+    folder: Path  # `.autoresearch/minds/<agent>`: its configuration, its TMPDIR and its transcripts lie below
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,8 @@ class PlanBrief:
     wanted: int  # how many hypotheses
     seed: int  # for backends that draw lots
     messages: tuple[str, ...] = ()  # what the person said
+    text: str = ""  # all of this as Markdown, bounded; what a model is given
+    worktree: Path | None = None  # the champion's code, to be read and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +82,39 @@ class ProposedHypothesis:
     category: str
     edit: str = ""  # JSON for the same backend's `edit`
     parent_id: str | None = None
+    risk: str = ""
+    builds_on: tuple[str, ...] = ()  # experiments that speak for it, by id
+    falsified_by: str = ""
+    independent: bool | None = None  # of the others in the plan
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a step of thinking cost."""
+    """What a step of thinking cost: the counters of this step alone, not of a session so far."""
 
-    usd: float = 0.0
-    tokens: int = 0
+    usd: float | None = 0.0  # None: the client does not say; the price table does, by `model`
+    input_tokens: int = 0  # those read from or written to a cache left out
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    model: str = ""  # as the provider names it
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    def __add__(self, other: Cost) -> Cost:
+        """Of two calls together; the dollars are unknown when either's are."""
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Cost(
+            usd,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            other.model or self.model,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +143,7 @@ class EditTask:
     seed: int
     messages: tuple[str, ...] = ()
     repair: str = ""  # why the last attempt at this hypothesis failed, "" the first time
+    text: str = ""  # all of this as Markdown, bounded; what a model is given
 
 
 class EditResult(StrEnum):
@@ -104,6 +152,9 @@ class EditResult(StrEnum):
     EDITED = "edited"
     THOUGHT = "thought"  # reasoned, nothing worth running
     NOT_APPLICABLE = "not-applicable"  # the canvas lacks what the hypothesis wants to change
+    UNCHANGED = "unchanged"  # it ended without an edit, and without saying why
+    REFUSED = "refused"  # the model will not
+    QUESTION = "question"  # it wants to know something of the person; `explanation` is the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +195,16 @@ class Backend(Protocol):
 
 
 class BackendError(Exception):
-    """A backend could not do a step; the text is one line for the person."""
+    """A backend could not do a step; the text is one line for the person. `cost` was spent all the same."""
+
+    def __init__(self, text: str, cost: Cost | None = None) -> None:
+        super().__init__(text)
+        self.cost = cost or Cost()
+
+
+class ParkedError(BackendError):
+    """A rate, overload or usage limit: nothing is wrong, the same step may be tried again at `until`."""
+
+    def __init__(self, text: str, until: float, cost: Cost | None = None) -> None:
+        super().__init__(text, cost)
+        self.until = until  # epoch seconds

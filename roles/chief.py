@@ -49,14 +49,27 @@ def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
     desk.state(AgentState.PLANNING, doing=why)
     desk.pane.heading(f"{stamp()} planning: {why}")
     brief = plan_brief(desk.lab, desk.store, snapshot, _canvas(desk, snapshot), desk.messages())
-    answer = desk.backend.plan(brief, desk.pane.say)
-    agents.record_cost(desk.store, desk.tag, desk.name, answer.cost.usd, answer.cost.tokens)
+    with desk.step("plan", None) as step:
+        answer = desk.backend.plan(brief, desk.pane)
+        step.ended("done", answer.cost)
     added = hypotheses.add_hypotheses(
         desk.store,
         desk.tag,
         desk.name,
         tuple(
-            NewHypothesis(h.title, h.rationale, h.change, h.expected_gain, h.category, h.edit, h.parent_id)
+            NewHypothesis(
+                h.title,
+                h.rationale,
+                h.change,
+                h.expected_gain,
+                h.category,
+                h.edit,
+                h.parent_id,
+                h.risk,
+                h.builds_on,
+                h.falsified_by,
+                h.independent,
+            )
             for h in answer.hypotheses
         ),
         HypothesisState.PROPOSED if campaign.approve else HypothesisState.OPEN,

@@ -17,7 +17,6 @@ from supervisor.lab import Lab
 from supervisor.notes import publish_note
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import AgentState, ExperimentState, Role, RunState, Verdict
-from supervisor.store import agents
 from supervisor.store.experiments import Draft, record_reflection
 
 PLAN_PATIENCE_S = 15.0  # an empty plan is given this long before a junior forms an idea of its own
@@ -77,12 +76,17 @@ class Junior:
         self.bureau.lay_out(experiment)
         task = edit_task(self.bureau, snapshot, experiment, desk.messages())
         desk.state(AgentState.EDITING, doing=f"{experiment.id}: {title}")
-        outcome = self._edit(snapshot, task)
-        agents.record_cost(desk.store, desk.tag, desk.name, outcome.cost.usd, outcome.cost.tokens)
+        with desk.step("edit", experiment.id) as step:
+            outcome = self._edit(snapshot, task)
+            step.ended(outcome.result, outcome.cost)
         match outcome.result:
             case EditResult.THOUGHT:
-                self.bureau.record_thought(experiment, outcome.title, outcome.explanation, outcome.cost.usd)
+                self.bureau.record_thought(experiment, outcome.title, outcome.explanation)
                 desk.pane.verdict(f"{experiment.id} thought: {outcome.explanation}", good=False)
+            case EditResult.UNCHANGED | EditResult.REFUSED | EditResult.QUESTION:
+                said = f"{outcome.result}: {outcome.explanation}"
+                self.bureau.record_thought(experiment, outcome.title, said)
+                desk.pane.verdict(f"{experiment.id} {said}", good=False)
             case EditResult.NOT_APPLICABLE:
                 self.bureau.withdraw(experiment, outcome.explanation)
                 desk.pane.verdict(f"withdrawn: {outcome.explanation}", good=False)
@@ -98,10 +102,10 @@ class Junior:
             f"{stamp()} {experiment.id} {experiment.verdict}{figure}: {experiment.title} ({experiment.reason})",
             good=experiment.verdict is Verdict.KEEP,
         )
-        reflection = desk.backend.reflect(
-            edit_task(self.bureau, snapshot, experiment, ()), without_holdout(experiment), desk.pane.say
-        )
-        agents.record_cost(desk.store, desk.tag, desk.name, reflection.cost.usd, reflection.cost.tokens)
+        task = edit_task(self.bureau, snapshot, experiment, ())
+        with desk.step("reflect", experiment.id) as step:
+            reflection = desk.backend.reflect(task, without_holdout(experiment), desk.pane)
+            step.ended("done", reflection.cost)
         if reflection.note_text:
             publish_note(
                 self.bureau.lab.notes_dir,
@@ -127,7 +131,7 @@ class Junior:
     def _edit(self, snapshot: LabSnapshot, task: EditTask) -> EditOutcome:
         hypothesis = task.hypothesis
         if hypothesis is None or hypothesis.category != PORT or not hypothesis.edit:
-            return self.desk.backend.edit(task, self.desk.pane.say)
+            return self.desk.backend.edit(task, self.desk.pane)
         ported = json.loads(hypothesis.edit)
         source = snapshot.experiment(ported["port_of"])
         if source is not None and self.bureau.apply_change_of(source):
@@ -135,7 +139,7 @@ class Junior:
             self.desk.pane.say(expectation)
             return EditOutcome(EditResult.EDITED, hypothesis.title, expectation, edit=ported["edit"])
         self.desk.pane.say("the change does not fit as it was; making it anew")
-        return self.desk.backend.edit(replace(task, hypothesis=_unwrapped(hypothesis)), self.desk.pane.say)
+        return self.desk.backend.edit(replace(task, hypothesis=_unwrapped(hypothesis)), self.desk.pane)
 
     def _hand_over(self, experiment: Experiment, outcome: EditOutcome) -> None:
         draft = Draft(
@@ -146,7 +150,6 @@ class Junior:
             source_hash="",
             lines_added=0,
             lines_removed=0,
-            cost_usd=outcome.cost.usd,
         )
         refusal = self.bureau.hand_over(experiment, draft)
         handed = self.desk.snapshot().experiment(experiment.id)

@@ -22,16 +22,30 @@ class Pane:
 
     colour: bool = field(default_factory=lambda: sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     _live: bool = False
+    _piece: str = ""  # what was streamed of a line that has no end yet
     _last: str = ""
 
     def heading(self, text: str) -> None:
         """A new step."""
+        self._end_piece()
         self._write(f"{self._paint(_BOLD, f'── {one_line(text)} ')}")
 
     def say(self, text: str) -> None:
         """A line, or several, of thinking."""
         for line in plain(text).splitlines():
             self._write(f"   {line}")
+
+    def stream(self, text: str) -> None:
+        """A piece of a text as it comes; lines are written whole."""
+        self._piece += text
+        *lines, self._piece = self._piece.split("\n")
+        for line in lines:
+            self.say(line)
+
+    def tool(self, name: str, detail: str) -> None:
+        """A tool that the model called, and on what."""
+        self._end_piece()
+        self._write(self._paint(_DIM, f"   › {one_line(name)} {one_line(detail)}".rstrip()))
 
     def verdict(self, text: str, *, good: bool) -> None:
         """How an experiment ended."""
@@ -61,6 +75,11 @@ class Pane:
             sys.stdout.write("\r\x1b[2K")
             self._live, self._last = False, ""
         print(line, flush=True)
+
+    def _end_piece(self) -> None:
+        rest, self._piece = self._piece, ""
+        if rest.strip():
+            self.say(rest)
 
     def _paint(self, code: str, text: str) -> str:
         return f"{code}{text}{_RESET}" if self.colour else text

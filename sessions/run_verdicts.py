@@ -55,7 +55,7 @@ class Finding:
 
 def smoke_timeout_s(spec: RunSpec) -> float:
     """How long the smoke run may take, wall clock."""
-    return min(spec.timeout_s / 3, _LONGEST_SMOKE_S)
+    return min(spec.timeout_s / 2, _LONGEST_SMOKE_S)
 
 
 def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:

@@ -133,15 +133,32 @@ class AgentSpec(Section):
     backend: Name = "offline"
     model: str = ""  # "": the backend's own default
 
+    @classmethod
+    def of_words(cls, words: str) -> Self:
+        """From "claude" or "claude:some-model", as the command line takes it."""
+        backend, _, model = words.strip().partition(":")
+        return cls(backend=backend, model=model)
+
 
 class AgentsSection(Section):
     """`[agents]`: who works here."""
 
     juniors: int = Field(2, ge=1, le=64)  # may outnumber the devices
     chief: AgentSpec = AgentSpec()
-    junior: AgentSpec = AgentSpec()
+    junior: tuple[AgentSpec, ...] = Field(
+        (AgentSpec(),), min_length=1
+    )  # one for all, or a list that they share
     drafts_ahead: int = Field(1, ge=0, le=8)  # edits a junior may draft while its last one trains
     approve: bool = False  # hypotheses wait for the person's yes
+
+    @field_validator("junior", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: object) -> object:
+        return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+    def spec_of_junior(self, number: int) -> AgentSpec:
+        """What thinks for the junior of that number, from 1."""
+        return self.junior[(number - 1) % len(self.junior)]
 
 
 class LimitsSection(Section):

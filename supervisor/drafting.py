@@ -149,9 +149,9 @@ class Bureau:
         canvas = self.canvas(campaign.base_commit)
         return stands_in(new, {**before, **referee_files(self.repository, campaign.base_commit, canvas)})
 
-    def record_thought(self, experiment: Experiment, title: str, text: str, cost_usd: float) -> None:
+    def record_thought(self, experiment: Experiment, title: str, text: str) -> None:
         """Reasoned, and nothing worth a run came of it."""
-        draft = Draft("", title, text, "", "", 0, 0, cost_usd)
+        draft = Draft("", title, text, "", "", 0, 0)
         experiments.record_verdict(
             self.store, self.tag, experiment.id, Judgement(Verdict.THOUGHT, text), time.time(), draft=draft
         )
@@ -184,7 +184,6 @@ class Bureau:
             source_hash=hash_sources(sources),
             lines_added=added,
             lines_removed=removed,
-            cost_usd=draft.cost_usd,
         )
 
     def _reject(

@@ -9,6 +9,7 @@ from sessions.git import Repository
 from sessions.keeper import keeper_argv
 from sessions.tmux import LabServer, socket_name_for
 from sessions.tmux_server import check_version
+from supervisor.config import AgentSpec
 from supervisor.crew import supervisor_argv
 from supervisor.errors import LaunchError
 from supervisor.founding import LaunchOptions, Say, found_campaign
@@ -128,11 +129,16 @@ def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions
     assert campaign is not None
     now = time.time()
     if not any(agent.role is Role.CHIEF for agent in snapshot.agents):
-        agents.add_agent(store, campaign.tag, Role.CHIEF, options.chief or config.chief.backend, now)
+        spec = AgentSpec.of_words(options.chief) if options.chief else config.chief
+        agents.add_agent(store, campaign.tag, Role.CHIEF, spec.backend, now, model=spec.model)
     juniors = [agent for agent in snapshot.agents if agent.role is Role.JUNIOR]
     wanted = options.juniors or (len(juniors) or config.juniors)
-    for _ in range(wanted - len(juniors)):
-        agents.add_agent(store, campaign.tag, Role.JUNIOR, options.junior or config.junior.backend, now)
+    if options.junior:
+        given = tuple(AgentSpec.of_words(words) for words in options.junior.split(","))
+        config = config.model_copy(update={"junior": given})
+    for number in range(len(juniors) + 1, wanted + 1):
+        spec = config.spec_of_junior(number)
+        agents.add_agent(store, campaign.tag, Role.JUNIOR, spec.backend, now, model=spec.model)
     stopped = [a.name for a in snapshot.agents if a.wanted is Wanted.STOPPED]
     if stopped and campaign.wanted is Wanted.RUNNING:
         agents.want_agents(store, campaign.tag, stopped[: max(wanted, 1)], Wanted.RUNNING, now)

@@ -180,6 +180,10 @@ class Hypothesis:
     created_at: float
     edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
     parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
+    risk: str = ""  # what could go wrong, in words
+    builds_on: tuple[str, ...] = ()  # the experiments that speak for it, by id
+    falsified_by: str = ""  # the outcome that would show that it is wrong
+    independent: bool | None = None  # of the others of its plan; None: not said
     claimed_by: str | None = None
     experiment_id: str | None = None
 
@@ -200,6 +204,8 @@ class Agent:
     incumbent_id: str | None = None  # juniors: the experiment they build on
     heartbeat_at: float | None = None
     restarts: int = 0  # deaths in a row
+    model: str = ""  # "": the backend's own default
+    parked_until: float | None = None  # epoch seconds; a limit of its model
     cost_usd: float = 0.0
     tokens: int = 0
 

@@ -21,6 +21,7 @@ class AgentState(StrEnum):
     WAITING = "waiting"  # its experiments are queued or training
     REFLECTING = "reflecting"
     PAUSED = "paused"
+    PARKED = "parked"  # a limit of its model; it goes on by itself when that is over
     CRASHED = "crashed"  # it died too often; only the person restarts it
     STOPPED = "stopped"
 

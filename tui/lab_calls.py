@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.config import AgentSpec
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot, Run
@@ -172,14 +173,22 @@ def unread_messages(lab: Lab, numbers: Sequence[int]) -> tuple[int, ...]:
 # Steering
 
 
-def add_agent(lab: Lab, role: Role, backend: str) -> str:
-    """Hire one more agent; the supervisor starts it. Returns its name. Raises LabError."""
+def add_agent(lab: Lab, role: Role, words: str = "") -> tuple[str, str]:
+    """Hire one more agent of "backend[:model]", or as the lab's file says; the supervisor starts it.
+
+    Returns its name and backend. Raises LabError.
+    """
     from supervisor.store.agents import add_agent as add
 
     snapshot = launched(lab)
     if role is Role.CHIEF and any(agent.role is Role.CHIEF for agent in snapshot.agents):
         raise LabError("the lab has its chief; `autoresearch-tui restart chief` starts it afresh")
-    return add(*_campaign(lab), role, backend, time.time())
+    config = lab.config.agents
+    number = 1 + sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
+    spec = config.chief if role is Role.CHIEF else config.spec_of_junior(number)
+    if words:
+        spec = AgentSpec.of_words(words)
+    return add(*_campaign(lab), role, spec.backend, time.time(), model=spec.model), spec.backend
 
 
 def want(lab: Lab, agents: Sequence[str], wanted: Wanted) -> None:

@@ -127,7 +127,7 @@ class StorePort:
 
     def add_junior(self) -> None:
         """Ask for one more junior engineer, of the configured backend."""
-        _asked(lab_calls.add_agent, self._lab, Role.JUNIOR, self._lab.config.agents.junior.backend)
+        _asked(lab_calls.add_agent, self._lab, Role.JUNIOR)
 
     def add_hypothesis(self, text: str) -> None:
         """Put the person's hypothesis at the head of the plan."""

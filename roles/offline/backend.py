@@ -48,7 +48,7 @@ class OfflineBackend:
             brief.noise_sd,
             champion.metric if champion else None,
         )
-        report(
+        report.say(
             f"A search, not a model: {len(search.evidence)} verdicts read, "
             f"{len(read_knobs(canvas.text))} knobs in {canvas.path}."
         )
@@ -64,7 +64,7 @@ class OfflineBackend:
         )
         hypotheses = tuple(hypothesis_of(proposal) for proposal in chosen[: brief.wanted])
         for hypothesis in hypotheses:
-            report(f"{hypothesis.title}: {hypothesis.rationale}")
+            report.say(f"{hypothesis.title}: {hypothesis.rationale}")
         return Plan(hypotheses, _summary(search, len(hypotheses), brief.wanted))
 
     def edit(self, task: EditTask, report: Report) -> EditOutcome:
@@ -87,15 +87,15 @@ class OfflineBackend:
             text = edit.apply(canvas.text)
         except NotApplicableError as error:
             return _refused(task, str(error))
-        report(expectation)
+        report.say(expectation)
         _write(task, canvas.path, text)
-        report(f"{canvas.path}: {edit.words}")
+        report.say(f"{canvas.path}: {edit.words}")
         return EditOutcome(EditResult.EDITED, title_of(edit), expectation, edit=to_json(edit))
 
     def reflect(self, task: EditTask, experiment: Experiment, report: Report) -> Reflection:
         """Expected, seen, and what it means beside the noise."""
         reflection = reflection_on(experiment, task.noise_sd, task.metric)
-        report(reflection.text)
+        report.say(reflection.text)
         return reflection
 
 

@@ -10,7 +10,7 @@ from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Store
 
 
-def add_agent(store: Store, tag: str, role: Role, backend: str, now: float) -> str:
+def add_agent(store: Store, tag: str, role: Role, backend: str, now: float, *, model: str = "") -> str:
     """A new agent of the campaign, to be started by the supervisor; returns its name."""
     with store.transaction() as db:
         if role is Role.CHIEF:
@@ -22,13 +22,14 @@ def add_agent(store: Store, tag: str, role: Role, backend: str, now: float) -> s
             branch = f"autoresearch/{tag}-{name}"
         baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]
         db.execute(
-            "INSERT INTO agents (tag, name, role, backend, state, state_since, wanted, branch, incumbent_id) "
-            "VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO agents (tag, name, role, backend, model, state, state_since, wanted, branch, incumbent_id) "
+            "VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 tag,
                 name,
                 role,
                 backend,
+                model,
                 AgentState.STARTING,
                 now,
                 Wanted.RUNNING,
@@ -54,9 +55,20 @@ def set_agent_state(
     with store.transaction() as db:
         db.execute(
             "UPDATE agents SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, doing = ?, "
-            "waiting_for = ?, heartbeat_at = ? WHERE tag = ? AND name = ?",
+            "waiting_for = ?, heartbeat_at = ?, parked_until = NULL WHERE tag = ? AND name = ?",
             (state, now, state, doing, waiting_for, now, tag, name),
         )
+
+
+def park_agent(store: Store, tag: str, name: str, until: float, why: str, now: float) -> None:
+    """A limit of its model keeps the agent waiting until then; its next state ends that."""
+    with store.transaction() as db:
+        db.execute(
+            "UPDATE agents SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, doing = ?, "
+            "waiting_for = '', heartbeat_at = ?, parked_until = ? WHERE tag = ? AND name = ?",
+            (AgentState.PARKED, now, AgentState.PARKED, why, now, until, tag, name),
+        )
+        record_event(db, tag, now, name, f"parked: {why}")
 
 
 def record_heartbeat(store: Store, tag: str, name: str, now: float) -> None:
@@ -73,17 +85,6 @@ def record_agent_death(store: Store, tag: str, name: str, restarts: int, now: fl
             (restarts, now, tag, name),
         )
         record_event(db, tag, now, name, text)
-
-
-def record_cost(store: Store, tag: str, name: str, usd: float, tokens: int) -> None:
-    """Add what a step of thinking cost."""
-    if not usd and not tokens:
-        return
-    with store.transaction() as db:
-        db.execute(
-            "UPDATE agents SET cost_usd = cost_usd + ?, tokens = tokens + ? WHERE tag = ? AND name = ?",
-            (usd, tokens, tag, name),
-        )
 
 
 def want_agents(store: Store, tag: str, names: Sequence[str], wanted: Wanted, now: float) -> None:

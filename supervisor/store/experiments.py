@@ -27,7 +27,6 @@ class Draft:
     source_hash: str
     lines_added: int
     lines_removed: int
-    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def record_ready(
     with store.transaction() as db:
         changed = db.execute(
             "UPDATE experiments SET state = ?, commit_sha = ?, title = ?, expectation = ?, edit = ?, source_hash = ?, "
-            "lines_added = ?, lines_removed = ?, cost_usd = cost_usd + ?, ready_at = ?, reason = '' "
+            "lines_added = ?, lines_removed = ?, ready_at = ?, reason = '' "
             "WHERE id = ? AND state = ?",
             (
                 ExperimentState.READY,
@@ -122,7 +121,6 @@ def record_ready(
                 draft.source_hash,
                 draft.lines_added,
                 draft.lines_removed,
-                draft.cost_usd,
                 now,
                 number,
                 ExperimentState.DRAFTING,
@@ -193,7 +191,7 @@ def record_verdict(
         if draft is not None:
             db.execute(
                 "UPDATE experiments SET title = ?, expectation = ?, edit = ?, source_hash = ?, lines_added = ?, "
-                "lines_removed = ?, cost_usd = cost_usd + ?, commit_sha = ? WHERE id = ?",
+                "lines_removed = ?, commit_sha = ? WHERE id = ?",
                 (
                     draft.title,
                     draft.expectation,
@@ -201,7 +199,6 @@ def record_verdict(
                     draft.source_hash,
                     draft.lines_added,
                     draft.lines_removed,
-                    draft.cost_usd,
                     draft.commit or None,
                     number,
                 ),

@@ -22,6 +22,10 @@ class NewHypothesis:
     category: str = ""
     edit: str = ""
     parent_id: str | None = None
+    risk: str = ""
+    builds_on: tuple[str, ...] = ()
+    falsified_by: str = ""
+    independent: bool | None = None
 
 
 def add_hypotheses(
@@ -58,7 +62,8 @@ def insert_hypotheses(
         position = low - len(new) + offset if first else high + 1 + offset
         row = db.execute(
             "INSERT INTO hypotheses (tag, title, rationale, change, expected_gain, category, state, author, position, "
-            "created_at, edit, parent_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "created_at, edit, parent_id, risk, builds_on, falsified_by, independent) "
+            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 tag,
                 entry.title,
@@ -72,6 +77,10 @@ def insert_hypotheses(
                 now,
                 entry.edit,
                 ids.optional_number(entry.parent_id),
+                entry.risk,
+                " ".join(entry.builds_on),
+                entry.falsified_by,
+                entry.independent,
             ),
         )
         added.append(ids.hypothesis_id(int(row.lastrowid or 0)))

@@ -162,6 +162,8 @@ def _agent(row: Row) -> Agent:
         restarts=row["restarts"],
         cost_usd=row["cost_usd"],
         tokens=row["tokens"],
+        model=row["model"],
+        parked_until=row["parked_until"],
     )
 
 
@@ -202,6 +204,10 @@ def _hypotheses(db: Connection, tag: str) -> tuple[Hypothesis, ...]:
             created_at=row["created_at"],
             edit=row["edit"],
             parent_id=None if row["parent_id"] is None else ids.experiment_id(row["parent_id"]),
+            risk=row["risk"],
+            builds_on=tuple(row["builds_on"].split()),
+            falsified_by=row["falsified_by"],
+            independent=None if row["independent"] is None else bool(row["independent"]),
             claimed_by=row["claimed_by"],
             experiment_id=tests.get(row["id"]),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import Budget, LabConfig, default_config, karpathy_config, read_config
+from supervisor.config import AgentSpec, Budget, LabConfig, default_config, karpathy_config, read_config
 from supervisor.errors import ConfigError
 from supervisor.states import Clock, Direction
 
@@ -200,3 +200,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "autoresearch.toml").write_bytes(b"[lab]\npython = '\xff'")
     with pytest.raises(ConfigError, match="not UTF-8 text at byte 16"):
         read_config(tmp_path / "autoresearch.toml")
+
+
+def test_juniors_share_a_list_of_minds_in_turn(read: Callable[[str], LabConfig]) -> None:
+    agents = read('[agents]\njunior = [{ backend = "claude", model = "m" }, { backend = "codex" }]\n').agents
+    assert [agents.spec_of_junior(n).backend for n in (1, 2, 3)] == ["claude", "codex", "claude"]
+    assert agents.spec_of_junior(3).model == "m"
+    assert read('[agents]\njunior = { backend = "pi" }\n').agents.spec_of_junior(7).backend == "pi"
+    assert AgentSpec.of_words("claude:opus") == AgentSpec(backend="claude", model="opus")

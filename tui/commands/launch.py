@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from supervisor.config import AgentSpec
 from supervisor.lab import Lab
 from tui import lab_calls
 from tui.commands.choosing import lab_options
@@ -31,8 +32,8 @@ from tui.output import say
 @click.option(
     "--devices", metavar="LIST", help="cpu, cpu*4, or a comma list of ids such as cuda:0. Default: every GPU."
 )
-@click.option("--chief", metavar="BACKEND", help="What thinks for the chief.")
-@click.option("--junior", metavar="BACKEND", help="What thinks for the juniors.")
+@click.option("--chief", metavar="BACKEND[:MODEL]", help="What thinks for the chief.")
+@click.option("--junior", metavar="BACKEND[:MODEL],…", help="What thinks for the juniors, in turn.")
 @click.option(
     "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Training seconds."
 )
@@ -68,7 +69,11 @@ def launch(
     from supervisor.founding import LaunchOptions
 
     config = lab.config.agents
-    expect_backends(chief or config.chief.backend, junior or config.junior.backend)
+    words = (
+        chief or config.chief.backend,
+        *(junior.split(",") if junior else (s.backend for s in config.junior)),
+    )
+    expect_backends(*(AgentSpec.of_words(each).backend for each in words))
     lab_calls.start_lab(
         lab,
         LaunchOptions(

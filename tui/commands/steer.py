@@ -31,11 +31,9 @@ WHOLE_LAB = "the whole lab"
 @lab_options
 def add(lab: Lab, role: str, backend: str | None, count: int) -> None:
     """Hire one more agent. It starts within seconds; juniors may outnumber the devices."""
-    agents = lab.config.agents
-    spec = agents.chief if role == Role.CHIEF else agents.junior
     for _ in range(count):
-        name = lab_calls.add_agent(lab, Role(role), backend or spec.backend)
-        say(f"{name} joins ({backend or spec.backend})")
+        name, mind = lab_calls.add_agent(lab, Role(role), backend or "")
+        say(f"{name} joins ({mind})")
     _warn_without_supervisor(lab)
 
 

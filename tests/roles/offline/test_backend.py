@@ -12,14 +12,14 @@ import pytest
 from roles.backend import Backend, BackendError, EditResult
 from roles.offline import OfflineBackend
 from supervisor.states import Verdict
+from tests.roles.telling import Told
 
 Past = Any  # of conftest
 Make = Any
 PATH = "training/train.py"
 
 
-def quiet(_: str) -> None:
-    pass
+quiet = Told()
 
 
 def test_it_is_a_backend() -> None:
@@ -31,8 +31,8 @@ def test_a_hypothesis_becomes_exactly_its_diff(past: Past, make: Make, tmp_path:
     edit = make.knob("TOKENS_PER_STEP", 4096, 2048)
     task = past.task(tmp_path, make.hypothesis("halve it", make.json_of(edit)))
     (tmp_path / PATH).chmod(0o755)
-    said: list[str] = []
-    outcome = OfflineBackend().edit(task, said.append)
+    told = Told()
+    outcome = OfflineBackend().edit(task, told)
     assert outcome.result is EditResult.EDITED
     assert outcome.title == "Halve TOKENS_PER_STEP (4096 → 2048)"
     assert make.edit_of(outcome.edit) == edit
@@ -40,17 +40,18 @@ def test_a_hypothesis_becomes_exactly_its_diff(past: Past, make: Make, tmp_path:
     assert text == past.text.replace("TOKENS_PER_STEP = 4096 ", "TOKENS_PER_STEP = 2048 ")
     assert os.access(tmp_path / PATH, os.X_OK)
     assert [file.name for file in (tmp_path / "training").iterdir()] == ["train.py"]
-    assert said[0] == outcome.expectation
+    assert told.said[0] == outcome.expectation
 
 
 def test_the_expectation_is_said_before_the_file_changes(past: Past, make: Make, tmp_path: Path) -> None:
     past.add(make.knob("TOKENS_PER_STEP", 4096, 2048), 0.12, Verdict.KEEP)
     task = past.task(tmp_path, make.hypothesis(edit=make.json_of(make.knob("TOKENS_PER_STEP", 2048, 1024))))
     before = (tmp_path / PATH).read_text()
-    seen: list[tuple[str, bool]] = []
-    OfflineBackend().edit(task, lambda line: seen.append((line, (tmp_path / PATH).read_text() == before)))
-    assert seen[0][1] and not seen[-1][1]
-    assert "val_bpb should get better by" in seen[0][0] and "e0001" in seen[0][0]
+    unchanged: list[bool] = []
+    told = Told(at_each=lambda: unchanged.append((tmp_path / PATH).read_text() == before))
+    OfflineBackend().edit(task, told)
+    assert unchanged[0] and not unchanged[-1]
+    assert "val_bpb should get better by" in told.said[0] and "e0001" in told.said[0]
 
 
 def test_words_alone_will_do_when_it_can_read_them(past: Past, make: Make, tmp_path: Path) -> None:
