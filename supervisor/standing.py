@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from supervisor.audit.rules import ABOVE_PROOF
+from supervisor.audit.rules import CLEARED_BY_HOLDOUT
 from supervisor.drift import drift_of, noise_groups
 from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
@@ -106,14 +106,14 @@ def is_refuted(snapshot: LabSnapshot, experiment: Experiment) -> bool:
 def is_proven(snapshot: LabSnapshot, experiment: Experiment) -> bool:
     """Whether an experiment may be called champion: enough runs, not refuted, and what is flagged is verified.
 
-    Verified means runs on the sealed holdout that confirm the gain; a lab without one has only fresh seeds. What is
-    flagged as able to fake its own verification is never champion by itself: a person promotes it by name, or not.
+    Verified means runs on the sealed holdout that confirm the gain; a lab without one has only fresh seeds. A flag that
+    no holdout can clear keeps it from being champion by itself: a person promotes it by name, or not.
     """
     if experiment.verdict is Verdict.BASELINE:
         return bool(experiment.unbiased_runs)
     if experiment.verdict is not Verdict.KEEP or len(experiment.unbiased_runs) < CHAMPION_RUNS:
         return False
-    if any(flag.rule in ABOVE_PROOF for flag in experiment.flags):
+    if any(flag.rule not in CLEARED_BY_HOLDOUT for flag in experiment.flags):
         return False
     if not measures_holdout(snapshot):
         return True

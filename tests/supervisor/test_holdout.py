@@ -90,7 +90,12 @@ def test_a_keep_that_is_good_on_the_validation_text_only_is_no_champion(tmp_path
 
 @pytest.mark.parametrize(
     ("rule", "overfit", "is_champion"),
-    [("files", 0.0, True), ("files", 0.08, False), ("patched", 0.0, False)],
+    [
+        ("embedded-data", 0.0, True),
+        ("embedded-data", 0.08, False),
+        ("files", 0.0, False),
+        ("compute-after-the-clock", 0.0, False),
+    ],
 )
 def test_what_is_flagged_must_be_confirmed(
     tmp_path: Path, rule: str, overfit: float, is_champion: bool

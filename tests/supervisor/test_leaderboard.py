@@ -126,7 +126,7 @@ def test_the_noise_of_this_setting_says_nothing_of_another() -> None:
 
 
 def test_a_flagged_row_is_unverified_until_the_holdout_confirms_it() -> None:
-    flags = (Flag("reads-targets", "training/train.py", 3),)
+    flags = (Flag("embedded-data", "training/train.py", 3),)
 
     def row(spread: float, *, flags: tuple[Flag, ...] = flags) -> Row:
         base = dataclasses.replace(
