@@ -6,8 +6,11 @@ from supervisor.snapshot import LabSnapshot
 from supervisor.states import Verdict
 from tests.tui import snapshots
 from tests.tui.driving import driving
+from tests.tui.memory_port import MemoryPort
+from tui.app import LabApp
 from tui.screen.board import Leaderboard
 from tui.screen.branches import branch_rows
+from tui.screen.lab import LabScreen
 from tui.screen.listing import Listing
 from tui.screen.log import LogView
 from tui.screen.tabs import Tab
@@ -208,3 +211,14 @@ async def test_keys_typed_at_once_go_where_the_key_before_led() -> None:
         board = driver.app.screen.query_one(Leaderboard)
         await driver.until(lambda: board.cursor_index == 2)
         assert driver.app.screen.query_one("#agents", Listing).cursor_index == 0
+
+
+async def test_keys_that_come_before_everything_is_mounted_do_no_harm() -> None:
+    app = LabApp(MemoryPort(snapshots.mid()), now=lambda: snapshots.NOW)
+    async with app.run_test(size=(120, 40)):
+        screen = app.screen
+        assert isinstance(screen, LabScreen)
+        await screen.query("#filter").remove()
+        await screen.show_tab(Tab.LEADERBOARD)
+        screen.action_filter()
+        await screen.action_back()

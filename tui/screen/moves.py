@@ -121,7 +121,7 @@ class Moves(Screen[None]):
     async def action_back(self) -> None:
         """Clear the filter, or go back: to where `d` or `l` was pressed, or to the list of agents."""
         table = self.table
-        if table is not None and (table.filter_text or self._filter.has_focus):
+        if table is not None and (table.filter_text or self.query("#filter:focus")):
             self._filter.value = ""
             self._close_filter()
         elif self.came_from is not None:
@@ -138,7 +138,7 @@ class Moves(Screen[None]):
 
     def action_filter(self) -> None:
         """Ask for the text."""
-        if self.table is not None:
+        if self.table is not None and self.query("#filter"):
             self._filter.value = self.table.filter_text
             self._filter.add_class("-shown")
             self.set_focus(self._filter)
@@ -191,8 +191,8 @@ class Moves(Screen[None]):
         return self.query_one("#filter", Input)
 
     def _close_filter(self) -> None:
-        if self._filter.has_class("-shown"):
-            self._filter.remove_class("-shown")
+        for shown in self.query("#filter.-shown"):  # a key may come before the line is mounted
+            shown.remove_class("-shown")
             self.set_focus(self.tabs.target)
 
     def _move(self, lines: int) -> None:
