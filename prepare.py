@@ -95,11 +95,11 @@ class Rejected(RefereeError):  # noqa: N818 - it names the verdict
 # ----------------------------------------------------------------------------------------------------------
 
 Document = tuple[str, str]  # a name, which alone decides the split, and the text
-NOT_THE_LIBRARY = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
+NOT_THE_LIBRARY = {"test", "tests", "idle_test", "pydoc_data", "site-packages", "dist-packages", "__pycache__"}
 
 
 def python_documents() -> Iterator[Document]:
-    """The standard library without its tests: 11 to 12 MB of real text that is on every machine."""
+    """The standard library without its tests: 11 MB of real text that is on every machine."""
     root = Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root)
