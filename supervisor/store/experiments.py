@@ -239,9 +239,12 @@ def send_back(store: Store, tag: str, experiment: str, new_parent: str, now: flo
     """A draft whose parent is no longer its agent's incumbent, and which has not run: redraft it on the new one."""
     number, parent = ids.number_of(experiment), ids.number_of(new_parent)
     with store.transaction() as db:
-        if db.execute(
-            "SELECT 1 FROM runs WHERE experiment_id = ? AND state != 'queued'", (number,)
-        ).fetchone():
+        # Runs of a commit that crashed and was mended are history.
+        ran = (
+            "SELECT 1 FROM runs JOIN experiments e ON e.id = experiment_id "
+            "WHERE experiment_id = ? AND runs.state != 'queued' AND queued_at >= coalesce(e.ready_at, 0)"
+        )
+        if db.execute(ran, (number,)).fetchone():
             return False
         commit = db.execute("SELECT commit_sha FROM experiments WHERE id = ?", (parent,)).fetchone()[0]
         changed = db.execute(
@@ -258,10 +261,24 @@ def send_back(store: Store, tag: str, experiment: str, new_parent: str, now: flo
         )
         if not changed.rowcount:
             return False
-        db.execute("DELETE FROM runs WHERE experiment_id = ?", (number,))
+        db.execute("DELETE FROM runs WHERE experiment_id = ? AND state = 'queued'", (number,))
         record_event(
             db, tag, now, _agent_of(db, number), f"{experiment} goes back to be redrafted on {new_parent}"
         )
+    return True
+
+
+def send_to_mend(store: Store, tag: str, experiment: str, why: str, now: float) -> bool:
+    """A draft whose first run crashed: its agent may mend it; the run stays on record."""
+    number = ids.number_of(experiment)
+    with store.transaction() as db:
+        changed = db.execute(
+            "UPDATE experiments SET state = ?, reason = ? WHERE id = ? AND state = ?",
+            (ExperimentState.DRAFTING, f"to be mended: {why}", number, ExperimentState.MEASURING),
+        )
+        if not changed.rowcount:
+            return False
+        record_event(db, tag, now, _agent_of(db, number), f"{experiment} goes back to be mended: {why}")
     return True
 
 

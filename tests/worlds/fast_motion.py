@@ -18,6 +18,7 @@ from supervisor.actions import (
     AskChief,
     ChangeState,
     Judge,
+    Mend,
     QueueRun,
     SendBack,
     SettleBaseline,
@@ -138,6 +139,8 @@ class World:
                     self.store, TAG, action.experiment_id, action.judgement, self.now,
                     new_incumbent=action.new_incumbent, retry=action.retry,
                 )  # fmt: skip
+            case Mend():
+                return experiments.send_to_mend(self.store, TAG, action.experiment_id, action.why, self.now)
             case SendBack():
                 return experiments.send_back(
                     self.store, TAG, action.experiment_id, action.new_parent_id, self.now
