@@ -140,7 +140,7 @@ def release_experiment(store: Store, experiment: str) -> None:
         row = db.execute("SELECT hypothesis_id, state FROM experiments WHERE id = ?", (number,)).fetchone()
         if row is None or row["state"] != ExperimentState.DRAFTING:
             return
-        drop_flags(db, number)
+        _drop_what_refers_to(db, number)
         db.execute("DELETE FROM experiments WHERE id = ?", (number,))
         db.execute(
             "UPDATE hypotheses SET state = ?, claimed_by = NULL WHERE id = ?",
@@ -153,7 +153,7 @@ def withdraw_experiment(store: Store, tag: str, experiment: str, reason: str, no
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT hypothesis_id, agent FROM experiments WHERE id = ?", (number,)).fetchone()
-        drop_flags(db, number)
+        _drop_what_refers_to(db, number)
         db.execute("DELETE FROM experiments WHERE id = ? AND state = ?", (number, ExperimentState.DRAFTING))
         if row["hypothesis_id"] is not None:
             db.execute(
@@ -312,6 +312,12 @@ def record_reflection(store: Store, experiment: str, text: str) -> None:
     with store.transaction() as db:
         number = ids.number_of(experiment)
         db.execute("UPDATE experiments SET reflection = ? WHERE id = ?", (text, number))
+
+
+def _drop_what_refers_to(db: Connection, number: int) -> None:
+    drop_flags(db, number)
+    # What the thinking cost was spent all the same; its agent's sum has it.
+    db.execute("UPDATE steps SET experiment_id = NULL WHERE experiment_id = ?", (number,))
 
 
 def _agent_of(db: Connection, number: int) -> str:
