@@ -210,12 +210,14 @@ def _of(snapshot: LabSnapshot, experiment: Experiment) -> Experiment:
     return found
 
 
-def _finish(desk: Desk, run: Run, metric: float | None, reason: str = "") -> None:
+def _finish(
+    desk: Desk, run: Run, metric: float | None, reason: str = "", holdout: float | None = None
+) -> None:
     ending = RunEnding.CRASHED if metric is None else RunEnding.MEASURED
     outcome = RunOutcome(
         run_id=run.id, ending=ending, reason=reason, metric=metric, started_at=time.time(),
         finished_at=time.time(), training_s=1.0, total_s=1.0, cpu_s=1.0, cpu_per_wall=1.0, peak_memory_mb=1.0,
-        holdout=None,
+        holdout=holdout,
     )  # fmt: skip
     assert runs.finish_run(desk.store, desk.tag, run.id, outcome)
 
@@ -298,19 +300,34 @@ def test_a_reflection_that_never_comes_does_not_stop_the_junior(tmp_path: Path) 
     failing = [raises(BackendError("cut"))] * 3
     desk = desk_in(tmp_path, Script(edits=[writes("X = 8.0", "X = 7.0")], reflections=failing))  # type: ignore[arg-type]
     bureau = bureau_of(desk)
-    bureau.record_thought(begun(desk), "t", "e")
     first = drafted(desk, begun(desk))
     assert first is not None
     bad = experiments.Judgement(Verdict.DISCARD, "no")
     experiments.record_verdict(desk.store, desk.tag, first.id, bad, time.time())
     junior = Junior(desk, bureau, Drafter(desk, bureau))
-    told = []
     for _ in range(2):
         with pytest.raises(BackendError):
             junior.step(desk.snapshot())
     assert junior.step(desk.snapshot())
     told = [e.reflection for e in desk.snapshot().experiments if e.id == first.id]
     assert told == ["(no reflection: cut)"]
+
+
+def test_no_text_of_a_junior_has_a_holdout_figure(tmp_path: Path) -> None:
+    script = Script(edits=[writes("X = 8.0", "X = 7.0")], reflections=[lambda _: Reflection("-")])
+    desk = desk_in(tmp_path, script)
+    baseline = desk.snapshot().experiment("e0000")
+    assert baseline is not None
+    assert runs.take_lease(desk.store, baseline.runs[0].id, "cpu:0", time.time())
+    _finish(desk, baseline.runs[0], 2.0, holdout=7771.5)
+    first = drafted(desk, begun(desk))
+    assert first is not None
+    bad = experiments.Judgement(Verdict.DISCARD, "no promise of a gain", -0.5)
+    experiments.record_verdict(desk.store, desk.tag, first.id, bad, time.time())
+    bureau = bureau_of(desk)
+    assert Junior(desk, bureau, Drafter(desk, bureau)).step(desk.snapshot())
+    assert "7771" in repr(desk.snapshot())
+    assert not any("7771" in repr(task) for task in script.tasks) and "7771" not in brief_of(desk, first)
 
 
 def test_a_reflection_is_told_the_change_and_the_verdict(tmp_path: Path) -> None:
