@@ -159,6 +159,7 @@ def _surroundings(lab: Lab, snapshot: LabSnapshot, advice: tuple[str, ...]) -> S
         setting=snapshot.campaign.setting,
         devices=tuple(device.label for device in snapshot.devices if not device.problem),
         notes=tuple((note, _body(lab, note)) for note in snapshot.notes[:NOTES_READ]),
+        new_files=lab.config.lab.new_files,
         noise_runs=snapshot.noise.runs if snapshot.noise else 0,
         max_runs=lab.config.decide.max_runs,
         advice=advice,

@@ -35,6 +35,7 @@ class Surroundings:
     branch: tuple[str, ...] = ()  # experiments from the incumbent to the baseline, by id
     notes: tuple[tuple[Note, str], ...] = ()  # with their text, newest first
     protected: tuple[str, ...] = ()  # paths that stay as they are
+    new_files: tuple[str, ...] = ()  # globs of files that an edit may add
     noise_runs: int = 0
     max_runs: int = 1  # of one candidate
     advice: tuple[str, ...] = ()  # of the lab itself: a review that is due, a mode

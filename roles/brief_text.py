@@ -86,7 +86,7 @@ def plan_text(brief: PlanBrief, around: Surroundings) -> str:
         *steering(brief.messages, around.advice),
         Section("What is wanted", lambda _: f"{brief.wanted} hypotheses, best first. You read; you change nothing."),
         Section("What they are held against", lambda _: measure_part(brief.champion, brief, around)),
-        Section("What may change", lambda room: limits_part(paths, (), around, room), most=2_500),
+        Section("What may change", lambda room: limits_part(paths, around.new_files, around, room), most=2_500),
         Section("The person's program", lambda room: program_part(brief.program, room), 0.12),
         Section("The canvas at the champion", lambda room: canvas_part(brief.canvas, room), 0.35),
         Section("Open hypotheses: not to be proposed again", lambda room: open_part(brief.open_hypotheses, room), 0.08),

@@ -20,6 +20,7 @@ from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import AgentState
 from supervisor.store import agents
 from supervisor.store.experiments import Draft
+from supervisor.streaks import ANOTHER_PARENT_AFTER, misses
 
 ANSWER_WAIT_S = 600.0  # a question waits this long for the person
 LOOKED_AT_BYTES = 4 << 20  # of a changed file
@@ -39,7 +40,7 @@ class Drafter:
 
     desk: Desk
     bureau: Bureau
-    _asked: set[str] = field(default_factory=set)  # hypotheses given back once with a question
+    _given_back: set[str] = field(default_factory=set)  # hypotheses; the second time they are withdrawn
 
     def draft(self, snapshot: LabSnapshot, experiment: Experiment) -> None:
         """Think, edit and hand one experiment over. Raises BackendError; then the draft is still there."""
@@ -144,10 +145,11 @@ class Drafter:
                 self._thought(experiment, outcome.title, why)
             case EditResult.UNCHANGED:
                 self._thought(experiment, outcome.title, why or "it ended without an edit, twice")
-            case EditResult.QUESTION if hypothesis is not None and hypothesis.id not in self._asked:
-                self._asked.add(hypothesis.id)
+            case EditResult.NOT_APPLICABLE | EditResult.QUESTION if self._goes_back(
+                outcome.result, hypothesis
+            ):
                 bureau.release(experiment)
-                self.desk.pane.verdict(f"given back, unanswered: {why}", good=False)
+                self.desk.pane.verdict(f"given back: {why}", good=False)
             case EditResult.NOT_APPLICABLE | EditResult.REFUSED | EditResult.QUESTION:
                 lead = {EditResult.REFUSED: "refused: ", EditResult.QUESTION: "asks, and nobody answered: "}
                 said = lead.get(outcome.result, "") + why
@@ -156,6 +158,16 @@ class Drafter:
                 else:
                     bureau.withdraw(experiment, said)
                     self.desk.pane.verdict(f"withdrawn: {said}", good=False)
+
+    def _goes_back(self, result: EditResult, hypothesis: Hypothesis | None) -> bool:
+        """Whether somebody else may have more luck with it: a question unanswered, or a junior that has none."""
+        if hypothesis is None or hypothesis.id in self._given_back:
+            return False
+        unlucky = len(misses(self.desk.snapshot(), self.desk.name)) >= ANOTHER_PARENT_AFTER
+        if result is EditResult.NOT_APPLICABLE and not unlucky:
+            return False
+        self._given_back.add(hypothesis.id)
+        return True
 
     def _thought(self, experiment: Experiment, title: str, text: str) -> None:
         self.bureau.record_thought(experiment, title, text)

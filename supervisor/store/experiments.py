@@ -133,8 +133,8 @@ def record_ready(
             record_event(db, tag, now, agent, f"{experiment} ready: {draft.title}")
 
 
-def release_experiment(store: Store, experiment: str) -> None:
-    """Drop a draft that never became a commit and put its hypothesis back into the plan."""
+def release_experiment(store: Store, experiment: str, *, last: bool = False) -> None:
+    """Drop a draft that never became a commit and put its hypothesis back into the plan, or at its end."""
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT hypothesis_id, state FROM experiments WHERE id = ?", (number,)).fetchone()
@@ -146,6 +146,11 @@ def release_experiment(store: Store, experiment: str) -> None:
             "UPDATE hypotheses SET state = ?, claimed_by = NULL WHERE id = ?",
             (HypothesisState.OPEN, row["hypothesis_id"]),
         )
+        if last:
+            db.execute(
+                "UPDATE hypotheses SET position = 1 + (SELECT max(position) FROM hypotheses) WHERE id = ?",
+                (row["hypothesis_id"],),
+            )
 
 
 def withdraw_experiment(store: Store, tag: str, experiment: str, reason: str, now: float) -> None:

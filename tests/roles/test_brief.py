@@ -115,8 +115,8 @@ def around(**changes: object) -> Surroundings:
         ("e0000",),
         notes(2, "DEPTH pays."),
         ("prepare.py",),
-        6,
-        5,
+        noise_runs=6,
+        max_runs=5,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

@@ -13,8 +13,9 @@ from worlds.minds import Script, bureau_of, desk_in, raises, says, writes
 from roles import drafting, patience
 from roles.agent import Desk
 from roles.backend import BackendError, Cost, EditResult, ParkedError, Reflection
+from roles.backends import MAKERS
 from roles.drafting import Drafter
-from roles.junior import Junior
+from roles.junior import Junior, run_junior
 from roles.patience import Patience, countdown
 from sessions.training_runs import RunEnding, RunOutcome
 from supervisor.actions import Judge, Mend
@@ -345,3 +346,54 @@ def test_a_reflection_is_told_the_change_and_the_verdict(tmp_path: Path) -> None
     for words in ("no promise of a gain", "gain -0.5000", "+X = 7.0", "it is nearer", "note_text"):
         assert words in script.tasks[-1].text
     assert desk.snapshot().notes[0].title == "X pays"
+
+
+def test_a_junior_without_luck_gives_a_hypothesis_back_to_the_end_of_the_plan(tmp_path: Path) -> None:
+    desk = desk_in(tmp_path, Script(edits=[says(EditResult.NOT_APPLICABLE, "one more of these")]))
+    for _ in range(5):
+        bad = experiments.Judgement(Verdict.DISCARD, "no")
+        experiments.record_verdict(desk.store, desk.tag, begun(desk, planned=False).id, bad, time.time())
+    new = (NewHypothesis("first", "", "x"), NewHypothesis("second", "", "x"))
+    hypotheses.add_hypotheses(desk.store, desk.tag, "chief", new, HypothesisState.OPEN, 1.0, first=False)
+    assert drafted(desk, begun(desk, planned=False)) is None
+    assert [(h.title, h.state) for h in desk.snapshot().hypotheses] == [
+        ("second", HypothesisState.OPEN),
+        ("first", HypothesisState.OPEN),
+    ]
+
+
+@pytest.mark.timeout(60)
+def test_the_loop_waits_for_a_limit_and_goes_on_with_the_same_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = ParkedError("429", time.time() + 2.5)
+    script = Script(edits=[raises(limit), writes("X = 8.0", "X = 7.0")])  # type: ignore[list-item]
+    desk = desk_in(tmp_path, script)
+    hypotheses.add_hypotheses(
+        desk.store,
+        desk.tag,
+        "chief",
+        (NewHypothesis("X is 7", "", "x"),),
+        HypothesisState.OPEN,
+        1.0,
+        first=True,
+    )
+    monkeypatch.setitem(MAKERS, "offline", lambda _: script)
+    monkeypatch.setattr(Desk, "watch_supervisor", lambda *_: None)
+    loop = threading.Thread(target=run_junior, args=(desk.lab, "junior-1"))
+    loop.start()
+    states = set()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        snapshot = desk.snapshot()
+        agent = snapshot.agent("junior-1")
+        assert agent is not None
+        states.add((agent.state, agent.parked_until is not None))
+        if any(e.state is ExperimentState.READY and e.agent for e in snapshot.experiments):
+            break
+        time.sleep(0.02)
+    agents.want_agents(desk.store, desk.tag, ("junior-1",), Wanted.STOPPED, 1.0)
+    loop.join(20)
+    assert not loop.is_alive()
+    assert (AgentState.PARKED, True) in states and len(script.tasks) == 2
+    assert script.tasks[0].text == script.tasks[1].text

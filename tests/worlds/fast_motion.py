@@ -57,6 +57,7 @@ class World:
     ending_of: Callable[[int], RunEnding] = lambda _: RunEnding.MEASURED
     overfits: Callable[[int], float] = lambda _: 0.0  # how much of its gain is on the validation text only
     has_holdout: bool = True
+    crash_reason: str = ""  # of every crash; "": as its ending
     now: float = 1000.0
     drafts: int = 0
     done: list[Action] = field(default_factory=list)
@@ -169,8 +170,9 @@ class World:
         self.now += 1
         sealed = self.has_holdout and run.kind in (RunKind.BASELINE, RunKind.VERIFICATION)
         holdout = metric + 0.1 + self.overfits(number) + self.noise.gauss(0, SD / 4) if sealed else None
+        reason = "" if ending is RunEnding.MEASURED else self.crash_reason or f"it {ending}"
         outcome = RunOutcome(
-            run_id=run.id, ending=ending, reason="" if ending is RunEnding.MEASURED else f"it {ending}",
+            run_id=run.id, ending=ending, reason=reason,
             metric=metric if ending is RunEnding.MEASURED else None, started_at=self.now - 20,
             finished_at=self.now, training_s=20.0, total_s=25.0, cpu_s=22.0, cpu_per_wall=1.0, peak_memory_mb=400.0,
             holdout=holdout if ending is RunEnding.MEASURED else None,
