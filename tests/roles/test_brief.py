@@ -275,7 +275,7 @@ def test_no_holdout_figure_is_in_any_text() -> None:
 def test_the_nearest_share_the_rare_names() -> None:
     common = [Tried(experiment(n, "x"), "@@ -1 +1 @@\n-model = 1\n+model = 2\n", "") for n in range(1, 40)]
     rare = Tried(experiment(50, "x"), "@@ -1 +1 @@\n-muon_lr = model\n+muon_lr = 2\n", "")
-    found = nearest([*common, rare], frozenset({"model", "muon_lr"}))
+    found = nearest([rare, *common], frozenset({"model", "muon_lr"}))
     assert found[0] is rare and len(found) == 40
     assert nearest([*common, rare], frozenset({"rotary"})) == ()
 
