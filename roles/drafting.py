@@ -18,7 +18,7 @@ from supervisor.mending import lay_out_crashed, mending_of, settle_crash
 from supervisor.plain import one_line
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
 from supervisor.states import AgentState
-from supervisor.store import agents
+from supervisor.store import agents, campaigns
 from supervisor.store.experiments import Draft
 from supervisor.streaks import ANOTHER_PARENT_AFTER, misses
 
@@ -120,6 +120,7 @@ class Drafter:
         desk, deadline = self.desk, time.time() + ANSWER_WAIT_S
         question = one_line(question)
         desk.pane.heading(f"asks: {question}")
+        campaigns.log_event(desk.store, desk.tag, time.time(), desk.name, f"asks: {question}")
         agents.set_agent_state(
             desk.store, desk.tag, desk.name, AgentState.WAITING, time.time(),
             doing=f"{experiment.id} waits for an answer", waiting_for=question,

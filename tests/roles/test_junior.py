@@ -110,6 +110,7 @@ def test_a_question_waits_for_the_person_and_goes_on_with_the_answer(tmp_path: P
     after = drafted(desk, begun(desk))
     thread.join()
     assert seen == [(AgentState.WAITING, "Which X?")]
+    assert any(event.text == "asks: Which X?" for event in desk.snapshot().events)
     assert after is not None and after.state is ExperimentState.READY
     assert "> You asked: Which X? The answer: the first" in script.tasks[1].text
 
