@@ -54,6 +54,7 @@ class Desk:
     repository: Repository
     pane: Pane = field(default_factory=Pane)
     _supervised_at: float = field(default_factory=time.monotonic)
+    _unheard: tuple[str, ...] = ()  # messages whose step failed: the next one is told of them again
 
     def snapshot(self) -> LabSnapshot:
         """The lab as it is now."""
@@ -75,6 +76,9 @@ class Desk:
         except BackendError as error:
             record.ended("failed", error.cost, str(error))
             raise
+        else:
+            if kind != "reflect":  # a reflection is told nothing
+                self._unheard = ()
         finally:
             cost = record.cost
             step = Step(
@@ -85,11 +89,20 @@ class Desk:
             record_step(self.store, self.tag, step)
 
     def messages(self) -> tuple[str, ...]:
-        """What the person said since the last step; each is acknowledged in the pane."""
+        """What the person said since the last step that succeeded; each is acknowledged in the pane, once."""
         texts = agents.take_messages(self.store, self.tag, self.name, time.time())
         for text in texts:
             self.pane.heading(f"from the person: {text}")
-        return texts
+        self._unheard = (*self._unheard, *texts)
+        return self._unheard
+
+    def has_messages(self) -> bool:
+        """Whether there is something that a next step should be told."""
+        return bool(self._unheard) or agents.has_messages(self.store, self.tag, self.name)
+
+    def is_wanted(self, snapshot: LabSnapshot) -> bool:
+        """Whether the person wants it to run, now."""
+        return _wanted(snapshot, self.name) is Wanted.RUNNING
 
     def may_go_on(self, snapshot: LabSnapshot) -> bool:
         """False when this agent should end; waits here while it is paused."""

@@ -3,45 +3,57 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 
+from roles.advice import junior_advice, mode_advice
 from roles.backend import Canvas, EditTask, PlanBrief, Tried
+from roles.brief_parts import Surroundings
+from roles.brief_text import edit_text, plan_text, reflect_text
+from sessions.training_runs import write_atomically
 from supervisor.drafting import Bureau
+from supervisor.errors import LabError
 from supervisor.holdout import without_holdout
 from supervisor.lab import Lab
-from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
+from supervisor.lineage import lineage_of
+from supervisor.notes import read_note
+from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot, Note
 from supervisor.states import HypothesisState, Role
 from supervisor.store.connection import Store
 from supervisor.store.reading import earlier_experiments
 
 PLAN_AHEAD = 3  # hypotheses a plan holds per junior
+NOTES_READ = 200  # the newest
 _KNOWN = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
 
 
 def edit_task(
     bureau: Bureau, snapshot: LabSnapshot, experiment: Experiment, messages: tuple[str, ...], repair: str = ""
 ) -> EditTask:
-    """One experiment, for a junior's backend."""
-    campaign, incumbent = snapshot.campaign, snapshot.experiment(experiment.parent_id)
-    assert campaign is not None and incumbent is not None
-    return EditTask(
-        program=read_program(bureau.lab),
-        worktree=bureau.worktree(),
-        editable=bureau.canvas(experiment.parent_commit),
-        new_files=bureau.lab.config.lab.new_files,
-        hypothesis=hypothesis_of(snapshot, experiment),
-        incumbent=without_holdout(incumbent),
-        metric=campaign.metric,
-        direction=campaign.direction,
-        noise_sd=snapshot.noise.sd if snapshot.noise else None,
-        tried=tried(bureau.lab, bureau.store, snapshot),
-        seed=draw(snapshot, bureau.agent, experiment.id),
-        messages=messages,
-        repair=repair,
-    )
+    """One experiment, for a junior's backend; its text is kept as brief.md."""
+    task = _task(bureau, snapshot, experiment, messages, repair)
+    advice = junior_advice(snapshot, bureau.agent)
+    task = replace(task, text=edit_text(task, _around(bureau, snapshot, experiment, task, advice)))
+    keep_text(bureau.lab.runs_dir / experiment.id / "brief.md", task.text)
+    return task
+
+
+def reflect_task(bureau: Bureau, snapshot: LabSnapshot, experiment: Experiment) -> EditTask:
+    """A verdict, for a junior's backend."""
+    task = _task(bureau, snapshot, experiment, (), "")
+    around = _around(bureau, snapshot, experiment, task, ())
+    return replace(task, text=reflect_text(task, without_holdout(experiment), around))
 
 
 def plan_brief(
-    lab: Lab, store: Store, snapshot: LabSnapshot, canvas: tuple[Canvas, ...], messages: tuple[str, ...]
+    lab: Lab,
+    store: Store,
+    snapshot: LabSnapshot,
+    canvas: tuple[Canvas, ...],
+    messages: tuple[str, ...],
+    *,
+    why: str = "",
+    worktree: Path | None = None,
 ) -> PlanBrief:
     """The whole lab, for a chief's backend."""
     campaign = snapshot.campaign
@@ -50,7 +62,7 @@ def plan_brief(
     known = tuple(h for h in snapshot.hypotheses if h.state in _KNOWN)
     untaken = sum(h.state is not HypothesisState.CLAIMED for h in known)
     juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
-    return PlanBrief(
+    brief = PlanBrief(
         program=read_program(lab),
         canvas=canvas,
         champion=without_holdout(champion) if champion else None,
@@ -63,7 +75,16 @@ def plan_brief(
         wanted=max(PLAN_AHEAD * max(juniors, 1) - untaken, 1),
         seed=draw(snapshot, "chief", str(len(snapshot.hypotheses))),
         messages=messages,
+        worktree=worktree,
     )
+    around = _surroundings(lab, snapshot, mode_advice(snapshot, why))
+    return replace(brief, text=plan_text(brief, around))
+
+
+def keep_text(path: Path, text: str) -> None:
+    """Keep what a model was given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
 
 
 def tried(lab: Lab, store: Store, snapshot: LabSnapshot) -> tuple[Tried, ...]:
@@ -96,6 +117,60 @@ def draw(snapshot: LabSnapshot, *parts: str) -> int:
     """A seed for backends that draw lots: the same step of the same campaign draws the same."""
     tag = snapshot.campaign.tag if snapshot.campaign else ""
     return int.from_bytes(hashlib.sha256("\0".join((tag, *parts)).encode()).digest()[:4], "big")
+
+
+def _task(
+    bureau: Bureau, snapshot: LabSnapshot, experiment: Experiment, messages: tuple[str, ...], repair: str
+) -> EditTask:
+    campaign, incumbent = snapshot.campaign, snapshot.experiment(experiment.parent_id)
+    assert campaign is not None and incumbent is not None
+    return EditTask(
+        program=read_program(bureau.lab),
+        worktree=bureau.worktree(),
+        editable=bureau.canvas(experiment.parent_commit),
+        new_files=bureau.lab.config.lab.new_files,
+        hypothesis=hypothesis_of(snapshot, experiment),
+        incumbent=without_holdout(incumbent),
+        metric=campaign.metric,
+        direction=campaign.direction,
+        noise_sd=snapshot.noise.sd if snapshot.noise else None,
+        tried=tried(bureau.lab, bureau.store, snapshot),
+        seed=draw(snapshot, bureau.agent, experiment.id),
+        messages=messages,
+        repair=repair,
+    )
+
+
+def _around(
+    bureau: Bureau, snapshot: LabSnapshot, experiment: Experiment, task: EditTask, advice: tuple[str, ...]
+) -> Surroundings:
+    commit, repository = experiment.parent_commit, bureau.repository
+    return replace(
+        _surroundings(bureau.lab, snapshot, advice),
+        canvas=tuple(Canvas(path, repository.read_file(commit, path)) for path in task.editable),
+        branch=tuple(e.id for e in lineage_of(snapshot, experiment.parent_id)),
+        protected=tuple(p for p in repository.list_files(commit) if p not in task.editable),
+    )
+
+
+def _surroundings(lab: Lab, snapshot: LabSnapshot, advice: tuple[str, ...]) -> Surroundings:
+    assert snapshot.campaign is not None
+    return Surroundings(
+        setting=snapshot.campaign.setting,
+        devices=tuple(device.label for device in snapshot.devices if not device.problem),
+        notes=tuple((note, _body(lab, note)) for note in snapshot.notes[:NOTES_READ]),
+        new_files=lab.config.lab.new_files,
+        noise_runs=snapshot.noise.runs if snapshot.noise else 0,
+        max_runs=lab.config.decide.max_runs,
+        advice=advice,
+    )
+
+
+def _body(lab: Lab, note: Note) -> str:
+    try:
+        return read_note(lab.notes_dir, note.id)
+    except (LabError, OSError):
+        return ""  # taken away since the snapshot
 
 
 def _diff(lab: Lab, experiment: Experiment) -> str:

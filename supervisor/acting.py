@@ -14,6 +14,7 @@ from supervisor.actions import (
     ChangeState,
     EndPromotion,
     Judge,
+    Mend,
     PreparePiece,
     PromotionAction,
     QueueRun,
@@ -64,6 +65,8 @@ class Actor:
                     new_incumbent=action.new_incumbent,
                     retry=action.retry,
                 )
+            case Mend():
+                return experiments.send_to_mend(store, tag, action.experiment_id, action.why, now)
             case SendBack():
                 return experiments.send_back(store, tag, action.experiment_id, action.new_parent_id, now)
             case Adopt():

@@ -56,6 +56,14 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
+class Mend:
+    """A draft that crashed goes back to its junior, once, to mend the cause."""
+
+    experiment_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendBack:
     """A draft that has not run is redrafted on its agent's new incumbent."""
 
@@ -118,5 +126,14 @@ class EndPromotion:
 
 PromotionAction = PreparePiece | QueueTrials | SettlePiece | EndPromotion
 Action = (
-    ChangeState | SettleBaseline | QueueRun | StartRun | Judge | SendBack | Adopt | AskChief | PromotionAction
+    ChangeState
+    | SettleBaseline
+    | QueueRun
+    | StartRun
+    | Judge
+    | Mend
+    | SendBack
+    | Adopt
+    | AskChief
+    | PromotionAction
 )

@@ -149,6 +149,9 @@ class AgentsSection(Section):
         (AgentSpec(),), min_length=1
     )  # one for all, or a list that they share
     drafts_ahead: int = Field(1, ge=0, le=8)  # edits a junior may draft while its last one trains
+    repairs: int = Field(
+        1, ge=0, le=8
+    )  # edits that may mend one that crashed in its code, before the verdict
     approve: bool = False  # hypotheses wait for the person's yes
 
     @field_validator("junior", mode="before")

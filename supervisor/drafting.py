@@ -161,8 +161,8 @@ class Bureau:
         experiments.withdraw_experiment(self.store, self.tag, experiment.id, reason, time.time())
 
     def release(self, experiment: Experiment) -> None:
-        """Give the hypothesis back for somebody else."""
-        experiments.release_experiment(self.store, experiment.id)
+        """Give the hypothesis back for somebody else: it goes to the end of the plan."""
+        experiments.release_experiment(self.store, experiment.id, last=True)
 
     def _commit(
         self, experiment: Experiment, draft: Draft, sources: Mapping[str, str], paths: Sequence[str]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 from sessions.training_runs import RunEnding
-from supervisor.actions import Judge, QueueRun, SettleBaseline
+from supervisor.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.config import LabConfig
 from supervisor.noise import mean
 from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
@@ -19,6 +20,8 @@ BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
 FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
 PORT = "port"  # category of a hypothesis that carries a kept change to another incumbent
+CANNOT_MEND = frozenset({"offline"})  # a search knows one way to make an edit
+_PLACE_IN_CODE = re.compile(r"\([^()]+\.py:\d+\)$")  # how the reason of a traceback ends
 
 _VERDICT_OF_ENDING = {
     RunEnding.CRASHED: Verdict.CRASH,
@@ -37,6 +40,7 @@ def rules_of(config: LabConfig) -> DecideRules:
         noise_floor=decide.noise_floor,
         drift_every=decide.drift_every,
         repeat_share=decide.repeat_share,
+        repairs=config.agents.repairs,
     )
 
 
@@ -62,18 +66,22 @@ def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaselin
     return Judge(baseline.id, Judgement(_VERDICT_OF_ENDING.get(failed.ending, Verdict.CRASH), failed.reason))
 
 
-def judge(snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules) -> Judge | QueueRun | None:
+def judge(
+    snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules
+) -> Judge | QueueRun | Mend | None:
     """What the runs of an undecided experiment say, once none of them is under way; None: wait."""
     parent, campaign = snapshot.experiment(experiment.parent_id), snapshot.campaign
     if (
         parent is None
         or campaign is None
         or any(_under_way(run) for run in experiment.runs)
-        or not experiment.runs
+        or not (current := _runs_of_commit(experiment))
     ):
         return None
-    failure = next((run for run in experiment.runs if run.metric is None), None)
+    failure = next((run for run in current if run.metric is None), None)
     if failure is not None:
+        if _is_to_be_mended(snapshot, experiment, failure, rules):
+            return Mend(experiment.id, failure.reason)
         assert failure.ending is not None
         verdict = _VERDICT_OF_ENDING.get(failure.ending, Verdict.CRASH)
         return Judge(experiment.id, Judgement(verdict, failure.reason))
@@ -92,6 +100,26 @@ def judge(snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules) -> 
             return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, decision.reason))
         case Ruling.KEEP:
             return _keep(snapshot, experiment, decision)
+
+
+def _runs_of_commit(experiment: Experiment) -> tuple[Run, ...]:
+    """Its runs without those of a commit that crashed and was mended."""
+    return tuple(run for run in experiment.runs if run.queued_at >= (experiment.ready_at or 0.0))
+
+
+def _is_to_be_mended(snapshot: LabSnapshot, experiment: Experiment, failure: Run, rules: DecideRules) -> bool:
+    """Whether the first run of this commit ended in a traceback, and its junior may try to mend that."""
+    owner = snapshot.agent(experiment.agent)
+    current = _runs_of_commit(experiment)
+    earlier = len(experiment.runs) - len(current)
+    return (
+        earlier < rules.repairs
+        and current == (failure,)
+        and failure.ending is RunEnding.CRASHED
+        and bool(_PLACE_IN_CODE.search(failure.reason))
+        and owner is not None
+        and owner.backend not in CANNOT_MEND
+    )
 
 
 def _fresh_runs(experiment: Experiment, parent: Experiment, count: int, why: str) -> Judge | QueueRun | None:

@@ -8,9 +8,17 @@ from supervisor.actions import Action, Adopt, AskChief, ChangeState, Judge, Send
 from supervisor.judging import judge, judge_baseline, lost_keeps, port_of
 from supervisor.promotion.choosing import promoted_ids
 from supervisor.promotion.deciding import promotion_actions
+from supervisor.promotion.model import PromotionState
 from supervisor.queueing import drift_runs, estimate_runs, proving_runs, start_runs
-from supervisor.snapshot import Campaign, Experiment, LabSnapshot
-from supervisor.standing import accepts_work, is_refuted, lags_behind, limit_reached, lineage
+from supervisor.snapshot import Agent, Campaign, Experiment, LabSnapshot
+from supervisor.standing import (
+    CHAMPION_RUNS,
+    accepts_work,
+    is_refuted,
+    lags_behind,
+    limit_reached,
+    lineage,
+)
 from supervisor.states import (
     AgentState,
     CampaignState,
@@ -21,6 +29,7 @@ from supervisor.states import (
     Verdict,
     Wanted,
 )
+from supervisor.streaks import ANOTHER_PARENT_AFTER, stuck_juniors, wants_another_parent
 from supervisor.verdicts import DecideRules
 
 PLAN_AHEAD = 2  # open hypotheses per junior below which the chief is asked for more
@@ -95,7 +104,7 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
                 agent.name, champion.id, f"the gain of {incumbent.id} is not there on the sealed holdout"
             )
             continue
-        why = _reason_to_move(snapshot, incumbent, champion)
+        why = _reason_to_move(snapshot, incumbent, champion) or _reason_to_leave(snapshot, agent, incumbent)
         if why:
             ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
             yield Adopt(agent.name, champion.id, why, ports)
@@ -114,6 +123,14 @@ def _reason_to_move(snapshot: LabSnapshot, incumbent: Experiment, champion: Expe
     promoted = promoted_ids(snapshot) & {e.id for e in lineage(snapshot, champion.id)}
     missing = promoted - {e.id for e in lineage(snapshot, incumbent.id)}
     return f"main has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
+
+
+def _reason_to_leave(snapshot: LabSnapshot, agent: Agent, incumbent: Experiment) -> str:
+    # One that is not well known yet may be the better of the two.
+    known = len(incumbent.unbiased_runs) >= CHAMPION_RUNS
+    if incumbent.id == snapshot.champion_id or not known or not wants_another_parent(snapshot, agent):
+        return ""
+    return f"{ANOTHER_PARENT_AFTER} misses in a row on {incumbent.id}"
 
 
 def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:
@@ -146,6 +163,26 @@ def _anything_under_way(snapshot: LabSnapshot) -> bool:
 def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
     juniors = [a for a in snapshot.agents if a.role is Role.JUNIOR and a.wanted is Wanted.RUNNING]
     has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
+    if not has_chief or not accepts_work(snapshot):
+        return
     waiting = sum(h.state in (HypothesisState.OPEN, HypothesisState.PROPOSED) for h in snapshot.hypotheses)
-    if has_chief and accepts_work(snapshot) and waiting < PLAN_AHEAD * max(len(juniors), 1):
-        yield AskChief(f"{waiting} hypotheses are waiting")
+    reasons = [
+        f"{agent.name}: {count} without progress: invert an assumption"
+        for agent, count in stuck_juniors(snapshot)
+    ]
+    reasons += _landed(snapshot)
+    if waiting < PLAN_AHEAD * max(len(juniors), 1):
+        reasons.append(f"{waiting} hypotheses are waiting")
+    if reasons:
+        yield AskChief("; ".join(reasons))
+
+
+def _landed(snapshot: LabSnapshot) -> list[str]:
+    """Promotions that are on main since the chief's last plan."""
+    chiefs = {agent.name for agent in snapshot.agents if agent.role is Role.CHIEF}
+    planned_at = max((h.created_at for h in snapshot.hypotheses if h.author in chiefs), default=0.0)
+    return [
+        f"promotion {p.number} is on main"
+        for p in snapshot.promotions
+        if p.state is PromotionState.LANDED and (p.accepted_at or 0.0) > planned_at
+    ]

@@ -69,6 +69,7 @@ class DecideRules:
     noise_floor: float = 0.0  # the SD of one run is never taken as smaller, in the metric's unit
     drift_every: int = 20  # decided experiments between two drift checks of the machine; 0: never
     repeat_share: float = 0.5  # of the runs that may be repeats before candidates go first
+    repairs: int = 0  # `[agents] repairs`: how often a junior may mend an edit that crashed
 
     def __post_init__(self) -> None:
         if not 0 < self.false_keep_rate < HOPELESS:

@@ -133,19 +133,24 @@ def record_ready(
             record_event(db, tag, now, agent, f"{experiment} ready: {draft.title}")
 
 
-def release_experiment(store: Store, experiment: str) -> None:
-    """Drop a draft that never became a commit and put its hypothesis back into the plan."""
+def release_experiment(store: Store, experiment: str, *, last: bool = False) -> None:
+    """Drop a draft that never became a commit and put its hypothesis back into the plan, or at its end."""
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT hypothesis_id, state FROM experiments WHERE id = ?", (number,)).fetchone()
         if row is None or row["state"] != ExperimentState.DRAFTING:
             return
-        drop_flags(db, number)
+        _drop_what_refers_to(db, number)
         db.execute("DELETE FROM experiments WHERE id = ?", (number,))
         db.execute(
             "UPDATE hypotheses SET state = ?, claimed_by = NULL WHERE id = ?",
             (HypothesisState.OPEN, row["hypothesis_id"]),
         )
+        if last:
+            db.execute(
+                "UPDATE hypotheses SET position = 1 + (SELECT max(position) FROM hypotheses) WHERE id = ?",
+                (row["hypothesis_id"],),
+            )
 
 
 def withdraw_experiment(store: Store, tag: str, experiment: str, reason: str, now: float) -> None:
@@ -153,7 +158,7 @@ def withdraw_experiment(store: Store, tag: str, experiment: str, reason: str, no
     number = ids.number_of(experiment)
     with store.transaction() as db:
         row = db.execute("SELECT hypothesis_id, agent FROM experiments WHERE id = ?", (number,)).fetchone()
-        drop_flags(db, number)
+        _drop_what_refers_to(db, number)
         db.execute("DELETE FROM experiments WHERE id = ? AND state = ?", (number, ExperimentState.DRAFTING))
         if row["hypothesis_id"] is not None:
             db.execute(
@@ -239,9 +244,12 @@ def send_back(store: Store, tag: str, experiment: str, new_parent: str, now: flo
     """A draft whose parent is no longer its agent's incumbent, and which has not run: redraft it on the new one."""
     number, parent = ids.number_of(experiment), ids.number_of(new_parent)
     with store.transaction() as db:
-        if db.execute(
-            "SELECT 1 FROM runs WHERE experiment_id = ? AND state != 'queued'", (number,)
-        ).fetchone():
+        # Runs of a commit that crashed and was mended are history.
+        ran = (
+            "SELECT 1 FROM runs JOIN experiments e ON e.id = experiment_id "
+            "WHERE experiment_id = ? AND runs.state != 'queued' AND queued_at >= coalesce(e.ready_at, 0)"
+        )
+        if db.execute(ran, (number,)).fetchone():
             return False
         commit = db.execute("SELECT commit_sha FROM experiments WHERE id = ?", (parent,)).fetchone()[0]
         changed = db.execute(
@@ -258,10 +266,24 @@ def send_back(store: Store, tag: str, experiment: str, new_parent: str, now: flo
         )
         if not changed.rowcount:
             return False
-        db.execute("DELETE FROM runs WHERE experiment_id = ?", (number,))
+        db.execute("DELETE FROM runs WHERE experiment_id = ? AND state = 'queued'", (number,))
         record_event(
             db, tag, now, _agent_of(db, number), f"{experiment} goes back to be redrafted on {new_parent}"
         )
+    return True
+
+
+def send_to_mend(store: Store, tag: str, experiment: str, why: str, now: float) -> bool:
+    """A draft whose first run crashed: its agent may mend it; the run stays on record."""
+    number = ids.number_of(experiment)
+    with store.transaction() as db:
+        changed = db.execute(
+            "UPDATE experiments SET state = ?, reason = ? WHERE id = ? AND state = ?",
+            (ExperimentState.DRAFTING, f"to be mended: {why}", number, ExperimentState.MEASURING),
+        )
+        if not changed.rowcount:
+            return False
+        record_event(db, tag, now, _agent_of(db, number), f"{experiment} goes back to be mended: {why}")
     return True
 
 
@@ -295,6 +317,12 @@ def record_reflection(store: Store, experiment: str, text: str) -> None:
     with store.transaction() as db:
         number = ids.number_of(experiment)
         db.execute("UPDATE experiments SET reflection = ? WHERE id = ?", (text, number))
+
+
+def _drop_what_refers_to(db: Connection, number: int) -> None:
+    drop_flags(db, number)
+    # What the thinking cost was spent all the same; its agent's sum has it.
+    db.execute("UPDATE steps SET experiment_id = NULL WHERE experiment_id = ?", (number,))
 
 
 def _agent_of(db: Connection, number: int) -> str:

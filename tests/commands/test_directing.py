@@ -27,6 +27,21 @@ def planned(world: World) -> tuple[str, str]:
     return first, second
 
 
+def test_a_hypothesis_is_shown_with_all_that_it_says_of_itself(run: Run, world: World) -> None:
+    one = NewHypothesis(
+        "depth 2", "fewer layers", "DEPTH = 2", 0.02, "depth",
+        risk="too small", builds_on=("e0000",), falsified_by="a loss", independent=True,
+    )  # fmt: skip
+    hypotheses.add_hypotheses(world.store, TAG, "chief", (one,), HypothesisState.OPEN, world.now, first=False)
+    said = run("plan", "show", "h-01").out
+    for words in ("DEPTH = 2", "too small", "e0000", "a loss", "of the others of its plan"):
+        assert words in said
+    record = json.loads(run("plan", "show", "h-01", "--json").out)["hypotheses"][0]
+    assert (record["risk"], record["builds_on"], record["independent"]) == ("too small", ["e0000"], True)
+    assert "parent:" not in said
+    assert run("plan", "show", "h-99").code == 1
+
+
 def test_the_plan_lists_in_the_order_in_which_it_is_taken(run: Run, planned: tuple[str, str]) -> None:
     rows = run("plan").table
     assert [(row["id"], row["state"], row["expected"]) for row in rows] == [

@@ -8,10 +8,20 @@ import pytest
 from worlds.fast_motion import SD, TAG, World
 
 from sessions.training_runs import RunEnding
-from supervisor.actions import Adopt, ChangeState, Judge, QueueRun, SendBack, StartRun
+from supervisor.actions import Adopt, AskChief, ChangeState, Judge, Mend, QueueRun, SendBack, StartRun
 from supervisor.snapshot import LabSnapshot
-from supervisor.states import CampaignState, ExperimentState, RunKind, RunState, Verdict, Wanted
-from supervisor.store import campaigns, runs
+from supervisor.states import (
+    CampaignState,
+    ExperimentState,
+    HypothesisState,
+    RunKind,
+    RunState,
+    Verdict,
+    Wanted,
+)
+from supervisor.store import campaigns, hypotheses, runs
+from supervisor.store.hypotheses import NewHypothesis
+from supervisor.verdicts import DecideRules
 
 
 def test_baselines_fill_every_device_before_anything_else(tmp_path: Path) -> None:
@@ -200,3 +210,59 @@ def test_a_baseline_run_that_times_out_on_a_busy_machine_is_made_up_for(tmp_path
         world.act()
     baseline = world.experiment("e0000")
     assert baseline.verdict is Verdict.BASELINE and len(baseline.unbiased_runs) == 3
+
+
+def test_a_junior_without_progress_calls_the_chief_once(tmp_path: Path) -> None:
+    world = World(tmp_path, juniors=1, experiments=12, gain_of=lambda _: -0.1)
+    enough = tuple(NewHypothesis(f"idea {n}") for n in range(40))
+    hypotheses.add_hypotheses(world.store, TAG, "person", enough, HypothesisState.OPEN, 1.0, first=False)
+    asked_at: list[int] = []
+    for _ in range(200):
+        world.draft_all()
+        asked = [a for a in world.act() if isinstance(a, AskChief)]
+        if asked:
+            assert "junior-1: 8 without progress: invert an assumption" in asked[0].why
+            asked_at.append(world.snapshot().counted)
+            new = (NewHypothesis("the opposite"),)
+            hypotheses.add_hypotheses(
+                world.store, TAG, "chief", new, HypothesisState.OPEN, world.now, first=True
+            )
+        if not world.running():
+            break
+        world.finish(world.running()[0])
+    assert asked_at == [8]
+
+
+def test_five_misses_on_one_incumbent_lead_to_the_champion(tmp_path: Path) -> None:
+    gains = {1: 20 * SD, 2: 20.5 * SD}  # one per junior: too close for the champion to be ahead by the noise
+    world = World(tmp_path, juniors=2, experiments=40, gain_of=lambda n: gains.get(n, -0.1))
+    world.play()
+    moves = [a for a in world.done if isinstance(a, Adopt) and "misses in a row" in a.why]
+    assert len(moves) == 1 and moves[0].why.startswith("5 misses in a row on e000")
+
+
+@pytest.mark.parametrize("repairs", [0, 1, 2])
+def test_a_crash_is_sent_back_as_often_as_the_setting_says(tmp_path: Path, repairs: int) -> None:
+    world = World(
+        tmp_path, juniors=1, experiments=1, ending_of=lambda _: RunEnding.CRASHED, rules=DecideRules(repairs=repairs)
+    )  # fmt: skip
+    with world.store.transaction() as db:
+        db.execute("UPDATE agents SET backend = 'claude'")
+    world.crash_reason = "KeyError: 'x' (train.py:3)"
+    end = world.play()
+    decided = next(e for e in end.experiments if e.agent)
+    assert (decided.verdict, decided.reason) == (Verdict.CRASH, world.crash_reason)
+    assert len(decided.runs) == repairs + 1
+    assert sum(isinstance(a, Mend) for a in world.done) == repairs
+
+
+def test_a_crash_that_is_mended_is_judged_by_its_new_runs(tmp_path: Path) -> None:
+    world = World(
+        tmp_path, juniors=1, experiments=1, gain_of=lambda _: 20 * SD, rules=DecideRules(repairs=1),
+        ending_of=lambda n: RunEnding.CRASHED if n == 1 else RunEnding.MEASURED,
+    )  # fmt: skip
+    with world.store.transaction() as db:
+        db.execute("UPDATE agents SET backend = 'claude'")
+    world.crash_reason = "KeyError: 'x' (train.py:3)"
+    decided = next(e for e in world.play().experiments if e.agent)
+    assert decided.verdict is Verdict.KEEP and decided.runs[0].ending is RunEnding.CRASHED

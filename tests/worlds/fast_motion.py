@@ -18,6 +18,7 @@ from supervisor.actions import (
     AskChief,
     ChangeState,
     Judge,
+    Mend,
     QueueRun,
     SendBack,
     SettleBaseline,
@@ -56,6 +57,7 @@ class World:
     ending_of: Callable[[int], RunEnding] = lambda _: RunEnding.MEASURED
     overfits: Callable[[int], float] = lambda _: 0.0  # how much of its gain is on the validation text only
     has_holdout: bool = True
+    crash_reason: str = ""  # of every crash; "": as its ending
     now: float = 1000.0
     drafts: int = 0
     done: list[Action] = field(default_factory=list)
@@ -138,6 +140,8 @@ class World:
                     self.store, TAG, action.experiment_id, action.judgement, self.now,
                     new_incumbent=action.new_incumbent, retry=action.retry,
                 )  # fmt: skip
+            case Mend():
+                return experiments.send_to_mend(self.store, TAG, action.experiment_id, action.why, self.now)
             case SendBack():
                 return experiments.send_back(
                     self.store, TAG, action.experiment_id, action.new_parent_id, self.now
@@ -166,8 +170,9 @@ class World:
         self.now += 1
         sealed = self.has_holdout and run.kind in (RunKind.BASELINE, RunKind.VERIFICATION)
         holdout = metric + 0.1 + self.overfits(number) + self.noise.gauss(0, SD / 4) if sealed else None
+        reason = "" if ending is RunEnding.MEASURED else self.crash_reason or f"it {ending}"
         outcome = RunOutcome(
-            run_id=run.id, ending=ending, reason="" if ending is RunEnding.MEASURED else f"it {ending}",
+            run_id=run.id, ending=ending, reason=reason,
             metric=metric if ending is RunEnding.MEASURED else None, started_at=self.now - 20,
             finished_at=self.now, training_s=20.0, total_s=25.0, cpu_s=22.0, cpu_per_wall=1.0, peak_memory_mb=400.0,
             holdout=holdout if ending is RunEnding.MEASURED else None,

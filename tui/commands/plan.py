@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.snapshot import Hypothesis
 from supervisor.states import HypothesisState
@@ -11,8 +12,9 @@ from tui import lab_calls
 from tui.commands.choosing import json_option, lab_flags, lab_of_command, lab_options
 from tui.commands.running import Group
 from tui.figures import change
+from tui.hypothesis_facts import hypothesis_facts
 from tui.json_views import SCHEMA, hypotheses_view
-from tui.output import Column, print_json, print_table, say
+from tui.output import Column, print_json, print_table, say, say_fact
 
 COLUMNS = (
     Column("id"),
@@ -86,6 +88,26 @@ def add(lab: Lab, title: str, change_: str, rationale: str, parent_id: str | Non
         print_json({"schema": SCHEMA, "id": hypothesis_id})
     else:
         say(f"{hypothesis_id} is at the head of the plan")
+
+
+@plan.command("show", examples=("autoresearch-tui plan show h-07",))
+@click.argument("hypothesis_id", metavar="ID")
+@json_option
+@lab_options
+def show(lab: Lab, hypothesis_id: str, as_json: bool) -> None:
+    """One hypothesis in full."""
+    found = tuple(one for one in lab_calls.hypotheses(lab) if one.id == hypothesis_id)
+    if not found:
+        raise LabError(f"there is no {hypothesis_id}; `autoresearch-tui plan --all` lists them")
+    if as_json:
+        print_json(hypotheses_view(found))
+        return
+    (one,) = found
+    say_fact(one.id, one.title)
+    facts = (("State", one.state.value), ("Change", one.change), *hypothesis_facts(one))
+    for name, text in facts:
+        if text:
+            say_fact(name.lower(), text)
 
 
 @plan.command("approve", examples=("autoresearch-tui plan approve h-07 h-08",))

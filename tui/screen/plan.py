@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from supervisor.snapshot import Hypothesis, LabSnapshot
 from supervisor.states import HypothesisState
 from tui.figures import NONE, change
+from tui.hypothesis_facts import hypothesis_facts
 from tui.plain import plain
 from tui.screen.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.table import Column, Table
@@ -110,7 +111,7 @@ class HypothesisText(LinesView):
         if one is None:
             return []
         lines: list[Line] = [((f"{one.id}  ", Tone.STRONG), (plain(one.title), Tone.STRONG)), ()]
-        for title, text in (("Change", one.change), ("Why", one.rationale)):
+        for title, text in (("Change", one.change), *hypothesis_facts(one)):
             if text:
                 lines += [line(title, Tone.MUTED), *prose(plain(text), width), ()]
         return lines

@@ -1,0 +1,79 @@
+"""What an agent does after its backend failed: wait as long as it takes, tell for how long, and lose nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from roles.agent import Desk
+from roles.backend import BackendError, ParkedError
+from supervisor.plain import one_line
+from supervisor.snapshot import LabSnapshot
+from supervisor.states import AgentState
+from supervisor.store import agents
+
+FIRST_BACKOFF_S = 30.0
+LONGEST_BACKOFF_S = 600.0
+LONGEST_PARK_S = 8 * 86_400.0  # a week's limit and a day
+
+
+@dataclass(slots=True)
+class Patience:
+    """One agent's waiting. The same step is tried again when it is over."""
+
+    desk: Desk
+    until: float = 0.0  # epoch seconds
+    why: str = ""
+    _backoff_s: float = FIRST_BACKOFF_S
+    _parked: bool = False
+
+    def after(self, error: BackendError) -> None:
+        """Begin to wait: until the time that a limit names, or twice as long as the last time."""
+        now, self.why = time.time(), one_line(str(error))
+        self._parked = isinstance(error, ParkedError)
+        named = error.until if isinstance(error, ParkedError) else math.nan
+        if now < named:  # false for NaN
+            self.until = min(named, now + LONGEST_PARK_S)
+        else:
+            self.until = now + self._backoff_s
+            self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+        self.desk.pane.heading(
+            f"{'parked' if self._parked else 'the backend could not do this step'}: {self.why}"
+        )
+        self._tell()
+
+    def succeeded(self) -> None:
+        """The next failure is a first one."""
+        self._backoff_s = FIRST_BACKOFF_S
+
+    def waits(self, snapshot: LabSnapshot) -> bool:
+        """Whether the wait goes on; counts down on the pane's live line."""
+        left = self.until - time.time()
+        if left <= 0:
+            return False
+        agent = snapshot.agent(self.desk.name)
+        if agent is not None and agent.state is not self._state:  # after a pause
+            self._tell()
+        self.desk.pane.live(
+            f"{'parked' if self._parked else 'tries again'} for {countdown(left)}: {self.why}"
+        )
+        return True
+
+    @property
+    def _state(self) -> AgentState:
+        return AgentState.PARKED if self._parked else AgentState.IDLE
+
+    def _tell(self) -> None:
+        desk = self.desk
+        if self._parked:
+            agents.park_agent(desk.store, desk.tag, desk.name, self.until, self.why, time.time())
+        else:
+            desk.state(AgentState.IDLE, doing=f"tries again soon: {self.why}")
+
+
+def countdown(seconds: float) -> str:
+    """A wait as a clock: "4:05", "2:04:05"."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

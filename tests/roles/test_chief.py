@@ -1,0 +1,148 @@
+"""The chief plans from one text, in a room where nothing changes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from worlds.minds import Script, desk_in
+
+from roles.backend import BackendError, Plan, PlanBrief, ProposedHypothesis
+from roles.chief import plan
+from supervisor.snapshot import LabSnapshot
+from supervisor.states import HypothesisState
+from supervisor.store import agents
+
+ONE = ProposedHypothesis(
+    "X is 7", "nearer", "X: 8 → 7", 0.1, "shape",
+    parent_id="e0099", risk="too low", builds_on=("e0000", "e0099"), falsified_by="a loss", independent=True,
+)  # fmt: skip
+
+
+def events(snapshot: LabSnapshot) -> list[str]:
+    return [event.text for event in snapshot.events if event.agent == "chief"]
+
+
+def planned(tmp_path: Path, act: Callable[[Path], object], config: str = "") -> tuple[Script, LabSnapshot]:
+    def think(brief: PlanBrief) -> Plan:
+        assert brief.worktree is not None
+        act(brief.worktree)
+        return Plan((ONE,) * 99, "a summary")
+
+    script = Script(plans=[think])
+    desk = desk_in(tmp_path, script, "chief", config)
+    agents.send_message(desk.store, desk.tag, ("chief",), "mind the width", "person", 1.0)
+    plan(desk, desk.snapshot(), "the plan runs low")
+    assert (desk.lab.state_dir / "plans" / "1.md").read_text() == script.briefs[0].text
+    return script, desk.snapshot()
+
+
+def test_a_plan_is_told_why_and_reads_the_champions_code(tmp_path: Path) -> None:
+    script, after = planned(tmp_path, lambda room: (room / "train.py").read_text())
+    text = script.briefs[0].text
+    for words in (
+        "asked because: the plan runs low",
+        "Mode: explore",
+        "> mind the width",
+        "X = 8.0",
+        "no ablations",
+    ):
+        assert words in text
+    assert not any("tried to change" in text for text in events(after))
+
+
+def test_a_plan_holds_what_was_wanted_and_only_experiments_that_are_there(tmp_path: Path) -> None:
+    script, after = planned(tmp_path, lambda _: None)
+    assert len(after.hypotheses) == script.briefs[0].wanted == 3
+    one = after.hypotheses[0]
+    assert (one.parent_id, one.builds_on, one.risk) == (None, ("e0000",), "too low")
+    assert (one.falsified_by, one.independent, one.state) == ("a loss", True, HypothesisState.OPEN)
+
+
+def _commit(room: Path) -> None:
+    (room / "train.py").chmod(0o644)
+    (room / "train.py").write_text("X = 0\n")
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    subprocess.run([*git, "commit", "-qam", "mine"], cwd=room, check=True)
+
+
+def _put_back(room: Path) -> None:
+    file = room / "train.py"
+    text, times = file.read_bytes(), file.stat()
+    file.chmod(0o644)
+    file.write_bytes(b"X = 0\n")
+    file.write_bytes(text)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    file.chmod(stat.S_IMODE(times.st_mode))
+
+
+def _write(room: Path) -> None:
+    (room / "train.py").chmod(0o644)
+    (room / "train.py").write_text("X = 0\n")
+
+
+def _add(room: Path) -> None:
+    room.chmod(0o755)
+    (room / "mine.py").write_text("X = 0\n")
+
+
+def _hide(room: Path) -> None:
+    subprocess.run(["git", "update-index", "--skip-worktree", "train.py"], cwd=room, check=True)
+    _write(room)
+
+
+@pytest.mark.parametrize(
+    ("act", "named"),
+    [
+        (_write, "train.py"),
+        (_add, "mine.py"),
+        (_put_back, "train.py"),
+        (_hide, "train.py"),
+        (_commit, "HEAD"),
+    ],
+)
+def test_what_a_chief_changes_is_undone_and_told_and_the_plan_counts(
+    tmp_path: Path, act: Callable[[Path], object], named: str
+) -> None:
+    script, after = planned(tmp_path, act)
+    (told,) = [text for text in events(after) if text.startswith("the chief tried to change")]
+    assert named in told and told.endswith("; undone")
+    room = script.briefs[0].worktree
+    assert room is not None and "X = 8.0" in (room / "train.py").read_text()
+    assert not (room / "mine.py").exists()
+    assert after.hypotheses
+
+
+def test_the_room_is_read_only(tmp_path: Path) -> None:
+    modes: list[int] = []
+    planned(
+        tmp_path,
+        lambda room: modes.extend(p.stat().st_mode for p in (room, room / "train.py", room / ".git")),
+    )
+    assert [mode & 0o222 for mode in modes] == [0, 0, 0]
+
+
+def test_a_branch_of_the_chiefs_is_told(tmp_path: Path) -> None:
+    _, after = planned(tmp_path, lambda room: subprocess.run(["git", "branch", "mine"], cwd=room, check=True))
+    assert "while the chief planned somebody moved refs/heads/mine" in events(after)
+
+
+def test_a_plan_that_fails_leaves_the_room_as_it_was_and_the_message_unheard(tmp_path: Path) -> None:
+    def fails(brief: PlanBrief) -> Plan:
+        assert brief.worktree is not None
+        _write(brief.worktree)
+        raise BackendError("cut")
+
+    script = Script(plans=[fails, lambda _: Plan((ONE,), "")])
+    desk = desk_in(tmp_path, script, "chief")
+    agents.send_message(desk.store, desk.tag, ("chief",), "mind the width", "person", 1.0)
+    with pytest.raises(BackendError):
+        plan(desk, desk.snapshot(), "low")
+    assert any("tried to change" in text for text in events(desk.snapshot()))
+    assert desk.has_messages()
+    plan(desk, desk.snapshot(), "low")
+    assert "> mind the width" in script.briefs[1].text and not desk.has_messages()
