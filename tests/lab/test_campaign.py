@@ -61,7 +61,10 @@ def test_a_headless_campaign_ends_with_keeps_and_touches_nothing_of_the_persons(
             folder = lab.runs_dir / experiment.id
             assert (folder / "diff.patch").read_text().startswith("diff --git")
             assert json.loads((folder / "result.json").read_text())["verdict"] == experiment.verdict
-            assert "score:" in (folder / "run-1" / "run.log").read_text()
+            # Two juniors may have the same idea at the same time: the second is refused, and nothing is run.
+            assert experiment.runs or "tried before" in experiment.reason
+            if experiment.runs:
+                assert "score:" in (folder / "run-1" / "run.log").read_text()
         for agent in end.agents:
             if agent.role == "junior":
                 incumbent = end.experiment(agent.incumbent_id)
