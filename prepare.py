@@ -95,7 +95,15 @@ class Rejected(RefereeError):  # noqa: N818 - it names the verdict
 # ----------------------------------------------------------------------------------------------------------
 
 Document = tuple[str, str]  # a name, which alone decides the split, and the text
-NOT_THE_LIBRARY = {"test", "tests", "idle_test", "pydoc_data", "site-packages", "dist-packages", "__pycache__"}
+NOT_THE_LIBRARY = {
+    "test",
+    "tests",
+    "idle_test",
+    "pydoc_data",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+}
 
 
 def python_documents() -> Iterator[Document]:

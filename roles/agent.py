@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from roles.backend import Backend, BackendError, Cost, Office, ParkedError
+from roles.backend import Backend, BackendError, Cost, Office, ParkedError, SpentError
 from roles.backends import make_backend
 from roles.pane import Pane, read_typed_lines
+from roles.prices import priced
 from sessions.git import Repository
 from sessions.tmux import LabServer, socket_name_for
+from supervisor.budgets import spent_out
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.launch import start_supervisor
@@ -67,6 +69,7 @@ class Desk:
     @contextmanager
     def step(self, kind: str, experiment_id: str | None) -> Iterator[StepRecord]:
         """A call of the backend; what it cost is kept however it ends."""
+        self._expect_budget()
         record, began = StepRecord(), time.time()
         try:
             yield record
@@ -81,12 +84,19 @@ class Desk:
                 self._unheard = ()
         finally:
             cost = record.cost
+            usd, is_estimate, unknown = priced(cost)
             step = Step(
                 self.name, kind, experiment_id, self.backend.name, cost.model, began, time.time(), record.ending,
-                record.detail, cost.usd or 0.0, cost.usd is None, cost.input_tokens, cost.output_tokens,
+                record.detail or unknown, usd, is_estimate, cost.input_tokens, cost.output_tokens,
                 cost.cache_read_tokens, cost.cache_write_tokens,
             )  # fmt: skip
             record_step(self.store, self.tag, step)
+
+    def _expect_budget(self) -> None:
+        snapshot = self.snapshot()
+        agent = snapshot.agent(self.name)
+        if agent is not None and (why := spent_out(snapshot, agent)):
+            raise SpentError(why)
 
     def messages(self) -> tuple[str, ...]:
         """What the person said since the last step that succeeded; each is acknowledged in the pane, once."""

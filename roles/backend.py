@@ -208,3 +208,7 @@ class ParkedError(BackendError):
     def __init__(self, text: str, until: float, cost: Cost | None = None) -> None:
         super().__init__(text, cost)
         self.until = until  # epoch seconds
+
+
+class SpentError(BackendError):
+    """The step was not begun: it could pass a budget."""

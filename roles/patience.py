@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from roles.agent import Desk
-from roles.backend import BackendError, ParkedError
+from roles.backend import BackendError, ParkedError, SpentError
 from supervisor.plain import one_line
 from supervisor.snapshot import LabSnapshot
 from supervisor.states import AgentState
@@ -29,7 +29,14 @@ class Patience:
     _parked: bool = False
 
     def after(self, error: BackendError) -> None:
-        """Begin to wait: until the time that a limit names, or twice as long as the last time."""
+        """Begin to wait: until the time that a limit names, or twice as long as the last time.
+
+        An agent without a budget left stops; the person starts it again, with more.
+        """
+        if isinstance(error, SpentError):
+            desk = self.desk
+            agents.stop_agent(desk.store, desk.tag, desk.name, one_line(str(error)), time.time())
+            return
         now, self.why = time.time(), one_line(str(error))
         self._parked = isinstance(error, ParkedError)
         named = error.until if isinstance(error, ParkedError) else math.nan

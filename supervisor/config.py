@@ -170,6 +170,7 @@ class LimitsSection(Section):
     experiments: int | None = Field(None, gt=0)  # verdicts other than baselines
     hours: float | None = Field(None, gt=0)
     usd: float | None = Field(None, gt=0)
+    usd_each: float | None = Field(None, gt=0)  # what one agent may cost; it stops, the others go on
 
 
 class DecideSection(Section):

@@ -85,6 +85,7 @@ def found_campaign(
                 options.experiments or config.limits.experiments,
                 options.hours or config.limits.hours,
                 options.usd or config.limits.usd,
+                config.limits.usd_each,
             ),
             drafts_ahead=config.agents.drafts_ahead,
             approve=config.agents.approve,

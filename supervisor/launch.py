@@ -115,6 +115,7 @@ def _limits_from_now(snapshot: LabSnapshot, campaign: Campaign, options: LaunchO
         None if experiments is None else round(experiments),
         _extended(old.hours, hours, options.hours),
         _extended(old.usd, spent, options.usd),
+        old.usd_each,
     )
 
 

@@ -49,6 +49,27 @@ class Limits:
     experiments: int | None = None  # verdicts other than baselines
     hours: float | None = None
     usd: float | None = None
+    usd_each: float | None = None  # of one agent; it stops, the others go on
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What steps of thinking cost together."""
+
+    steps: int = 0
+    usd: float = 0.0
+    is_estimate: bool = False  # some of it is from a price table, not from the client
+    largest_usd: float = 0.0  # of one step
+    input_tokens: int = 0  # those read from or written to a cache left out
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    unpriced: str = ""  # a model that was used and has no known price
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +161,16 @@ class Experiment:
     confidence: float | None = None  # that the gain is above zero, 0 to 1
     ready_at: float | None = None
     decided_at: float | None = None
-    cost_usd: float = 0.0
+    spending: Spending = Spending()
     lines_added: int = 0
     lines_removed: int = 0
     runs: tuple[Run, ...] = ()
     flags: tuple[Flag, ...] = ()
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars that its drafts and reflections cost."""
+        return self.spending.usd
 
     @property
     def deciding_runs(self) -> tuple[Run, ...]:
@@ -206,8 +232,12 @@ class Agent:
     restarts: int = 0  # deaths in a row
     model: str = ""  # "": the backend's own default
     parked_until: float | None = None  # epoch seconds; a limit of its model
-    cost_usd: float = 0.0
-    tokens: int = 0
+    spending: Spending = Spending()
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars so far."""
+        return self.spending.usd
 
 
 @dataclass(frozen=True, slots=True)

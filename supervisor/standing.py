@@ -6,11 +6,12 @@ import math
 from dataclasses import replace
 
 from supervisor.audit.rules import CLEARED_BY_HOLDOUT
+from supervisor.budgets import spent_out
 from supervisor.drift import drift_of, noise_groups
 from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
 from supervisor.snapshot import Drift, Experiment, LabSnapshot, Noise
-from supervisor.states import AgentState, CampaignState, ExperimentState, RunKind, Verdict
+from supervisor.states import AgentState, CampaignState, ExperimentState, Role, RunKind, Verdict, Wanted
 
 CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
 LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
@@ -78,7 +79,9 @@ def limit_reached(snapshot: LabSnapshot) -> str:
         return f"{limits.hours:g} hours"
     if limits.usd is not None and spent >= limits.usd:
         return f"${spent:.2f} of ${limits.usd:.2f}"
-    return ""
+    juniors = [a for a in snapshot.agents if a.role is Role.JUNIOR and a.wanted is Wanted.RUNNING]
+    broke = [why for why in (spent_out(snapshot, a) for a in juniors) if why]
+    return broke[0] if broke and len(broke) == len(juniors) else ""
 
 
 def accepts_work(snapshot: LabSnapshot) -> bool:

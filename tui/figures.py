@@ -89,3 +89,11 @@ def flagged(flags: int, unverified: bool) -> str:
 def trust(dots: int) -> str:
     """How much a figure rests on, of three: ●●○."""
     return "●" * dots + "○" * (3 - dots)
+
+
+def thousands(count: int) -> str:
+    """A count in few cells: 950, 12.3k, 4.5M."""
+    if count < 1000:
+        return str(count)
+    value, unit = (count / 1e3, "k") if count < 999_500 else (count / 1e6, "M")
+    return f"{value:.1f}{unit}" if value < 100 else f"{value:.0f}{unit}"

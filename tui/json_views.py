@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor.leaderboard import Row, leaderboard
 from supervisor.lineage import Branch
-from supervisor.snapshot import Agent, Device, Experiment, Hypothesis, LabSnapshot, Note, Run
+from supervisor.snapshot import Agent, Device, Experiment, Hypothesis, LabSnapshot, Note, Run, Spending
 from supervisor.states import ExperimentState, HypothesisState, RunState, Verdict
 from supervisor.story import held_s
 from tui.story import story_view
@@ -67,6 +67,7 @@ def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str
         "training_s": _total(run.training_s for run in ran),
         "total_s": _total(run.total_s for run in ran),
         "cost_usd": experiment.cost_usd,
+        "thinking": spending_view(experiment.spending),
         "flags": [dataclasses.asdict(flag) for flag in experiment.flags],
     }
 
@@ -96,6 +97,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
     """What runs where."""
     campaign = snapshot.campaign
     champion = snapshot.experiment(snapshot.champion_id)
+    cost = sum(agent.cost_usd for agent in snapshot.agents)
     return {
         "schema": SCHEMA,
         "lab": str(snapshot.root),
@@ -117,7 +119,8 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "kept_experiments": snapshot.kept,
         "experiments_per_hour": snapshot.experiments_per_hour,
         "running_s": campaign.running_s if campaign else 0.0,
-        "cost_usd": sum(agent.cost_usd for agent in snapshot.agents),
+        "cost_usd": cost,
+        "cost_usd_per_keep": cost / snapshot.kept if snapshot.kept else None,
         "queue": {
             "queued_runs": [
                 run.id for one in snapshot.experiments for run in one.runs if run.state is RunState.QUEUED
@@ -214,7 +217,23 @@ def _agent_record(snapshot: LabSnapshot, agent: Agent) -> dict[str, Any]:
         "incumbent": agent.incumbent_id,
         "restarts": agent.restarts,
         "cost_usd": agent.cost_usd,
+        "thinking": spending_view(agent.spending),
         "waiting_for": agent.waiting_for,
+        "parked_until": agent.parked_until,
+    }
+
+
+def spending_view(spending: Spending) -> dict[str, Any]:
+    """What steps of thinking cost; `input_tokens` are those that no cache had to do with."""
+    return {
+        "steps": spending.steps,
+        "usd": spending.usd,
+        "usd_is_estimate": spending.is_estimate,
+        "input_tokens": spending.input_tokens,
+        "output_tokens": spending.output_tokens,
+        "cache_read_tokens": spending.cache_read_tokens,
+        "cache_write_tokens": spending.cache_write_tokens,
+        "unpriced_model": spending.unpriced or None,
     }
 
 

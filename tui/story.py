@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.snapshot import Experiment, Flag, LabSnapshot, Run
+from supervisor.snapshot import Experiment, Flag, LabSnapshot, Run, Spending
 from supervisor.states import Verdict
 from supervisor.story import Story, is_unverified, margin, part_of, runs_behind, story_of
 from supervisor.verdicts import Rule
-from tui.figures import MINUS, age, change, dollars, metric
+from tui.figures import MINUS, age, change, dollars, metric, thousands
+from tui.plain import plain
 
 Fact = tuple[str, str]  # a name of at most nine letters, and what it says; raw text of agents among it
 
@@ -167,7 +168,23 @@ def _runs_named(runs: tuple[Run, ...], word: str) -> str:
 
 
 def _cost(one: Experiment, story: Story) -> str:
-    if not story.runs and not one.cost_usd:
+    if not story.runs and not one.spending.tokens:
         return ""
     runs = f"{story.runs} run{'s' * (story.runs != 1)}, {age(story.device_s)} of a device"
-    return runs + (f", {dollars(one.cost_usd)} of the model" if one.cost_usd else "")
+    return ", ".join(part for part in (runs, model_cost(one.spending)) if part)
+
+
+def model_cost(spending: Spending) -> str:
+    """What steps of thinking cost: "3 steps, 12.3k tokens in, 900k from the cache, 1.2k out, ~$0.41"."""
+    if not spending.tokens and not spending.usd:
+        return ""
+    cached = spending.cache_read_tokens
+    parts = (
+        f"{spending.steps} step{'s' * (spending.steps != 1)} of the model",
+        f"{thousands(spending.input_tokens + spending.cache_write_tokens)} tokens in",
+        f"{thousands(cached)} from its cache" if cached else "",
+        f"{thousands(spending.output_tokens)} out",
+        f"no price known for {plain(spending.unpriced)}" if spending.unpriced else "",
+        ("~" if spending.is_estimate else "") + dollars(spending.usd) if spending.usd else "",
+    )
+    return ", ".join(part for part in parts if part)

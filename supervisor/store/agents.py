@@ -71,6 +71,13 @@ def park_agent(store: Store, tag: str, name: str, until: float, why: str, now: f
         record_event(db, tag, now, name, f"parked: {why}")
 
 
+def stop_agent(store: Store, tag: str, name: str, why: str, now: float) -> None:
+    """The agent ends by itself, and says why."""
+    with store.transaction() as db:
+        db.execute("UPDATE agents SET wanted = ? WHERE tag = ? AND name = ?", (Wanted.STOPPED, tag, name))
+        record_event(db, tag, now, name, f"stops: {why}")
+
+
 def record_heartbeat(store: Store, tag: str, name: str, now: float) -> None:
     """The agent's process is alive."""
     with store.transaction() as db:

@@ -35,8 +35,8 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
         record_setting(db, new.setting)
         db.execute(
             "INSERT INTO campaigns (tag, state, wanted, base_commit, metric, direction, setting_id, "
-            "limit_experiments, limit_hours, limit_usd, started_at, running_since, drafts_ahead, approve, seed) "
-            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "limit_experiments, limit_hours, limit_usd, limit_usd_each, started_at, running_since, drafts_ahead, "
+            "approve, seed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 new.tag,
                 CampaignState.RUNNING,
@@ -48,6 +48,7 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
                 new.limits.experiments,
                 new.limits.hours,
                 new.limits.usd,
+                new.limits.usd_each,
                 now,
                 now,
                 new.drafts_ahead,
@@ -144,7 +145,7 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
         row = db.execute("SELECT state, running_since FROM campaigns WHERE tag = ?", (tag,)).fetchone()
         db.execute(
             "UPDATE campaigns SET state = ?, wanted = ?, reason = '', running_since = ?, "
-            "limit_experiments = ?, limit_hours = ?, limit_usd = ? WHERE tag = ?",
+            "limit_experiments = ?, limit_hours = ?, limit_usd = ?, limit_usd_each = ? WHERE tag = ?",
             (
                 CampaignState.RUNNING,
                 Wanted.RUNNING,
@@ -152,6 +153,7 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
                 limits.experiments,
                 limits.hours,
                 limits.usd,
+                limits.usd_each,
                 tag,
             ),
         )

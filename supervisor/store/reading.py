@@ -22,6 +22,7 @@ from supervisor.snapshot import (
     Note,
     Run,
     Setting,
+    Spending,
 )
 from supervisor.states import (
     AgentState,
@@ -39,6 +40,7 @@ from supervisor.states import (
 from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
 from supervisor.store.promotion_rows import read_promotions
+from supervisor.store.steps import spending_by
 
 EVENTS_SHOWN = 200
 
@@ -66,9 +68,7 @@ def read_rows(
             taken_at=now,
             version=version,
             campaign=_campaign(db, row, now),
-            agents=tuple(
-                _agent(r) for r in db.execute("SELECT * FROM agents WHERE tag = ? ORDER BY rowid", (tag,))
-            ),
+            agents=_agents(db, tag),
             devices=_devices(db),
             hypotheses=_hypotheses(db, tag),
             experiments=_experiments(db, tag),
@@ -138,7 +138,7 @@ def _campaign(db: Connection, row: Row, now: float) -> Campaign:
             clock=Clock(setting["clock"]),
             device_kind=setting["device_kind"],
         ),
-        limits=Limits(row["limit_experiments"], row["limit_hours"], row["limit_usd"]),
+        limits=Limits(row["limit_experiments"], row["limit_hours"], row["limit_usd"], row["limit_usd_each"]),
         started_at=row["started_at"],
         running_s=row["running_s"] + (now - since if since is not None else 0.0),
         drafts_ahead=row["drafts_ahead"],
@@ -146,7 +146,13 @@ def _campaign(db: Connection, row: Row, now: float) -> Campaign:
     )
 
 
-def _agent(row: Row) -> Agent:
+def _agents(db: Connection, tag: str) -> tuple[Agent, ...]:
+    spending = spending_by(db, tag, "agent")
+    rows = db.execute("SELECT * FROM agents WHERE tag = ? ORDER BY rowid", (tag,))
+    return tuple(_agent(row, spending.get(row["name"], Spending())) for row in rows)
+
+
+def _agent(row: Row, spending: Spending) -> Agent:
     return Agent(
         name=row["name"],
         role=Role(row["role"]),
@@ -160,8 +166,7 @@ def _agent(row: Row) -> Agent:
         incumbent_id=None if row["incumbent_id"] is None else ids.experiment_id(row["incumbent_id"]),
         heartbeat_at=row["heartbeat_at"],
         restarts=row["restarts"],
-        cost_usd=row["cost_usd"],
-        tokens=row["tokens"],
+        spending=spending,
         model=row["model"],
         parked_until=row["parked_until"],
     )
@@ -232,10 +237,16 @@ def _experiments(db: Connection, tag: str, purpose: str = "research") -> tuple[E
         flag = Flag(row["rule"], row["path"], row["line"], row["excerpt"], row["detail"])
         flags[row["experiment_id"]].append(flag)
     rows = db.execute("SELECT * FROM experiments WHERE tag = ? AND purpose = ? ORDER BY id", (tag, purpose))
-    return tuple(_experiment(row, runs.get(row["id"], ()), flags.get(row["id"], ())) for row in rows)
+    spending = spending_by(db, tag, "experiment_id")
+    return tuple(
+        _experiment(
+            row, runs.get(row["id"], ()), flags.get(row["id"], ()), spending.get(row["id"], Spending())
+        )
+        for row in rows
+    )
 
 
-def _experiment(row: Row, runs: Sequence[Run], flags: Sequence[Flag]) -> Experiment:
+def _experiment(row: Row, runs: Sequence[Run], flags: Sequence[Flag], spending: Spending) -> Experiment:
     return Experiment(
         id=ids.experiment_id(row["id"]),
         agent=row["agent"],
@@ -259,7 +270,7 @@ def _experiment(row: Row, runs: Sequence[Run], flags: Sequence[Flag]) -> Experim
         confidence=row["confidence"],
         ready_at=row["ready_at"],
         decided_at=row["decided_at"],
-        cost_usd=row["cost_usd"],
+        spending=spending,
         lines_added=row["lines_added"],
         lines_removed=row["lines_removed"],
         runs=tuple(runs),

@@ -1,11 +1,13 @@
-"""Writing: what each step of thinking cost."""
+"""Writing and adding up: what each step of thinking cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from supervisor.snapshot import Spending
 from supervisor.store import ids
-from supervisor.store.connection import Store
+from supervisor.store.connection import Connection, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,9 @@ class Step:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
 
-    @property
-    def tokens(self) -> int:
-        """All of them."""
-        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
-
 
 def record_step(store: Store, tag: str, step: Step) -> None:
-    """Keep the step, and add its cost to its agent's and its experiment's."""
+    """Keep the step; what agents and experiments cost is the sum of theirs."""
     number = ids.optional_number(step.experiment_id)
     with store.transaction() as db:
         db.execute(
@@ -61,8 +58,29 @@ def record_step(store: Store, tag: str, step: Step) -> None:
                 step.cache_write_tokens,
             ),
         )
-        db.execute(
-            "UPDATE agents SET cost_usd = cost_usd + ?, tokens = tokens + ? WHERE tag = ? AND name = ?",
-            (step.usd, step.tokens, tag, step.agent),
+
+
+def spending_by(db: Connection, tag: str, column: str) -> dict[Any, Spending]:
+    """What the campaign's steps cost, by "agent" or by "experiment_id" (a number, None for plans)."""
+    assert column in ("agent", "experiment_id")
+    rows = db.execute(
+        f"SELECT {column} AS owner, count(*) AS steps, sum(usd) AS usd, max(usd_is_estimate AND usd > 0) AS estimate, "
+        "max(usd) AS largest, sum(input_tokens) AS i, sum(output_tokens) AS o, sum(cache_read_tokens) AS r, "
+        "sum(cache_write_tokens) AS w, max(CASE WHEN usd_is_estimate AND usd = 0 AND output_tokens > 0 "
+        f"THEN model END) AS unpriced FROM steps WHERE tag = ? GROUP BY {column}",
+        (tag,),
+    )
+    return {
+        row["owner"]: Spending(
+            row["steps"],
+            row["usd"],
+            bool(row["estimate"]),
+            row["largest"],
+            row["i"],
+            row["o"],
+            row["r"],
+            row["w"],
+            row["unpriced"] or "",
         )
-        db.execute("UPDATE experiments SET cost_usd = cost_usd + ? WHERE id = ?", (step.usd, number))
+        for row in rows
+    }

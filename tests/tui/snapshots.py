@@ -33,6 +33,7 @@ from supervisor.snapshot import (
     Note,
     Run,
     Setting,
+    Spending,
 )
 from supervisor.states import (
     AgentState,
@@ -236,6 +237,11 @@ def hypothesis(number: int, state: HypothesisState, **more: object) -> Hypothesi
     return dataclasses.replace(one, **more)  # type: ignore[arg-type]
 
 
+def spent(usd: float) -> Spending:
+    """What nine steps cost."""
+    return Spending(9, usd, True, 0.2, 120_000, 9_000, 900_000, 40_000)
+
+
 def empty() -> LabSnapshot:
     """A lab before its first launch."""
     return LabSnapshot(root=ROOT, taken_at=NOW, version=1, campaign=None)
@@ -313,15 +319,27 @@ def mid(count: int = 38) -> LabSnapshot:
         version=412,
         campaign=CAMPAIGN,
         agents=(
-            agent("chief", AgentState.PLANNING, 41, doing="planning h-42…h-45", cost_usd=1.04),
-            agent("junior-1", AgentState.WAITING, 14, cost_usd=0.41, incumbent_id=champion),
+            agent(
+                "chief",
+                AgentState.PLANNING,
+                41,
+                doing="planning h-42…h-45",
+                spending=spent(1.04),
+            ),
+            agent(
+                "junior-1",
+                AgentState.WAITING,
+                14,
+                spending=spent(0.41),
+                incumbent_id=champion,
+            ),
             agent(
                 "junior-2",
                 AgentState.EDITING,
                 185,
                 doing="editing train.py",
                 waiting_for="may I drop the value embeddings?",
-                cost_usd=0.47,
+                spending=spent(0.47),
             ),
         ),
         devices=(

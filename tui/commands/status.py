@@ -13,7 +13,7 @@ from supervisor.states import CampaignState, HypothesisState, RunState
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
-from tui.figures import age, change, metric, share
+from tui.figures import age, change, dollars, metric, share
 from tui.json_views import current_work, status_view
 from tui.output import Column, print_json, print_table, say
 from tui.plain import plain
@@ -118,6 +118,10 @@ def _details(snapshot: LabSnapshot) -> list[str]:
         f"${sum(a.cost_usd for a in snapshot.agents):.2f}/${limits.usd:g}" if limits.usd is not None else "",
     ]
     lines.append("limits: " + (", ".join(part for part in said if part) or "none; it runs until you stop it"))
+    if cost := sum(agent.cost_usd for agent in snapshot.agents):
+        each = f", {dollars(cost / snapshot.kept)} for each keep" if snapshot.kept else ""
+        estimate = "about " if any(agent.spending.is_estimate for agent in snapshot.agents) else ""
+        lines.append(f"models: {estimate}{dollars(cost)}{each}")
     queued = sum(run.state is RunState.QUEUED for one in snapshot.experiments for run in one.runs)
     waiting = sum(one.state is HypothesisState.OPEN for one in snapshot.hypotheses)
     lines.append(f"queue: {queued} runs wait for a device, {waiting} hypotheses for a junior")
@@ -127,6 +131,8 @@ def _details(snapshot: LabSnapshot) -> list[str]:
 def _agent_row(snapshot: LabSnapshot, agent: Agent) -> tuple[str, ...]:
     experiment, run = current_work(snapshot, agent)
     doing = agent.doing or (experiment.title if experiment else "")
+    if agent.parked_until is not None:
+        doing = f"until {time.strftime('%H:%M', time.localtime(agent.parked_until))}: {doing}"
     if agent.waiting_for:
         doing = f"{doing}; waits for {agent.waiting_for}".removeprefix("; ")
     return (

@@ -24,6 +24,7 @@ _BADGES: dict[AgentState, tuple[str, Tone]] = {
     AgentState.WAITING: ("◔", Tone.MUTED),
     AgentState.REFLECTING: ("●", Tone.ACCENT),
     AgentState.PAUSED: ("‖", Tone.WARN),
+    AgentState.PARKED: ("◷", Tone.WARN),
     AgentState.CRASHED: ("✕", Tone.BAD),
     AgentState.STOPPED: ("■", Tone.MUTED),
 }
@@ -53,6 +54,8 @@ def badge(agent: Agent, snapshot: LabSnapshot, now: float) -> Badge:
     if agent.state in _AT_WORK and silence > SILENT_AFTER_S:
         return Badge("!", f"{agent.state} · silent for {age(silence)}", Tone.WARN)
     words = _words(agent, snapshot)
+    if agent.state is AgentState.PARKED and agent.parked_until is not None:
+        words = f"parked {clock(max(0.0, agent.parked_until - now))} · {plain(agent.doing)}"
     if agent.state is AgentState.WAITING and running_run(snapshot, agent.name):
         glyph, tone = "●", Tone.GOOD
     if ending := _ending(agent):

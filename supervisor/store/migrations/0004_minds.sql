@@ -28,3 +28,5 @@ CREATE TABLE steps (
     cache_write_tokens INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX steps_of ON steps (tag, experiment_id);
+
+ALTER TABLE campaigns ADD COLUMN limit_usd_each REAL;           -- of one agent
