@@ -40,7 +40,9 @@ class Answering(BaseHTTPRequestHandler):
             stand_in.fault(str(error))
             self.error(dialect, Status(500, str(error), headers=DO_NOT_RETRY))
             return
-        not_offered = [call.name for call in _turn(answer).tools if call.name not in asked.tools]
+        not_offered = [
+            call.name for call in _turn(answer).tools if call.name not in asked.tools and not call.invented
+        ]
         if not_offered:
             said = f"the model called {not_offered[0]!r}; the request offers {', '.join(asked.tools) or 'nothing'}"
             stand_in.fault(said)
@@ -101,6 +103,9 @@ class Answering(BaseHTTPRequestHandler):
                     iter([("content_block_delta" if asked.protocol == "anthropic" else None, NO_JSON)])
                 )
                 self._events(events)
+                self.wfile.write(b"0\r\n\r\n")
+            case Cut(error=Status() as error):
+                self._events(iter([("error", dialect.error(error))]))
                 self.wfile.write(b"0\r\n\r\n")
             case Cut(clean=True):
                 self.wfile.write(b"0\r\n\r\n")

@@ -33,6 +33,7 @@ class ToolCall:
 
     name: str
     arguments: Mapping[str, Any] | str
+    invented: bool = False  # the model calls what it was not offered, as models do: no fault of the request
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,12 @@ class Hang:
 
 @dataclass(frozen=True)
 class Cut:
-    """A stream that ends in the middle; `clean` ends it as if it were whole."""
+    """A stream that ends in the middle; `clean` ends it as if it were whole, `error` with an event (Anthropic)."""
 
     turn: Turn = Turn("cut in the middle of this")
     after_events: int = 3
     clean: bool = False
+    error: Status | None = None
 
 
 @dataclass(frozen=True)
