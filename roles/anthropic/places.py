@@ -52,13 +52,13 @@ class Places:
             return
         seen = 0
         for folder, folders, names in os.walk(start):
-            folders[:] = sorted(name for name in folders if name not in _PASSED_OVER)
+            folders[:] = sorted(name for name in folders if name.casefold() not in _PASSED_OVER)
             for name in sorted(names):
                 file = Path(folder) / name
                 seen += 1
                 if seen > MOST_FILES:
                     return
-                if name != _GIT and file.is_file() and not file.is_symlink():
+                if name.casefold() != _GIT and file.is_file() and not file.is_symlink():
                     yield file.relative_to(root).as_posix()
 
     def _root(self) -> Path:
@@ -82,8 +82,6 @@ class Places:
                 given = given.relative_to(root)
         if given.is_absolute() or ".." in given.parts or not given.parts:
             raise ToolError(f"{path or 'an empty path'}: not inside the worktree; give a path relative to it")
-        if _is_of_git(given):
-            raise ToolError(f"{path}: git's own files are out of reach")
         return given
 
 

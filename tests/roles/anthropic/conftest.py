@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,14 @@ from supervisor.states import Direction, ExperimentState, HypothesisState
 
 KEY = "sk-ant-dummy-4f1d0c9e7b"
 CANVAS = "DEPTH = 4\nWIDTH = 64\n\n\ndef build():\n    return DEPTH * WIDTH\n"
+FILES = {
+    "train.py": CANVAS,
+    "prepare.py": "SEED = 1\n",
+    "docs/notes.md": "width pays\n",
+    ".git/HEAD": "ref: refs/heads/main\n",  # the tools never ask git: this is what they must leave alone
+    ".GIT/config": "the same folder where names have no case\n",
+    ".git/config": "[remote]\n\turl = git@example.org:lab\n",
+}
 BRIEF = "# One experiment\n\nHalve DEPTH.\n"
 LIMITS = Limits(silence_s=0.4, turns=6, turn_tokens=1_000, step_tokens=5_000)
 EXPECTATION = "Fewer layers make more updates; the score falls by 0.01."
@@ -106,7 +114,9 @@ class World:
         return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
 
 
-HYPOTHESIS = Hypothesis("h1", "Halve DEPTH", "", "", None, "shape", HypothesisState.CLAIMED, "chief", 1.0, 0.0)
+HYPOTHESIS = Hypothesis(
+    "h1", "Halve DEPTH", "", "", None, "shape", HypothesisState.CLAIMED, "chief", 1.0, 0.0
+)
 EXPERIMENT = Experiment(
     "e0007", "junior-1", "Halve DEPTH", ExperimentState.DECIDED, "e0000", "c" * 40, "s", 0.0
 )
@@ -129,16 +139,16 @@ def plan_answer(*titles: str) -> Turn:
 
 
 @pytest.fixture
-def world(
-    tmp_path: Path, make_repository: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Checked at the end: no fault was made, and the key is nowhere."""
-    root = make_repository(
-        {"train.py": CANVAS, "prepare.py": "SEED = 1\n", "docs/notes.md": "width pays\n"}, name="work"
-    )
+    root = tmp_path / "work"
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
     (tmp_path / "secret.txt").write_text("outside")
     (root / "out").symlink_to(tmp_path / "secret.txt")
     (root / "away").symlink_to(tmp_path)
+    (root / "behind").symlink_to(root / ".git")
     (root / "alias.py").symlink_to(root / "prepare.py")
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     office = Office("junior-1", "", tmp_path, tmp_path / "minds" / "junior-1")

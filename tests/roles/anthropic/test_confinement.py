@@ -27,7 +27,7 @@ def box(world: World) -> Toolbox:
     [
         "../secret.txt", "away/secret.txt", "out", "/etc/passwd", "extra/../../secret.txt", "~/.ssh/id_rsa",
         ".git/config", ".GIT/config", "docs/../.git/HEAD", "", ".", "docs", "no.py", "a\0b", "/proc/self/environ",
-        "x" * 5_000,
+        "x" * 5_000, "behind/config", "docs/../prepare.py",
     ],
 )  # fmt: skip
 def test_what_can_t_be_read(box: Toolbox, path: str) -> None:
@@ -40,7 +40,7 @@ def test_what_can_t_be_read(box: Toolbox, path: str) -> None:
     [
         "prepare.py", "./prepare.py", "docs/notes.md", "new.py", "extra/deep/new.py", "extra/new.txt", "alias.py",
         "away/secret.txt", ".git/config", ".git/hooks/pre-commit", "../new.py", "extra/../prepare.py", "extra",
-        "/etc/cron.d/x", "extra/.git/x.py", "",
+        "/etc/cron.d/x", "extra/.git/x.py", "", "behind/config",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("tool", ["edit", "write"])
