@@ -58,7 +58,7 @@ class Conversation:
 
     def run(self, system: str, brief: str, read: Callable[[str], _T]) -> _T:
         """What `read` makes of the answer. Raises RefusedError, UnreadableError, BackendError."""
-        self._messages = [_user({"type": "text", "text": brief})]
+        self._messages = [_user({"type": "text", "text": brief or "(There is no brief.)"})]
         self.transcript.add("model", self.asker.model)
         self.transcript.add("system", system)
         self.transcript.add("user", brief)
