@@ -19,6 +19,10 @@ CONNECT_S = 10.0
 PATIENCE_S = 10.0  # a longer wait is the agent's to sit out: parked, and seen to be
 
 
+# What the SDK lets through of events that it can't put together.
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, AssertionError)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A tool that the model called."""
@@ -87,14 +91,17 @@ class Asker:
             raise BrokenStreamError(f"silent for {self.silence_s:g} s", self._cost(seen)) from None
         except (httpx2.HTTPError, OSError):
             raise BrokenStreamError("the connection broke off", self._cost(seen)) from None
-        except (ValueError, RuntimeError, IndexError, TypeError):  # the SDK, of events it can't put together
+        except _UNREADABLE:
             raise BrokenStreamError("what came could not be read", self._cost(seen)) from None
         if seen is None or seen.stop_reason is None:
             raise BrokenStreamError("the stream ended early", self._cost(seen))
         return _reply(seen, self._cost(seen))
 
     def _cost(self, message: Message | None) -> Cost:
-        return _cost(message.usage, message.model or self.model) if message else Cost(model=self.model)
+        usage = getattr(message, "usage", None)  # the SDK builds messages unchecked
+        named = getattr(message, "model", None)
+        model = named if isinstance(named, str) and named else self.model
+        return _cost(usage, model) if usage else Cost(model=model)
 
 
 def make_client(key: str) -> anthropic.Anthropic:
@@ -150,8 +157,8 @@ def _reply(message: Message, cost: Cost) -> Reply:
 def _cost(usage: Usage, model: str) -> Cost:
     return Cost(
         None,
-        usage.input_tokens,
-        usage.output_tokens,
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
         usage.cache_read_input_tokens or 0,
         usage.cache_creation_input_tokens or 0,
         model,

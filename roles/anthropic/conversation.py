@@ -21,7 +21,6 @@ _REPAIR = (
     "Your answer can't be used: {why}. Nothing else is wrong. Give the whole answer again, as the brief says."
 )
 MOST_CUTS = 3  # turns cut at their length, one after another
-BREATH_S = 1.0  # before a turn that broke is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,7 @@ class Limits:
     """Of one step."""
 
     silence_s: float = 300.0
+    breath_s: float = 2.0  # before a turn that broke is asked for again
     turns: int = 60
     turn_tokens: int = 32_000  # of output
     step_tokens: int = 200_000  # of output, all turns together
@@ -99,7 +99,7 @@ class Conversation:
             self.report.stream("\n")
             self.report.say(f"the model's stream: {broken}; asking once more")
             self.transcript.add("broken", str(broken))
-            time.sleep(min(BREATH_S, self.limits.silence_s))
+            time.sleep(self.limits.breath_s)
             try:
                 reply = self._ask(system)
             except BrokenStreamError as again:

@@ -25,7 +25,6 @@ from stand_in.script import (
 if TYPE_CHECKING:
     from stand_in.server import StandIn
 
-NO_JSON = '{"type": "content_block_delta", "index": 0, "del'
 DO_NOT_RETRY = {"x-should-retry": "false"}
 
 
@@ -99,9 +98,8 @@ class Answering(BaseHTTPRequestHandler):
             case Hang():
                 stand_in.ended.wait()
             case Malformed():
-                self._events(
-                    iter([("content_block_delta" if asked.protocol == "anthropic" else None, NO_JSON)])
-                )
+                name = "content_block_delta" if asked.protocol == "anthropic" else None
+                self._events(iter([(name, answer.data)]))
                 self._events(events)
                 self.wfile.write(b"0\r\n\r\n")
             case Cut(error=Status() as error):

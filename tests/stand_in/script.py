@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+NO_JSON = '{"type": "content_block_delta", "index": 0, "del'
+
 
 class Stop(StrEnum):
     """Why a turn ended, in nobody's words; "" is what the turn's content says."""
@@ -86,10 +88,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Malformed:
-    """Something that is no JSON, after so many events; without a stream, as the body."""
+    """Something that is no JSON, after so many events; without a stream, half a body."""
 
     turn: Turn = Turn("malformed after this")
     after_events: int = 3
+    data: str = NO_JSON  # or JSON of a shape that nobody expects
 
 
 @dataclass(frozen=True)

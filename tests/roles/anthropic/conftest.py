@@ -30,7 +30,7 @@ FILES = {
     ".git/config": "[remote]\n\turl = git@example.org:lab\n",
 }
 BRIEF = "# One experiment\n\nHalve DEPTH.\n"
-LIMITS = Limits(silence_s=0.4, turns=6, turn_tokens=1_000, step_tokens=5_000)
+LIMITS = Limits(silence_s=0.4, breath_s=0.0, turns=6, turn_tokens=1_000, step_tokens=5_000)
 EXPECTATION = "Fewer layers make more updates; the score falls by 0.01."
 
 

@@ -111,6 +111,21 @@ def test_a_broken_turn_is_asked_for_once_more(world: World, broken: Any) -> None
     assert len(world.server.asked) == before + 2
 
 
+@pytest.mark.parametrize("after", [0, 2, 4])
+@pytest.mark.parametrize(
+    "data",
+    [
+        "[]", "7", "null", '{"type": "message_start"}', '{"type": "message_start", "message": {"content": null}}',
+        '{"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}}',
+        '{"type": "content_block_start", "index": 0}', '{"type": "message_delta", "delta": {}}', "{}",
+    ],
+)  # fmt: skip
+def test_events_of_any_shape_break_a_turn_at_the_most(world: World, data: str, after: int) -> None:
+    odd = Malformed(answer("thought", explanation="no"), after, data)
+    assert world.edit([odd, CUT_DEPTH, answer()]).result in (EditResult.THOUGHT, EditResult.EDITED)
+    world.server.script([])
+
+
 def test_a_hang_ends_by_silence_and_a_slow_answer_does_not(world: World) -> None:
     began = time.monotonic()
     with pytest.raises(BackendError, match=r"silent for 0\.4 s"):
