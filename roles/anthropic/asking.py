@@ -12,7 +12,7 @@ import anthropic
 import httpx2
 from anthropic.types import Message, ModelParam, Usage
 
-from roles.anthropic.failures import failure_of, retry_after_s, until_of
+from roles.anthropic.failures import came_midway, failure_of, retry_after_s, until_of
 from roles.backend import BackendError, Cost, Report
 
 CONNECT_S = 10.0
@@ -86,6 +86,8 @@ class Asker:
                         report.stream(event.text)
             report.stream("\n")
         except anthropic.AnthropicError as error:
+            if isinstance(error, anthropic.APIStatusError) and came_midway(error):
+                raise BrokenStreamError("the API failed in the middle of it", self._cost(seen)) from None
             raise failure_of(error, time.time(), self._cost(seen), self.model) from None
         except (_SilentError, httpx2.TimeoutException):
             raise BrokenStreamError(f"silent for {self.silence_s:g} s", self._cost(seen)) from None

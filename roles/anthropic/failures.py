@@ -14,6 +14,7 @@ from supervisor.plain import one_line
 
 KEY_NAME = "ANTHROPIC_API_KEY"
 OVERLOAD_S = 60.0
+SPENT_S = 3_600.0  # a month's money is spent, and nobody says when there is more
 LONGEST_PARK_S = 32 * 86_400.0
 _REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?")
 _RESET = re.compile(r"anthropic-ratelimit-(.+)-reset$")
@@ -38,11 +39,17 @@ def failure_of(error: anthropic.AnthropicError, now: float, cost: Cost, model: s
     return BackendError(f"the Anthropic SDK failed: {_said(error)}", cost)
 
 
+def came_midway(error: anthropic.APIStatusError) -> bool:
+    """Whether it is an event of a stream that had begun well, of a kind that may pass."""
+    return error.response.is_success and error.type in (None, "api_error", "timeout_error")
+
+
 def _status(error: anthropic.APIStatusError, now: float, cost: Cost, model: str) -> BackendError:
     said, code = _said(error), error.status_code
     regain = _REGAIN.search(error.message)
-    if code == 429 or regain:
-        until = _regained(regain) if regain else until_of(error.response.headers, now)
+    if code == 429 or error.type == "rate_limit_error" or regain:
+        wait = SPENT_S if "spend_limit" in (error.error_code or "") else OVERLOAD_S
+        until = _regained(regain) if regain else until_of(error.response.headers, now, wait)
         return ParkedError(f"a limit of the Anthropic API is reached: {said}", _sane(until, now), cost)
     if code == 529 or error.type == "overloaded_error":
         until = now + (retry_after_s(error.response.headers, now) or OVERLOAD_S)
@@ -73,8 +80,8 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     return max(email.utils.mktime_tz(date) - now, 0.0) if date else None
 
 
-def until_of(headers: Mapping[str, str], now: float) -> float:
-    """When a limit ends: as it says itself, or when what is used up is filled again."""
+def until_of(headers: Mapping[str, str], now: float, unsaid_s: float = OVERLOAD_S) -> float:
+    """When a limit ends: as it says itself, when what is used up is filled again, or after `unsaid_s`."""
     wait = retry_after_s(headers, now)
     if wait is not None:
         return now + wait
@@ -82,7 +89,7 @@ def until_of(headers: Mapping[str, str], now: float) -> float:
         found[1]: at for name in headers if (found := _RESET.match(name)) and (at := _instant(headers[name]))
     }
     used_up = [at for name, at in resets.items() if _is_used_up(headers, name)]
-    return max(used_up or resets.values(), default=now + OVERLOAD_S)
+    return max(used_up or resets.values(), default=now + unsaid_s)
 
 
 def _is_used_up(headers: Mapping[str, str], name: str) -> bool:

@@ -74,11 +74,10 @@ class Messages:
     def error(self, status: Status) -> Mapping[str, Any]:
         """See Dialect."""
         kind = status.kind or KINDS.get(status.code, "api_error")
-        return {
-            "type": "error",
-            "error": {"type": kind, "message": status.message or kind},
-            "request_id": new_id("req"),
-        }
+        error: dict[str, Any] = {"type": kind, "message": status.message or kind}
+        if status.detail:
+            error["details"] = {"error_code": status.detail}
+        return {"type": "error", "error": error, "request_id": new_id("req")}
 
     def limit(self, limit: UsageLimit) -> Status:
         """A subscription's or an account's limit, with its reset in a header."""

@@ -59,6 +59,7 @@ class Status:
     kind: str = ""
     retry_after: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    detail: str = ""  # Anthropic's error.details.error_code
 
 
 @dataclass(frozen=True)

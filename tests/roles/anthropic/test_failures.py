@@ -49,6 +49,11 @@ def test_a_spend_limit_names_its_day_in_words(world: World) -> None:
     assert 4 * 24 * HOUR <= wait <= 5 * 24 * HOUR
 
 
+def test_a_spend_limit_without_a_day_is_looked_at_every_hour(world: World) -> None:
+    _, wait = parked(world, [Status(429, detail="enforced_spend_limit_reached")] * 3)
+    assert 0.9 * HOUR < wait <= HOUR
+
+
 def test_overload_parks_for_a_minute_after_two_retries(world: World) -> None:
     error, wait = parked(world, [Status(529)] * 3)
     assert 55 < wait <= 60 and "overloaded" in str(error) and len(world.server.asked) == 3
@@ -57,6 +62,7 @@ def test_overload_parks_for_a_minute_after_two_retries(world: World) -> None:
 def test_an_overload_in_the_middle_of_a_stream_parks_too(world: World) -> None:
     error, wait = parked(world, [Cut(Turn("so far"), 4, error=Status(529, "Overloaded"))])
     assert 55 < wait <= 60 and error.cost.input_tokens == 100
+    parked(world, [Cut(Turn("so far"), 4, error=Status(429))])
 
 
 @pytest.mark.parametrize(
@@ -99,8 +105,16 @@ def test_a_third_is_said(world: World) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [Cut(), Cut(clean=True), Cut(CUT_DEPTH, 9), Malformed(), Hang(Turn("hm"), 3), Hang()],
-    ids=["cut", "cut-cleanly", "cut-in-a-call", "malformed", "hang-in-a-turn", "hang"],
+    [
+        Cut(),
+        Cut(clean=True),
+        Cut(CUT_DEPTH, 9),
+        Malformed(),
+        Hang(Turn("hm"), 3),
+        Hang(),
+        Cut(Turn("hm"), 3, error=Status(500)),
+    ],
+    ids=["cut", "cut-cleanly", "cut-in-a-call", "malformed", "hang-in-a-turn", "hang", "error-in-a-turn"],
 )
 def test_a_broken_turn_is_asked_for_once_more(world: World, broken: Any) -> None:
     assert world.edit([broken, CUT_DEPTH, answer()]).result is EditResult.EDITED
