@@ -17,8 +17,9 @@ class Transcript:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for old in sorted(folder.glob("*.jsonl"))[: -KEPT + 1]:
             old.unlink(missing_ok=True)
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        self.path = folder / f"{stamp}-{time.time_ns() % 1_000_000_000:09d}-{kind}.jsonl"
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)  # one instant: their names sort by it
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+        self.path = folder / f"{stamp}-{rest:09d}-{kind}.jsonl"
         self._secret = secret
 
     def add(self, what: str, content: Any) -> None:

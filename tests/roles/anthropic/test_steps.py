@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from stand_in.script import Asked, Stop, ToolCall, Turn, Usage
 
+from roles.anthropic import transcript
 from roles.anthropic.asking import default_model
-from roles.anthropic.transcript import KEPT, Transcript
+from roles.anthropic.transcript import Transcript
 from roles.backend import BackendError, EditResult, Office
 from roles.backends import make_backend
 
@@ -196,11 +197,14 @@ def test_a_transcript_is_kept_without_the_key(world: World) -> None:
     assert entries[-1]["ended"]["stop"] == "end_turn" and entries[2]["user"] == BRIEF
 
 
-def test_a_transcript_never_holds_the_key_and_the_oldest_go(tmp_path: Path) -> None:
-    for number in range(KEPT + 2):
+def test_a_transcript_never_holds_the_key_and_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcript, "KEPT", 5)
+    for number in range(7):
         Transcript(tmp_path, f"edit{number}", KEY).add("assistant", [{"text": f"it is {KEY}"}])
     kept = sorted(tmp_path.iterdir())
-    assert len(kept) == KEPT and not any("edit0." in path.name for path in kept)
+    assert len(kept) == 5 and not any("edit0." in path.name for path in kept)
     assert '"it is [key]"' in kept[-1].read_text() and KEY not in kept[-1].read_text()
 
 
