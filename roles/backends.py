@@ -14,7 +14,13 @@ def _offline(_: Office) -> Backend:
     return OfflineBackend()
 
 
-MAKERS: dict[str, Callable[[Office], Backend]] = {"offline": _offline}
+def _anthropic(office: Office) -> Backend:
+    from roles.anthropic.backend import AnthropicBackend  # the SDK costs a second and 80 MB
+
+    return AnthropicBackend(office)
+
+
+MAKERS: dict[str, Callable[[Office], Backend]] = {"offline": _offline, "anthropic": _anthropic}
 
 
 def make_backend(name: str, office: Office) -> Backend:
