@@ -14,6 +14,7 @@ from supervisor.states import (
     Direction,
     ExperimentState,
     HypothesisState,
+    Mode,
     Role,
     RunKind,
     RunState,
@@ -206,6 +207,7 @@ class Agent:
     restarts: int = 0  # deaths in a row
     model: str = ""  # "": the backend's own default
     parked_until: float | None = None  # epoch seconds; a limit of its model
+    mode: Mode = Mode.HEADLESS
     cost_usd: float = 0.0
     tokens: int = 0
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from supervisor.errors import LabError
-from supervisor.states import AgentState, Role, Wanted
+from supervisor.states import AgentState, Mode, Role, Wanted
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Store
 
 
-def add_agent(store: Store, tag: str, role: Role, backend: str, now: float, *, model: str = "") -> str:
+def add_agent(
+    store: Store,
+    tag: str,
+    role: Role,
+    backend: str,
+    now: float,
+    *,
+    model: str = "",
+    mode: Mode = Mode.HEADLESS,
+) -> str:
     """A new agent of the campaign, to be started by the supervisor; returns its name."""
     with store.transaction() as db:
         if role is Role.CHIEF:
@@ -22,14 +31,15 @@ def add_agent(store: Store, tag: str, role: Role, backend: str, now: float, *, m
             branch = f"autoresearch/{tag}-{name}"
         baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]
         db.execute(
-            "INSERT INTO agents (tag, name, role, backend, model, state, state_since, wanted, branch, incumbent_id) "
-            "VALUES (?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO agents (tag, name, role, backend, model, mode, state, state_since, wanted, branch, "
+            "incumbent_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 tag,
                 name,
                 role,
                 backend,
                 model,
+                mode,
                 AgentState.STARTING,
                 now,
                 Wanted.RUNNING,

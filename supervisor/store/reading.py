@@ -30,6 +30,7 @@ from supervisor.states import (
     Direction,
     ExperimentState,
     HypothesisState,
+    Mode,
     Role,
     RunKind,
     RunState,
@@ -164,6 +165,7 @@ def _agent(row: Row) -> Agent:
         tokens=row["tokens"],
         model=row["model"],
         parked_until=row["parked_until"],
+        mode=Mode(row["mode"]),
     )
 
 

@@ -50,6 +50,7 @@ COMMANDS = (
     Entry("resume", "steer", "resume", "Let paused agents, or the lab, go on", Section.STEER),
     Entry("stop", "steer", "stop", "Stop agents, or the whole lab; everything made stays", Section.STEER),
     Entry("restart", "steer", "restart", "End agents' processes and start them afresh", Section.STEER),
+    Entry("mcp", "mcp", "mcp", "The lab's tools for another agent's client, on stdio", Section.STEER),
     Entry(
         "doctor",
         "doctor",
