@@ -116,16 +116,34 @@ class Workbench:
         return known
 
     def start_afresh(self) -> Experiment | None:
-        """Lay the worktree out as its next experiment begins, whatever was in it; returns that one's parent."""
+        """Lay the worktree out as its next experiment begins, whatever was in it; returns that one's parent.
+
+        Raises LabError while somebody else works in it.
+        """
+        with self._alone():
+            return self._lay_out_next(self._expect_work())
+
+    def take_place(self) -> None:
+        """Lay the worktree out, unless it stands where the next experiment begins: then its edits stay.
+
+        For the agent's own process, which knows that nobody else works in it. Raises LabError.
+        """
         with self._alone():
             snapshot = self.snapshot()
             draft = self.bureau.open_draft(snapshot)
-            parent = snapshot.experiment(draft.parent_id if draft else self.agent(snapshot).incumbent_id)
-            if draft is not None:
-                self.bureau.lay_out(draft)
-            elif parent is not None and parent.commit is not None:
-                self.bureau.lay_out_commit(parent.commit)
-            return parent
+            incumbent = snapshot.experiment(self.agent(snapshot).incumbent_id)
+            begins = draft.parent_commit if draft else incumbent.commit if incumbent else None
+            if self.bureau.stands_on() != begins:
+                self._lay_out_next(snapshot)
+
+    def _lay_out_next(self, snapshot: LabSnapshot) -> Experiment | None:
+        draft = self.bureau.open_draft(snapshot)
+        parent = snapshot.experiment(draft.parent_id if draft else self.agent(snapshot).incumbent_id)
+        if draft is not None:
+            self.bureau.lay_out(draft)
+        elif parent is not None and parent.commit is not None:
+            self.bureau.lay_out_commit(parent.commit)
+        return parent
 
     def _draft_in_worktree(self) -> Experiment:
         snapshot = self._expect_work()

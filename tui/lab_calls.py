@@ -259,6 +259,29 @@ def serve_mcp(lab: Lab, agent: str) -> None:
     serve(bench)
 
 
+def try_edit(lab: Lab, agent: str, title: str, expectation: str) -> tuple[str, str]:
+    """Hand over what is in the agent's worktree: the experiment's id, and why it was refused. Raises LabError.
+
+    What was handed over is taken out of the worktree: the next edit starts from the incumbent.
+    """
+    from roles.workbench import open_workbench
+
+    bench = open_workbench(lab, agent)
+    said = expectation or "a person's edit, to be seen"
+    experiment, refusal = bench.hand_over(title or "a person's edit", said)
+    if refusal is None:
+        bench.start_afresh()
+    return experiment.id, str(refusal or "")
+
+
+def lay_out_afresh(lab: Lab, agent: str) -> str:
+    """Lay the agent's worktree out as its next experiment begins; returns that one's parent. Raises LabError."""
+    from roles.workbench import open_workbench
+
+    parent = open_workbench(lab, agent).start_afresh()
+    return parent.id if parent else "nothing: there is no baseline yet"
+
+
 def _run_attached(argv: Sequence[str]) -> int:
     return os.spawnvp(os.P_WAIT, argv[0], list(argv))
 
