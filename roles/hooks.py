@@ -1,4 +1,7 @@
-"""What a client's hooks say of its state: nothing is read off its screen."""
+"""What a client's hooks say of its state: nothing is read off its screen.
+
+A hook runs before every tool of the client: what is imported here is what it waits for.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from roles.workbench import open_workbench
-from supervisor.lab import Lab
 from supervisor.plain import one_line
 from supervisor.states import AgentState
 from supervisor.store import agents
+from supervisor.store.connection import DB_FILE, Store
 
 EVENTS = (
     "SessionStart",
@@ -80,37 +83,28 @@ def _of_tool(tool: str, given: object) -> Told:
     return Told(state, f"{tool.removeprefix('mcp__lab__')}{about}"[:200])
 
 
-def record_event(lab: Lab, agent: str, event: str, text: str) -> None:
+def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
     """Tell the lab what the client's hook said. What cannot be understood is logged, and changes nothing."""
     try:
         data = json.loads(text) if text.strip() else {}
         if not isinstance(data, dict):
             raise ValueError(f"{type(data).__name__} in place of an object")
     except (ValueError, RecursionError) as error:
-        log(lab, agent, f"{event}: {error}")
+        log(state_dir, agent, f"{event}: {error}")
         return
     told = state_of(event, data)
-    if told is None:
-        if event not in EVENTS:
-            log(lab, agent, f"{event}: unknown event")
-        return
-    bench = open_workbench(lab, agent)
-    if bench.is_interactive(bench.snapshot()):
-        bureau = bench.bureau
-        agents.set_agent_state(
-            bureau.store,
-            bureau.tag,
-            bureau.agent,
-            told.state,
-            time.time(),
-            doing=told.doing,
-            waiting_for=told.waiting_for,
+    if told is not None:
+        store, now = Store(state_dir / DB_FILE), time.time()
+        agents.record_client_state(
+            store, agent, told.state, now, doing=told.doing, waiting_for=told.waiting_for
         )
+    elif event not in EVENTS:
+        log(state_dir, agent, f"{event}: unknown event")
 
 
-def log(lab: Lab, agent: str, text: str) -> None:
+def log(state_dir: Path, agent: str, text: str) -> None:
     """A line for whoever wonders why a state is not what it should be: minds/<agent>/hooks.log."""
-    folder = lab.state_dir / "minds" / agent
+    folder = state_dir / "minds" / agent
     if not folder.is_dir():
         return
     file = folder / "hooks.log"

@@ -70,6 +70,19 @@ def set_agent_state(
         )
 
 
+def record_client_state(
+    store: Store, name: str, state: AgentState, now: float, *, doing: str, waiting_for: str
+) -> None:
+    """What an interactive agent's client does, as its hooks say; of no weight while the person has its place."""
+    row = store.connection.execute(
+        "SELECT tag FROM agents WHERE name = ? AND mode = ? AND wanted = ? AND tag = "
+        "(SELECT tag FROM campaigns ORDER BY started_at DESC, rowid DESC LIMIT 1)",
+        (name, Mode.INTERACTIVE, Wanted.RUNNING),
+    ).fetchone()
+    if row is not None:
+        set_agent_state(store, row["tag"], name, state, now, doing=doing, waiting_for=waiting_for)
+
+
 def park_agent(store: Store, tag: str, name: str, until: float, why: str, now: float) -> None:
     """A limit of its model keeps the agent waiting until then; its next state ends that."""
     with store.transaction() as db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -38,8 +39,8 @@ def _record(words: Sequence[str], lab_dir: str | None, state_dir: str | None) ->
     if not text and not sys.stdin.isatty():
         text = sys.stdin.buffer.read(hooks.INPUT_LIMIT).decode("utf-8", "replace")
     if agent:
-        lab = chosen_lab(lab_dir, state_dir)
+        state = Path(state_dir) if state_dir else chosen_lab(lab_dir, None).state_dir
         try:
-            hooks.record_event(lab, agent, event, text)
+            hooks.record_event(state, agent, event, text)
         except Exception as error:
-            hooks.log(lab, agent, f"{event}: {type(error).__name__}: {error}")
+            hooks.log(state, agent, f"{event}: {type(error).__name__}: {error}")
