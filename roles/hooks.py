@@ -29,6 +29,8 @@ EVENTS = (
 )
 INPUT_LIMIT = 4_000_000  # bytes; an Edit's hook carries the texts
 LOG_LIMIT = 1_000_000
+TOOLS_PATIENCE_S = 10.0
+SETTLES_S = 0.3
 _EDITS = frozenset({"Edit", "Write", "MultiEdit", "NotebookEdit"})
 _WAITS = "mcp__lab__wait"
 _OVER = "what is next? its turn is over; type in its pane"
@@ -98,8 +100,26 @@ def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
         agents.record_client_state(
             store, agent, told.state, now, doing=told.doing, waiting_for=told.waiting_for
         )
+        if event == "UserPromptSubmit":
+            _wait_for_tools(tools_ready_file(state_dir, agent))
     elif event not in EVENTS:
         log(state_dir, agent, f"{event}: unknown event")
+
+
+def tools_ready_file(state_dir: Path, agent: str) -> Path:
+    """Where the MCP server leaves word that this client has its tools; removed before a client starts."""
+    return state_dir / "minds" / agent / "tools-ready"
+
+
+def _wait_for_tools(ready: Path) -> None:
+    # Claude Code 2.1.197 begins its first turn before its servers are up, and that turn finds no tools of the lab's.
+    if ready.exists() or not ready.parent.is_dir():
+        return
+    deadline = time.monotonic() + TOOLS_PATIENCE_S
+    while not ready.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ready.touch()  # once: a server that does not come is not waited for again
+    time.sleep(SETTLES_S)
 
 
 def log(state_dir: Path, agent: str, text: str) -> None:

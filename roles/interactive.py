@@ -12,6 +12,7 @@ from typing import Never
 
 from roles.agent import STEP_S, Desk, open_desk
 from roles.backend import BackendError
+from roles.hooks import tools_ready_file
 from roles.interactive_clients import Client, Place, client_named, configure
 from roles.pane import stamp
 from roles.workbench import Workbench
@@ -70,6 +71,7 @@ class Keeper:
         place = self._place(agent)
         self.bench.take_place()
         configure(client, place)
+        tools_ready_file(self.desk.lab.state_dir, agent.name).unlink(missing_ok=True)
         self.desk.pane.heading(f"{stamp()} {agent.name}: {client.program} starts")
         self.desk.state(AgentState.IDLE, doing=f"{client.program} starts")
         began = time.monotonic()

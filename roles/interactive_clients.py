@@ -134,6 +134,7 @@ CLIENTS = {
         env={
             "CLAUDE_CODE_TMUX_TRUECOLOR": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "ENABLE_TOOL_SEARCH": "0",  # they are few: all are offered at once
             "MCP_TOOL_TIMEOUT": str(TOOL_TIMEOUT_S * 1000),
         },
         argv=_claude_argv,
