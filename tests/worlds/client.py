@@ -1,7 +1,7 @@
 """A client as the lab sees one: it speaks MCP to what its configuration names, and runs its hooks. No model.
 
-Started under the name `claude`. What it does is in the file that CLIENT_SCRIPT_FILE, in its HOME, holds: JSON lines
-of [tool, arguments], "edit OLD NEW", ["hook", event, data], "sleep", "exit N", "tell FILE".
+Started under the name `claude`. What it does is in the file `script` in its HOME, one JSON list a line: a tool and its
+arguments, "edit" file old new, "hook" event data, "child", or "exit" code. It tells what came of it in `client.log`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from mcp import ClientSession, StdioServerParameters
@@ -49,6 +48,7 @@ async def main() -> int:
     server = StdioServerParameters(command=config["command"], args=config["args"], env=config["env"])
     async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
+        await session.list_tools()
         script = HOME / "script"
         done = 0
         while True:
@@ -75,7 +75,6 @@ async def main() -> int:
                     answer = await session.call_tool(tool, arguments)
                     note("answer", [tool, answer.content[0].text])
             note("done", done)
-            time.sleep(0)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,21 @@ from tui.commands.choosing import chosen_lab
 from tui.commands.running import Command
 
 
+class NeverRefuses(Command):
+    """A command without wrong usage: exit code 2 would tell the client to stop."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; words that make no sense are left out."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            print(f"autoresearch-tui hook: {error.format_message()}", file=sys.stderr)
+            return super().parse_args(ctx, [])
+
+
 @click.command(
-    cls=Command,
+    cls=NeverRefuses,
     hidden=True,
-    add_help_option=True,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     examples=("autoresearch-tui hook Stop --lab /path/to/lab < event.json",),
 )

@@ -4,95 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from worlds.interactive import ToyLab
+from worlds.interactive import ToyLab, launched
 from worlds.live import CLI
+from worlds.pane import Pane
 
 from supervisor.locks import held
-from supervisor.snapshot import Agent
 from supervisor.states import AgentState, CampaignState, ExperimentState, Wanted
-from supervisor.store import agents, campaigns
+from supervisor.store import campaigns
 from supervisor.store.connection import Store
-
-CLIENT = Path(__file__).parents[2] / "worlds" / "client.py"
-PATIENCE_S = 30.0
-
-
-class Pane:
-    """`autoresearch-tui agent junior-1` in a terminal."""
-
-    def __init__(self, toy: ToyLab, folder: Path, environment: dict[str, str] | None = None) -> None:
-        self.toy = toy
-        self.home = toy.lab.state_dir / "minds" / "junior-1" / "home"
-        self.shown = b""
-        programs = folder / "programs"
-        programs.mkdir(exist_ok=True)
-        client = programs / "claude"
-        client.write_text(f'#!/bin/sh\nexec {sys.executable} -P {CLIENT} "$@"\n')
-        client.chmod(0o755)
-        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        words = [CLI, "agent", "junior-1", "--lab", str(toy.lab.root)]
-        env = os.environ | {"PATH": path, "AUTORESEARCH_AGENT": "junior-1"} | (environment or {})
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            os.execve(words[0], words, env)
-        self.process = psutil.Process(self.pid)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        try:
-            while piece := os.read(self.terminal, 65536):
-                self.shown += piece
-        except OSError:
-            return
-
-    def type(self, text: str) -> None:
-        os.write(self.terminal, text.encode())
-
-    def agent(self) -> Agent:
-        found = self.toy.snapshot().agent("junior-1")
-        assert found is not None
-        return found
-
-    def wait(self, true: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            if value := true():
-                return value
-            time.sleep(0.05)
-        raise AssertionError(f"never {what}; {self.agent()}\n{self.shown.decode(errors='replace')[-3000:]}")
-
-    def log(self, kind: str) -> list[Any]:
-        file = self.home / "client.log"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [value for name, value in map(json.loads, lines) if name == kind]
-
-    def step(self, *words: object) -> None:
-        """Have the client do one thing, and wait until it has."""
-        done = len(self.log("done"))
-        with (self.home / "script").open("a") as script:
-            script.write(json.dumps(words) + "\n")
-        if words[0] != "exit":
-            self.wait(lambda: len(self.log("done")) > done, f"did {words}")
-
-    def want(self, wanted: Wanted) -> None:
-        campaign = self.toy.snapshot().campaign
-        assert campaign is not None
-        agents.want_agents(Store(self.toy.lab.db), campaign.tag, ("junior-1",), wanted, time.time())
-
-    def ended(self) -> int:
-        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -101,12 +29,7 @@ def pane(toy: ToyLab, tmp_path: Path) -> Iterator[Pane]:
     with held(toy.lab.supervisor_lock):  # or the agent would start one
         running = Pane(toy, tmp_path, keys)
         yield running
-        alive = running.process.is_running()
-        family = [running.process, *running.process.children(recursive=True)] if alive else []
-        for process in family:
-            process.kill()
-        psutil.wait_procs(family, timeout=10)
-    os.close(running.terminal)
+        running.close()
 
 
 def started(pane: Pane, times: int = 1) -> dict[str, Any]:
@@ -244,3 +167,52 @@ def cli(pane: Pane, *words: str) -> subprocess.CompletedProcess[str]:
         [CLI, *words], cwd=pane.toy.lab.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
+
+
+def test_a_junior_of_the_labs_own_loop_is_taken_over_between_two_steps(tmp_path: Path) -> None:
+    toy = launched(tmp_path / "lab", "")
+    with held(toy.lab.supervisor_lock):
+        pane = Pane(toy, tmp_path, {"SHELL": "/bin/sh"})
+        try:
+            pane.wait(lambda: pane.agent().state is AgentState.WAITING, "handed its drafts over")
+            pane.type("stay small\n")
+            pane.wait(lambda: "stay small" in said(pane), "heard the person")
+            assert cli(pane, "takeover", "junior-1").returncode == 0
+            pane.wait(lambda: b"this pane is yours" in pane.shown, "the hints")
+            (full,) = cli(pane, "try", "--agent", "junior-1", "--title", "t").stderr.splitlines()
+            assert "nothing is changed" in full
+            pane.type("echo to the shell\n")
+            pane.wait(lambda: pane.shown.count(b"to the shell") > 1, "the shell's answer")
+            assert cli(pane, "handback", "junior-1").returncode == 0
+            pane.wait(lambda: b"handed back" in pane.shown, "the loop again")
+            pane.type("and smaller\n")
+            pane.wait(lambda: "and smaller" in said(pane), "heard the person again")
+            assert "to the shell" not in said(pane)
+        finally:
+            pane.close()
+
+
+def said(pane: Pane) -> str:
+    return "\n".join(
+        event.text for event in pane.toy.snapshot().events if "message from person" in event.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("takeover", "chief"), "only a junior's place"),
+        (("takeover", "junior-9"), "there is no agent 'junior-9'"),
+        (("handback", "junior-1"), "is not taken over"),
+        (("try", "--title", "t"), "which agent?"),
+        (("try", "--title", "t", "--agent", "junior-1"), "`autoresearch-tui takeover junior-1` first"),
+        (("try", "--fresh", "--agent", "junior-1"), "`autoresearch-tui takeover junior-1` first"),
+    ],
+)
+def test_what_cannot_be_taken_is_one_line(tmp_path: Path, words: tuple[str, ...], reason: str) -> None:
+    toy = launched(tmp_path / "lab", "")
+    done = subprocess.run(
+        [CLI, *words], cwd=toy.lab.root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert reason in done.stderr and len(done.stderr.splitlines()) == 1
