@@ -25,8 +25,10 @@ from supervisor.lab import Lab
 from supervisor.running import cli_path
 from supervisor.snapshot import Agent, LabSnapshot
 from supervisor.states import AgentState, Wanted
+from supervisor.store import agents
 
 HEALTHY_AFTER_S = 60.0  # a client that lived this long starts the count anew
+UNHEARD_S = 20.0  # a client that has not asked for the lab's tools by now asks the person for something
 GIVE_UP_AFTER = 6  # ends in a row
 LONGEST_PAUSE_S = 60.0
 PASSED_ON = (
@@ -73,11 +75,12 @@ class Keeper:
         configure(client, place)
         tools_ready_file(self.desk.lab.state_dir, agent.name).unlink(missing_ok=True)
         self.desk.pane.heading(f"{stamp()} {agent.name}: {client.program} starts")
-        self.desk.state(AgentState.IDLE, doing=f"{client.program} starts")
+        starting = f"{client.program} starts"
+        self.desk.state(AgentState.IDLE, doing=starting)
         began = time.monotonic()
         child = Foreground([program, *client.argv(place)], place.worktree, _environment(client, place))
         try:
-            code = self._watch(child)
+            code = self._watch(child, starting)
         finally:
             child.end()
         if code is not None:
@@ -90,12 +93,24 @@ class Keeper:
         self.desk.state(AgentState.CRASHED, doing=text)
         return 1
 
-    def _watch(self, child: Foreground) -> int | None:
+    def _watch(self, child: Foreground, starting: str) -> int | None:
+        asks_at = time.monotonic() + UNHEARD_S
         while (code := child.poll()) is None:
-            if self._must_end(self.desk.snapshot()):
+            snapshot = self.desk.snapshot()
+            if self._must_end(snapshot):
                 return None
+            if time.monotonic() > asks_at and self.bench.agent(snapshot).doing == starting:
+                self._tell_if_it_asks()
             time.sleep(STEP_S)
         return code
+
+    def _tell_if_it_asks(self) -> None:
+        if tools_ready_file(self.desk.lab.state_dir, self.desk.name).exists():
+            return
+        desk, question = self.desk, "an answer: it asks something before it starts, see its pane"
+        agents.set_agent_state(
+            desk.store, desk.tag, desk.name, AgentState.WAITING, time.time(), waiting_for=question
+        )
 
     def _must_end(self, snapshot: LabSnapshot) -> bool:
         # A lab that pauses leaves it up: it may read, and what it wants to begin is refused.

@@ -70,11 +70,12 @@ def _claude_files(place: Place) -> dict[str, str]:
         event: [{"hooks": [{"type": "command", "command": shlex.join((*place.hook, event)), "timeout": 15}]}]
         for event in EVENTS
     }
+    sealed = (f"{place.holdout}/**", f"{place.holdout.parent}/lab.db*")  # a path of the root starts with //
     settings = {
         "hooks": hooks,
         "permissions": {
             "allow": ["mcp__lab"],
-            "deny": ["Bash", "WebFetch", "WebSearch", f"Read(/{place.holdout}/**)"],
+            "deny": ["Bash", "WebFetch", "WebSearch", *(f"Read(/{path})" for path in sealed)],
             "defaultMode": "acceptEdits",
         },
         "includeCoAuthoredBy": False,
