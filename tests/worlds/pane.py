@@ -25,6 +25,16 @@ CLIENT = Path(__file__).with_name("client.py")
 PATIENCE_S = 30.0
 
 
+def install_client(folder: Path) -> Path:
+    """Put our client there under the name of a real one; returns what belongs at the head of PATH."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    client = programs / "claude"
+    client.write_text(f'#!/bin/sh\nexec {sys.executable} -P {CLIENT} "$@"\n')
+    client.chmod(0o755)
+    return programs
+
+
 class Pane:
     """`autoresearch-tui agent junior-1` in a terminal."""
 
@@ -32,11 +42,7 @@ class Pane:
         self.toy = toy
         self.home = toy.lab.state_dir / "minds" / "junior-1" / "home"
         self.shown = b""
-        programs = folder / "programs"
-        programs.mkdir(exist_ok=True)
-        client = programs / "claude"
-        client.write_text(f'#!/bin/sh\nexec {sys.executable} -P {CLIENT} "$@"\n')
-        client.chmod(0o755)
+        programs = install_client(folder)
         path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         words = [CLI, "agent", "junior-1", "--lab", str(toy.lab.root)]
         env = os.environ | {"PATH": path, "AUTORESEARCH_AGENT": "junior-1"} | (environment or {})
