@@ -1,7 +1,8 @@
 """A client as the lab sees one: it speaks MCP to what its configuration names, and runs its hooks. No model.
 
 Started under the name `claude`. What it does is in the file `script` in its HOME, one JSON list a line: a tool and its
-arguments, "edit" file old new, "hook" event data, "child", or "exit" code. It tells what came of it in `client.log`.
+arguments, "edit" file old new, "hook" event data, "child", "deaf", or "exit" code. What came of it is in
+`client.log`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,8 @@ async def main() -> int:
                     Path(file).write_text(Path(file).read_text().replace(old, new, 1))
                 case ["hook", event, data]:
                     hook(settings, event, data)
+                case ["deaf"]:  # to the terminal's end
+                    signal.signal(signal.SIGHUP, signal.SIG_IGN)
                 case ["child"]:
                     left = subprocess.Popen(["sleep", "600"], start_new_session=True)
                     note("child", left.pid)

@@ -100,6 +100,8 @@ class Pane:
         """End what still runs."""
         alive = self.process.is_running()
         family = [self.process, *self.process.children(recursive=True)] if alive else []
+        clients = {start["pid"] for start in self.log("start")}
+        family += [p for p in psutil.process_iter() if p.pid in clients and p not in family]
         for process in family:
             process.kill()
         psutil.wait_procs(family, timeout=10)

@@ -97,6 +97,7 @@ def test_the_persons_stop_ends_the_client_and_all_below_it(pane: Pane) -> None:
 
 def test_an_agent_that_is_killed_takes_its_client_along(pane: Pane) -> None:
     client = psutil.Process(started(pane)["pid"])
+    pane.step("deaf")
     pane.process.kill()
     pane.ended()
     pane.wait(lambda: not client.is_running() or client.status() == psutil.STATUS_ZOMBIE, "ended the client")
