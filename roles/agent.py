@@ -118,19 +118,34 @@ class Desk:
         """False when this agent should end; waits here while it is paused."""
         announced = False
         while True:
-            wanted = _wanted(snapshot, self.name)
+            wanted = self.wanted(snapshot)
             if wanted is Wanted.STOPPED:
                 self.state(AgentState.STOPPED)
                 self.pane.heading("stopped")
                 return False
             if wanted is Wanted.RUNNING:
                 return True
-            if not announced:
+            if wanted is Wanted.TAKEN:
+                self._lend_pane()
+            elif not announced:
                 self.state(AgentState.PAUSED)
                 self.pane.heading("paused")
                 announced = True
             time.sleep(STEP_S)
             snapshot = self.snapshot()
+
+    def wanted(self, snapshot: LabSnapshot) -> Wanted:
+        """What the person wants of this agent, or of the whole lab."""
+        return _wanted(snapshot, self.name)
+
+    def _lend_pane(self) -> None:
+        from roles.takeover import lend_pane
+        from roles.workbench import Workbench
+        from supervisor.drafting import Bureau
+
+        self.pane.heading("taken over")
+        bench = Workbench(Bureau(self.lab, self.store, self.repository, self.tag, self.name))
+        lend_pane(bench, self.pane, lambda: self.wanted(self.snapshot()) is Wanted.TAKEN)
 
     def watch_supervisor(self, snapshot: LabSnapshot) -> None:
         """Bring the supervisor back when even its restart loop is gone."""
@@ -143,8 +158,11 @@ class Desk:
             start_supervisor(self.lab, LabServer(socket_name_for(self.lab.root)))
 
 
-def open_desk(lab: Lab, name: str) -> Desk:
-    """Sit down as this agent. Raises LabError when the lab has no such agent, BackendError for an unknown backend."""
+def open_desk(lab: Lab, name: str, backend: Backend | None = None) -> Desk:
+    """Sit down as this agent. Raises LabError when the lab has no such agent, BackendError for an unknown backend.
+
+    With a `backend` of the caller's own, the pane's keys are the caller's too.
+    """
     store = Store(lab.db)
     reader = LabReader(lab, store)
     snapshot = reader.read()
@@ -156,13 +174,14 @@ def open_desk(lab: Lab, name: str) -> Desk:
         lab,
         name,
         snapshot.campaign.tag,
-        make_backend(agent.backend, office),
+        backend or make_backend(agent.backend, office),
         store,
         reader,
         Repository(lab.root),
     )
     _start_pulse(desk)
-    read_typed_lines(lambda line: _deliver(desk, line))
+    if backend is None:
+        read_typed_lines(lambda line: _deliver(desk, line))
     return desk
 
 
@@ -172,6 +191,8 @@ def _wanted(snapshot: LabSnapshot, name: str) -> Wanted:
         return Wanted.STOPPED
     if Wanted.STOPPED in (agent.wanted, campaign.wanted):
         return Wanted.STOPPED
+    if agent.wanted is Wanted.TAKEN:
+        return Wanted.TAKEN
     return Wanted.PAUSED if Wanted.PAUSED in (agent.wanted, campaign.wanted) else Wanted.RUNNING
 
 

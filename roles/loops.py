@@ -7,7 +7,7 @@ import time
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.reading import read_snapshot
-from supervisor.states import Role
+from supervisor.states import Mode, Role
 from supervisor.store.connection import Store
 
 
@@ -16,6 +16,10 @@ def run_agent(lab: Lab, name: str) -> int:
     agent = read_snapshot(lab, Store(lab.db), time.time()).agent(name)
     if agent is None:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")
+    if agent.mode is Mode.INTERACTIVE:
+        from roles.interactive import run_interactive
+
+        return run_interactive(lab, name)
     match agent.role:
         case Role.CHIEF:
             from roles.chief import run_chief

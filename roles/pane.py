@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import time
@@ -13,6 +14,8 @@ from supervisor.plain import one_line, plain
 from supervisor.snapshot import Run
 
 BAR_CELLS = 24
+TYPING_POLL_S = 0.2
+TERMINAL = threading.Lock()  # held by whoever reads this process's terminal
 _BOLD, _DIM, _GREEN, _RED, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
@@ -102,9 +105,16 @@ def read_typed_lines(deliver: Callable[[str], None]) -> None:
         return
 
     def read() -> None:
-        for line in sys.stdin:
-            if line.strip():
-                deliver(line.strip())
+        while True:
+            with TERMINAL:  # not while a shell has it
+                ready, _, _ = select.select([sys.stdin], [], [], TYPING_POLL_S)
+                typed = os.read(sys.stdin.fileno(), 65536) if ready else None
+            if typed == b"":
+                return
+            for line in (typed or b"").decode(errors="replace").splitlines():
+                if line.strip():
+                    deliver(line.strip())
+            time.sleep(TYPING_POLL_S)
 
     threading.Thread(target=read, name="typed lines", daemon=True).start()
 

@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from supervisor.audit.rules import RULE_IDS
-from supervisor.states import Clock, Direction
+from supervisor.states import Clock, Direction, Mode
 
 CONFIG_FILE = "autoresearch.toml"
 CPU_KIND = "cpu"  # the device kind whose budget is CPU time
@@ -132,6 +132,7 @@ class AgentSpec(Section):
 
     backend: Name = "offline"
     model: str = ""  # "": the backend's own default
+    mode: Mode = Mode.HEADLESS  # "interactive": its pane runs the client's own interface; juniors only
 
     @classmethod
     def of_words(cls, words: str) -> Self:
@@ -153,6 +154,13 @@ class AgentsSection(Section):
         1, ge=0, le=8
     )  # edits that may mend one that crashed in its code, before the verdict
     approve: bool = False  # hypotheses wait for the person's yes
+
+    @field_validator("chief")
+    @classmethod
+    def _plans_by_itself(cls, chief: AgentSpec) -> AgentSpec:
+        if chief.mode is Mode.INTERACTIVE:
+            raise ValueError("the chief plans when the lab asks it to; only juniors can be interactive")
+        return chief
 
     @field_validator("junior", mode="before")
     @classmethod

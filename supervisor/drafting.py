@@ -65,16 +65,38 @@ class Bureau:
         )
         return under_way <= campaign.drafts_ahead
 
-    def begin(self, *, without_hypothesis: bool) -> str | None:
-        """Claim a hypothesis and open an experiment; None when there is nothing to take."""
+    def begin(self, *, without_hypothesis: bool, own_idea: bool = False) -> str | None:
+        """Claim a hypothesis, unless it is an idea of its own, and open an experiment; None: nothing to take."""
         return experiments.begin_experiment(
-            self.store, self.tag, self.agent, time.time(), without_hypothesis=without_hypothesis
+            self.store,
+            self.tag,
+            self.agent,
+            time.time(),
+            without_hypothesis=without_hypothesis,
+            own_idea=own_idea,
         )
+
+    def stands_on(self) -> str | None:
+        """The commit that the worktree is laid out on; None without a worktree."""
+        worktree = self.worktree()
+        return Repository(worktree).rev_parse("HEAD") if (worktree / ".git").exists() else None
+
+    def changed(self, commit: str) -> tuple[str, ...]:
+        """What differs from `commit` in the worktree."""
+        return self.repository.changed_since(self.worktree(), commit)
+
+    def stand_on(self, commit: str) -> None:
+        """Take the worktree back to `commit` and leave every file in it as it is."""
+        Repository(self.worktree()).ask("reset", "--quiet", "--mixed", commit)
 
     def lay_out(self, experiment: Experiment) -> Path:
         """Set the worktree to the experiment's parent, whatever was left in it."""
+        return self.lay_out_commit(experiment.parent_commit)
+
+    def lay_out_commit(self, commit: str) -> Path:
+        """Set the worktree to a commit, whatever was left in it."""
         worktree = self.worktree()
-        Worktrees(self.repository, self.lab.worktree_lock).reset(worktree, experiment.parent_commit)
+        Worktrees(self.repository, self.lab.worktree_lock).reset(worktree, commit)
         return worktree
 
     def apply_change_of(self, other: Experiment) -> bool:

@@ -139,7 +139,9 @@ def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions
         config = config.model_copy(update={"junior": given})
     for number in range(len(juniors) + 1, wanted + 1):
         spec = config.spec_of_junior(number)
-        agents.add_agent(store, campaign.tag, Role.JUNIOR, spec.backend, now, model=spec.model)
+        agents.add_agent(
+            store, campaign.tag, Role.JUNIOR, spec.backend, now, model=spec.model, mode=spec.mode
+        )
     stopped = [a.name for a in snapshot.agents if a.wanted is Wanted.STOPPED]
     if stopped and campaign.wanted is Wanted.RUNNING:
         agents.want_agents(store, campaign.tag, stopped[: max(wanted, 1)], Wanted.RUNNING, now)

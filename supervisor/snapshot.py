@@ -14,6 +14,7 @@ from supervisor.states import (
     Direction,
     ExperimentState,
     HypothesisState,
+    Mode,
     Role,
     RunKind,
     RunState,
@@ -232,6 +233,7 @@ class Agent:
     restarts: int = 0  # deaths in a row
     model: str = ""  # "": the backend's own default
     parked_until: float | None = None  # epoch seconds; a limit of its model
+    mode: Mode = Mode.HEADLESS
     spending: Spending = Spending()
 
     @property

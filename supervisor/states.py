@@ -32,6 +32,14 @@ class Wanted(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPED = "stopped"
+    TAKEN = "taken over"  # the person works in an agent's place; campaigns are never
+
+
+class Mode(StrEnum):
+    """Who orders an agent's steps."""
+
+    HEADLESS = "headless"  # the lab's own loop
+    INTERACTIVE = "interactive"  # its client, with the lab as tools; its pane is the client's own interface
 
 
 class CampaignState(StrEnum):

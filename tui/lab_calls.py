@@ -188,7 +188,8 @@ def add_agent(lab: Lab, role: Role, words: str = "") -> tuple[str, str]:
     spec = config.chief if role is Role.CHIEF else config.spec_of_junior(number)
     if words:
         spec = AgentSpec.of_words(words)
-    return add(*_campaign(lab), role, spec.backend, time.time(), model=spec.model), spec.backend
+    name = add(*_campaign(lab), role, spec.backend, time.time(), model=spec.model, mode=spec.mode)
+    return name, spec.backend
 
 
 def want(lab: Lab, agents: Sequence[str], wanted: Wanted) -> None:
@@ -246,6 +247,39 @@ def run_supervisor(lab: Lab) -> int:
     from supervisor.supervise import supervise
 
     return supervise(lab)
+
+
+def serve_mcp(lab: Lab, agent: str) -> None:
+    """Serve the lab to an MCP client on stdio, as this agent, until it leaves. Raises LabError."""
+    from roles.workbench import open_workbench
+
+    bench = open_workbench(lab, agent)
+    from roles.mcp_server import serve  # a second of imports: not before it is known that there is an agent
+
+    serve(bench)
+
+
+def try_edit(lab: Lab, agent: str, title: str, expectation: str) -> tuple[str, str]:
+    """Hand over what is in the agent's worktree: the experiment's id, and why it was refused. Raises LabError.
+
+    What was handed over is taken out of the worktree: the next edit starts from the incumbent.
+    """
+    from roles.workbench import open_workbench
+
+    bench = open_workbench(lab, agent)
+    said = expectation or "a person's edit, to be seen"
+    experiment, refusal = bench.hand_over(title or "a person's edit", said)
+    if refusal is None:
+        bench.start_afresh()
+    return experiment.id, str(refusal or "")
+
+
+def lay_out_afresh(lab: Lab, agent: str) -> str:
+    """Lay the agent's worktree out as its next experiment begins; returns that one's parent. Raises LabError."""
+    from roles.workbench import open_workbench
+
+    parent = open_workbench(lab, agent).start_afresh()
+    return parent.id if parent else "nothing: there is no baseline yet"
 
 
 def _run_attached(argv: Sequence[str]) -> int:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from supervisor.errors import LabError
-from supervisor.states import AgentState, Role, Wanted
+from supervisor.states import AgentState, Mode, Role, Wanted
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Store
 
 
-def add_agent(store: Store, tag: str, role: Role, backend: str, now: float, *, model: str = "") -> str:
+def add_agent(
+    store: Store,
+    tag: str,
+    role: Role,
+    backend: str,
+    now: float,
+    *,
+    model: str = "",
+    mode: Mode = Mode.HEADLESS,
+) -> str:
     """A new agent of the campaign, to be started by the supervisor; returns its name."""
     with store.transaction() as db:
         if role is Role.CHIEF:
@@ -22,14 +31,15 @@ def add_agent(store: Store, tag: str, role: Role, backend: str, now: float, *, m
             branch = f"autoresearch/{tag}-{name}"
         baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]
         db.execute(
-            "INSERT INTO agents (tag, name, role, backend, model, state, state_since, wanted, branch, incumbent_id) "
-            "VALUES (?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO agents (tag, name, role, backend, model, mode, state, state_since, wanted, branch, "
+            "incumbent_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 tag,
                 name,
                 role,
                 backend,
                 model,
+                mode,
                 AgentState.STARTING,
                 now,
                 Wanted.RUNNING,
@@ -58,6 +68,19 @@ def set_agent_state(
             "waiting_for = ?, heartbeat_at = ?, parked_until = NULL WHERE tag = ? AND name = ?",
             (state, now, state, doing, waiting_for, now, tag, name),
         )
+
+
+def record_client_state(
+    store: Store, name: str, state: AgentState, now: float, *, doing: str, waiting_for: str
+) -> None:
+    """What an interactive agent's client does, as its hooks say; of no weight while the person has its place."""
+    row = store.connection.execute(
+        "SELECT tag FROM agents WHERE name = ? AND mode = ? AND wanted = ? AND tag = "
+        "(SELECT tag FROM campaigns ORDER BY started_at DESC, rowid DESC LIMIT 1)",
+        (name, Mode.INTERACTIVE, Wanted.RUNNING),
+    ).fetchone()
+    if row is not None:
+        set_agent_state(store, row["tag"], name, state, now, doing=doing, waiting_for=waiting_for)
 
 
 def park_agent(store: Store, tag: str, name: str, until: float, why: str, now: float) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from supervisor.errors import StoreError
 
 BUSY_TIMEOUT_S = 30.0
+DB_FILE = "lab.db"
 Connection = sqlite3.Connection
 Row = sqlite3.Row
 

@@ -42,11 +42,12 @@ class Judgement:
 
 
 def begin_experiment(
-    store: Store, tag: str, agent: str, now: float, *, without_hypothesis: bool
+    store: Store, tag: str, agent: str, now: float, *, without_hypothesis: bool, own_idea: bool = False
 ) -> str | None:
     """Claim the next hypothesis and open an experiment for it, in one step; returns the experiment's id.
 
     None when the plan is empty (unless `without_hypothesis`) or the campaign's limit of experiments is spoken for.
+    With `own_idea` the plan is left alone.
     """
     with store.transaction() as db:
         campaign = db.execute("SELECT * FROM campaigns WHERE tag = ?", (tag,)).fetchone()
@@ -55,8 +56,8 @@ def begin_experiment(
             and _spoken_for(db, tag) >= campaign["limit_experiments"]
         ):
             return None
-        hypothesis = claim_hypothesis(db, tag, agent, now)
-        if hypothesis is None and not without_hypothesis:
+        hypothesis = None if own_idea else claim_hypothesis(db, tag, agent, now)
+        if hypothesis is None and not (without_hypothesis or own_idea):
             return None
         row = db.execute("SELECT parent_id, title FROM hypotheses WHERE id = ?", (hypothesis,)).fetchone()
         own = db.execute(

@@ -31,6 +31,7 @@ from supervisor.states import (
     Direction,
     ExperimentState,
     HypothesisState,
+    Mode,
     Role,
     RunKind,
     RunState,
@@ -169,6 +170,7 @@ def _agent(row: Row, spending: Spending) -> Agent:
         spending=spending,
         model=row["model"],
         parked_until=row["parked_until"],
+        mode=Mode(row["mode"]),
     )
 
 

@@ -131,8 +131,8 @@ def test_a_file_over_karpathys_layout_keeps_what_it_does_not_say(tmp_path: Path)
         ),
         ("lab = 3", "autoresearch.toml:1: [lab]: must be a table (got 3)"),
         (
-            "[agents]\njuniors = 2\nchief = { backend = 'x', modle = 'y' }",
-            "autoresearch.toml:3: [agents.chief] modle: unknown key; did you mean model?",
+            "[agents]\njuniors = 2\nchief = { backend = 'x', modell = 'y' }",
+            "autoresearch.toml:3: [agents.chief] modell: unknown key; did you mean model?",
         ),
         (
             "[[metric.also]]\nname = 'a'\n[[metric.also]]\n# the second\nname = ''",
@@ -208,3 +208,15 @@ def test_juniors_share_a_list_of_minds_in_turn(read: Callable[[str], LabConfig])
     assert agents.spec_of_junior(3).model == "m"
     assert read('[agents]\njunior = { backend = "pi" }\n').agents.spec_of_junior(7).backend == "pi"
     assert AgentSpec.of_words("claude:opus") == AgentSpec(backend="claude", model="opus")
+
+
+def test_juniors_may_be_interactive_and_the_chief_may_not(tmp_path: Path) -> None:
+    file = tmp_path / "autoresearch.toml"
+    file.write_text('[agents]\njunior = { backend = "claude", mode = "interactive" }\n')
+    assert read_config(file).agents.spec_of_junior(1).mode == "interactive"
+    file.write_text('[agents]\nchief = { backend = "claude", mode = "interactive" }\n')
+    with pytest.raises(ConfigError, match=r"autoresearch.toml:2: .*only juniors can be interactive"):
+        read_config(file)
+    file.write_text('[agents]\njunior = { mode = "chatty" }\n')
+    with pytest.raises(ConfigError, match=r"mode.*headless.*interactive"):
+        read_config(file)

@@ -50,6 +50,10 @@ COMMANDS = (
     Entry("resume", "steer", "resume", "Let paused agents, or the lab, go on", Section.STEER),
     Entry("stop", "steer", "stop", "Stop agents, or the whole lab; everything made stays", Section.STEER),
     Entry("restart", "steer", "restart", "End agents' processes and start them afresh", Section.STEER),
+    Entry("takeover", "takeover", "takeover", "Work in a junior's place", Section.STEER),
+    Entry("handback", "takeover", "handback", "Let it go on", Section.STEER),
+    Entry("try", "takeover", "try_", "Hand over what you edited in its worktree", Section.STEER),
+    Entry("mcp", "mcp", "mcp", "The lab's tools for another agent's client, on stdio", Section.STEER),
     Entry(
         "doctor",
         "doctor",
@@ -57,6 +61,7 @@ COMMANDS = (
         "What is here, what is missing, and the line that mends it",
         Section.UPKEEP,
     ),
+    Entry("hook", "hook", "hook", "What the hooks of an agent's client run", Section.INNER),
     Entry("agent", "inner", "agent", "One agent's loop, in its tmux pane", Section.INNER),
     Entry("supervise", "inner", "supervise", "The supervisor's loop, in its tmux window", Section.INNER),
     Entry("_screen", "inner", "screen", "The TUI itself, in its viewer session", Section.INNER),

@@ -1,6 +1,7 @@
 -- Agents with a model behind them: what each step of thinking cost, and until when a limit keeps one waiting.
 
 ALTER TABLE agents ADD COLUMN model TEXT NOT NULL DEFAULT '';   -- '': the backend's own default
+ALTER TABLE agents ADD COLUMN mode TEXT NOT NULL DEFAULT 'headless';
 ALTER TABLE agents ADD COLUMN parked_until REAL;                -- a limit of its model; NULL: none
 
 ALTER TABLE hypotheses ADD COLUMN risk TEXT NOT NULL DEFAULT '';
