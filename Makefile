@@ -11,6 +11,7 @@ PYTHON ?= python3
 # An index with CPU builds of torch, for Linux machines without a GPU whose default index has CUDA builds only.
 TORCH_INDEX ?=
 EXPERIMENTS ?= 12
+WORKERS ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -47,7 +48,7 @@ launch: tool data tmux
 test: check tests
 
 tests: tool dev tmux
-	@$(PY) -P -m pytest
+	@$(PY) -P -m pytest -n $(WORKERS)
 
 check: tool dev
 	@$(VENV)/bin/ruff check --quiet .
