@@ -1,0 +1,85 @@
+"""What a client that an agent started may touch of the file system: Landlock, where the kernel has it.
+
+A client needs the network, so this is no sandbox of a run: it takes away the files of the person and of the lab.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions import landlock
+from sessions.sandbox_view import around, python_homes
+
+_PROBE_TIMEOUT_S = 5.0
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Everything may be read but people's homes, temporary folders and `hidden`; of these what is named."""
+
+    program: Path  # with what belongs to it: its node_modules, its virtual environment
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]  # and nothing else
+    hidden: tuple[Path, ...]
+
+
+@functools.cache
+def can_limit() -> bool:
+    """Whether this machine can take files away from a process: tried, not guessed."""
+    command = [*_launcher(), "--read", "/", "--", "/bin/sh", "-c", "test -r /etc && ! touch /tmp 2>/dev/null"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def limited(argv: Sequence[str], reach: Reach) -> list[str]:
+    """`argv` with that reach; as it is where `can_limit` says no."""
+    if not can_limit():
+        return list(argv)
+    options: list[str] = []
+    for path in (*_open_parts(reach), *_belongings(reach.program), *reach.readable):
+        options += ["--read", str(path)]
+    for path in (*reach.writable, *(Path("/dev") / name for name in _DEVICES)):
+        options += ["--write", str(path)]
+    return [*_launcher(), *options, "--", *argv]
+
+
+def _launcher() -> list[str]:
+    return [sys.executable, "-I", "-S", str(Path(landlock.__file__).resolve())]
+
+
+def _open_parts(reach: Reach) -> list[Path]:
+    homes = {Path(os.path.expanduser("~")), Path("/home"), Path("/root")}  # noqa: PTH111
+    folders = {*homes, Path("/tmp"), Path("/var/tmp"), Path("/run/user"), *reach.hidden}
+    closed = {folder.resolve() for folder in folders if folder.exists()} - {Path("/")}
+    return around(Path("/"), sorted(closed))
+
+
+def _belongings(program: Path) -> list[Path]:
+    # What it needs to start where people install things below their home: nvm, pipx, npm's prefix, ~/.local/bin.
+    found: set[Path] = set(python_homes(str(program)))
+    for interpreter in filter(None, (shutil.which("node"), shutil.which("python3"), sys.executable)):
+        found |= python_homes(interpreter)
+    resolved = program.resolve()
+    found |= set(_outermost(resolved, "node_modules"))
+    found |= {Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry.startswith("/")}
+    home = Path.home().resolve()
+    return sorted(path for path in found if path != Path("/") and not home.is_relative_to(path))
+
+
+def _outermost(path: Path, name: str) -> Iterable[Path]:
+    parts = path.parts
+    if name in parts:
+        yield Path(*parts[: parts.index(name) + 1])
