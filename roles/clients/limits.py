@@ -19,7 +19,7 @@ SHORT_WAIT_S, LONG_WAIT_S, LONGEST_WAIT_S = 60.0, 900.0, 8 * 86400.0
 _EPOCH = re.compile(r"(?<!\d)(1[6-9]\d{8}|2\d{9})(?:\d{3})?(?!\d)")
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(
-    r"(?:in|after)\s+(?:about\s+)?((?:[\d.]+\s*(?:days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|ms|d|h|m|s)\b?[\s,]*(?:and\s+)?)+)",
+    r"(?:in|after)\s+(?:about\s+)?((?:[\d.]+\s*(?:days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|ms|d|h|m|s)(?![a-z])[\s,]*(?:and\s+)?)+)",
     re.I,
 )
 _PART = re.compile(r"([\d.]+)\s*(ms|d|h|m|s)", re.I)

@@ -75,7 +75,7 @@ class Rooms:
             path.write_text(filled(text, escaped), encoding="utf-8")
             path.chmod(0o600)
 
-    def environment(self, worktree: Path) -> dict[str, str]:
+    def environment(self, worktree: Path, *, may_write: bool) -> dict[str, str]:
         """From scratch: no variable of another provider, no agent socket, no git identity."""
         passed = (*_PASSED_ON, *self.spec.keys)
         env = {name: self.person_env[name] for name in passed if self.person_env.get(name)}
@@ -85,7 +85,7 @@ class Rooms:
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
         env |= {"GIT_OPTIONAL_LOCKS": "0"}
         env.setdefault("LANG", "C.UTF-8")
-        own = dict(self.spec.environment)
+        own = self.spec.environment | (self.spec.edit_environment if may_write else self.spec.plan_environment)
         if self.auth is Auth.INHERIT and self.spec.inherit is not None:
             own |= self.spec.inherit.environment
         places = self.places(worktree)

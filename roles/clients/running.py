@@ -118,7 +118,7 @@ def _child(spec: AgentFile, rooms: Rooms, errand: Errand) -> GuardedChild:
     return GuardedChild(
         command,
         cwd=errand.worktree,
-        env=rooms.environment(errand.worktree),
+        env=rooms.environment(errand.worktree, may_write=errand.may_write),
         stdin=prompt_file if spec.brief is BriefBy.STDIN else None,
         marker=marker_of(rooms.folder),
         silence_s=spec.silence_s,

@@ -77,7 +77,7 @@ SelectorText = Annotated[str, AfterValidator(_selector)]
 Selectors = tuple[SelectorText, ...]
 PathText = Annotated[str, AfterValidator(_path)]
 Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
-Argv = tuple[Annotated[Name, AfterValidator(_argument)], ...]
+Argv = tuple[Annotated[str, AfterValidator(_argument)], ...]
 Located = Annotated[str, AfterValidator(_place)]
 
 
@@ -151,6 +151,8 @@ class AgentFile(Section):
     answers: bool = True  # ends with the JSON that it was asked for; false: its last words serve as they are
     keys: tuple[Name, ...] = ()  # variables of its provider: the only ones passed on
     environment: dict[str, Located] = Field(default_factory=dict)
+    plan_environment: dict[str, Located] = Field(default_factory=dict)
+    edit_environment: dict[str, Located] = Field(default_factory=dict)
     files: dict[Located, str] = Field(default_factory=dict)  # written before each run, not when `auth` is inherit
     readable: tuple[Located, ...] = ()  # beside the worktree and what is the system's
     format: Format = Format.JSONL

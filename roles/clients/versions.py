@@ -25,7 +25,7 @@ def version_of(spec: AgentFile, rooms: Rooms) -> str:
         with GuardedChild(
             [str(program), *spec.version],
             cwd=rooms.folder,
-            env=rooms.environment(rooms.folder),
+            env=rooms.environment(rooms.folder, may_write=False),
             stdin=None,
             marker=marker_of(rooms.folder),
             silence_s=_TIMEOUT_S,
