@@ -81,7 +81,7 @@ def end_all(child: int, statuses: dict[int, int]) -> None:
     while reap(statuses):
         if time.monotonic() > kill_at:
             number = signal.SIGKILL
-        if not LINUX and number == signal.SIGKILL or child not in told:
+        if (not LINUX and number == signal.SIGKILL) or child not in told:
             send(os.killpg, child, number)
         for pid in below(os.getpid()):
             if pid not in told or number == signal.SIGKILL:

@@ -49,7 +49,8 @@ def limited(argv: Sequence[str], reach: Reach) -> list[str]:
     if not can_limit():
         return list(argv)
     options: list[str] = []
-    for path in (*_open_parts(reach), *_belongings(reach.program), *reach.readable):
+    belongings = [part for path in _belongings(reach.program) for part in around(path, reach.hidden)]
+    for path in (*_open_parts(reach), *belongings, *reach.readable):
         options += ["--read", str(path)]
     for path in (*reach.writable, *(Path("/dev") / name for name in _DEVICES)):
         options += ["--write", str(path)]
@@ -73,7 +74,7 @@ def _belongings(program: Path) -> list[Path]:
     for interpreter in filter(None, (shutil.which("node"), shutil.which("python3"), sys.executable)):
         found |= python_homes(interpreter)
     resolved = program.resolve()
-    found |= set(_outermost(resolved, "node_modules"))
+    found |= {program, resolved, *_outermost(resolved, "node_modules")}
     found |= {Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry.startswith("/")}
     home = Path.home().resolve()
     return sorted(path for path in found if path != Path("/") and not home.is_relative_to(path))

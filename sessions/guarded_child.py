@@ -16,7 +16,8 @@ from typing import Self
 
 from sessions import child_guard
 from sessions.errors import SessionError
-from sessions.processes import MARKER_VARIABLE, end_marked, end_tree
+from sessions.processes import end_marked, end_tree
+from sessions.training_runs import MARKER_VARIABLE
 
 LONGEST_LINE = 8 * 2**20  # bytes; what is beyond is dropped, so that no client can fill our memory
 _STDERR_LINES = 40
@@ -73,7 +74,8 @@ class GuardedChild:
             with self._stdin.open("rb") if self._stdin else open(os.devnull, "rb") as stdin:  # noqa: PTH123
                 self._process = subprocess.Popen(
                     [*guard, *self._argv], cwd=self._cwd, env=self._env, stdin=stdin,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pass_fds=(theirs,), start_new_session=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pass_fds=(theirs,),
+                    start_new_session=True,
                 )  # fmt: skip
         except OSError as error:
             os.close(self._lifeline)

@@ -9,9 +9,15 @@ from typing import Any
 from roles.clients.spec import AgentFile
 from supervisor.config_errors import parse_toml, validated
 from supervisor.errors import ConfigError
+from supervisor.lab import Lab
 
 CATALOGUE = Path(__file__).parent / "catalogue"
-USER_FOLDER = Path(".autoresearch", "agents")
+
+
+def user_folder(lab: Lab) -> Path:
+    """Where the person's own agents lie."""
+    named = lab.config.agents.folder
+    return lab.root / Path(named).expanduser() if named else lab.state_dir / "agents"
 
 
 def agent_files(folder: Path | None) -> dict[str, Path]:

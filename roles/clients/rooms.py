@@ -70,7 +70,9 @@ class Rooms:
         for name, text in self.spec.files.items():
             path = Path(filled(name, places))
             if not path.is_relative_to(self.folder):
-                raise OSError(f"{path} is outside {self.folder}: an agent's file may write its own files only")
+                raise OSError(
+                    f"{path} is outside {self.folder}: an agent's file may write its own files only"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(filled(text, escaped), encoding="utf-8")
             path.chmod(0o600)
@@ -81,11 +83,15 @@ class Rooms:
         env = {name: self.person_env[name] for name in passed if self.person_env.get(name)}
         home, tmp = str(self.home), str(self.tmp)
         env |= {"HOME": home, "TMPDIR": tmp, "TMP": tmp, "TEMP": tmp, "TERM": "dumb", "NO_COLOR": "1"}
-        env |= {f"XDG_{name}_HOME": f"{home}/.{name.lower()}" for name in ("CONFIG", "CACHE", "DATA", "STATE")}
+        env |= {
+            f"XDG_{name}_HOME": f"{home}/.{name.lower()}" for name in ("CONFIG", "CACHE", "DATA", "STATE")
+        }
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
         env |= {"GIT_OPTIONAL_LOCKS": "0"}
         env.setdefault("LANG", "C.UTF-8")
-        own = self.spec.environment | (self.spec.edit_environment if may_write else self.spec.plan_environment)
+        own = self.spec.environment | (
+            self.spec.edit_environment if may_write else self.spec.plan_environment
+        )
         if self.auth is Auth.INHERIT and self.spec.inherit is not None:
             own |= self.spec.inherit.environment
         places = self.places(worktree)
@@ -99,12 +105,16 @@ class Rooms:
         readable = tuple(Path(filled(path, places)) for path in self.spec.readable)
         writable = (self.home, self.tmp, *persons, *((worktree,) if may_write else ()))
         state = self.folder.parent.parent  # `.autoresearch`: the holdout, other agents, the store
-        return Reach(program, (worktree, self.folder, *_git_of(worktree), *readable), writable, (state,))
+        return Reach(
+            program, (worktree, self.folder, *_git_of(worktree), *readable), writable, (state.resolve(),)
+        )
 
     def hider(self) -> Callable[[str], str]:
         """Takes this client's secrets out of a text."""
         names = [name for name in self.spec.keys if _SECRET.search(name)]
-        secrets = [self.person_env[name] for name in names if len(self.person_env.get(name, "")) >= _SHORTEST_SECRET]
+        secrets = [
+            self.person_env[name] for name in names if len(self.person_env.get(name, "")) >= _SHORTEST_SECRET
+        ]
 
         def hide(text: str) -> str:
             for secret in secrets:

@@ -16,9 +16,9 @@ from typing import Any
 from roles.backend import BackendError, Cost, ParkedError, Report
 from roles.clients.limits import ends_at, is_limit
 from roles.clients.rooms import Rooms
-from roles.clients.spec import AgentFile, Argv, BriefBy, Format, argv_of, filled
+from roles.clients.spec import AgentFile, BriefBy, Format, argv_of, filled
 from roles.clients.transcript import Transcript
-from sessions.child_reach import limited
+from sessions.child_reach import can_limit, limited
 from sessions.errors import SessionError
 from sessions.guarded_child import ChildHangs, GuardedChild
 from supervisor.plain import one_line
@@ -33,7 +33,7 @@ _EVENTS_READ = 16 * 2**20  # bytes of an events file
 class Errand:
     """What a client is run for."""
 
-    argv: Argv
+    argv: tuple[str, ...]
     text: str  # the brief
     worktree: Path
     may_write: bool
@@ -107,7 +107,8 @@ def _child(spec: AgentFile, rooms: Rooms, errand: Errand) -> GuardedChild:
         "schema_file": str(schema_file),
     }
     # The brief goes in last and whole: no braces in it are anybody's placeholder.
-    argv = argv_of(spec, errand.argv, values, errand.canvas)
+    own = spec.sandbox.edit if errand.may_write else spec.sandbox.plan
+    argv = argv_of(spec, errand.argv, values, errand.canvas, spec.sandbox.limited if can_limit() else own)
     if spec.brief is BriefBy.ARGUMENT:
         if len(errand.text.encode()) > LONGEST_ARGUMENT:
             raise BackendError(f"the brief is too long for a command line of {spec.name}")

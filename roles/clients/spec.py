@@ -14,7 +14,12 @@ from supervisor.config import Name, Seconds, Section
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACES = {"home", "tmp", "office", "worktree", "person_home"}  # folders
 ARGUMENTS = PLACES | {"model", "session", "prompt_file", "prompt", "schema", "schema_file", "canvas"}
-SPREAD = ("{resume_arguments}", "{model_arguments}", "{canvas_arguments}")  # elements that become several, or none
+SPREAD = (
+    "{resume_arguments}",
+    "{model_arguments}",
+    "{canvas_arguments}",
+    "{sandbox_arguments}",
+)  # elements that become several, or none
 
 
 class Format(StrEnum):
@@ -101,6 +106,7 @@ class Events(Section):
     limited: Selectors = ()  # a rate or usage limit: always that, whatever the words
     resets_at: Selectors = ()  # epoch seconds
     say: Selectors = ()  # the model's words, as they come
+    pieces: Selectors = ()  # instead of `say` and `final`: pieces of its words, from one tool call to the next
     tools: tuple[ToolCalls, ...] = ()
     denied: tuple[ToolCalls, ...] = ()  # tool calls that the client refused
 
@@ -125,6 +131,14 @@ class Limits(Section):
     patterns: Patterns = ()  # beside those that every provider uses
 
 
+class Sandbox(Section):
+    """`[sandbox]`: what {sandbox_arguments} becomes, for a client whose own sandbox does not work inside ours."""
+
+    limited: Argv = ()  # where the system limits its files
+    plan: Argv = ()  # where it does not
+    edit: Argv = ()
+
+
 class Inherit(Section):
     """`[inherit]`: how the client is pointed at the person's own login; no token is copied."""
 
@@ -142,8 +156,8 @@ class AgentFile(Section):
     known_versions: tuple[str, ...] = ()  # beginnings, like "2.1."
     install: str = ""  # a line for the person
 
-    plan: Argv = ()  # read-only; (): it can't plan
-    edit: Argv = ()
+    plan: Argv | None = None  # read-only; None: it can't plan
+    edit: Argv | None = None
     resume: Argv = ()  # what {resume_arguments} becomes when a session goes on; (): it can't
     model: Argv = ()  # what {model_arguments} becomes when the person chose one
     canvas: Argv = ()  # what {canvas_arguments} becomes, once for each file that may change
@@ -153,7 +167,9 @@ class AgentFile(Section):
     environment: dict[str, Located] = Field(default_factory=dict)
     plan_environment: dict[str, Located] = Field(default_factory=dict)
     edit_environment: dict[str, Located] = Field(default_factory=dict)
-    files: dict[Located, str] = Field(default_factory=dict)  # written before each run, not when `auth` is inherit
+    files: dict[Located, str] = Field(
+        default_factory=dict
+    )  # written before each run, not when `auth` is inherit
     readable: tuple[Located, ...] = ()  # beside the worktree and what is the system's
     format: Format = Format.JSONL
     events_file: Located = ""  # more events, a line each, written by the client to a file
@@ -164,6 +180,7 @@ class AgentFile(Section):
     events: Events = Events()
     usage: Usage = Usage()
     limits: Limits = Limits()
+    sandbox: Sandbox = Sandbox()
     inherit: Inherit | None = None
 
     @model_validator(mode="after")
@@ -178,9 +195,12 @@ def filled(text: str, values: dict[str, str]) -> str:
     return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
-def argv_of(spec: AgentFile, argv: Argv, values: dict[str, str], canvas: tuple[str, ...]) -> list[str]:
+def argv_of(
+    spec: AgentFile, argv: Argv, values: dict[str, str], canvas: tuple[str, ...] = (), sandbox: Argv = ()
+) -> list[str]:
     """The command line behind the binary. Every element stays one, whatever a model wrote into it."""
     spread: dict[str, Any] = {
+        "{sandbox_arguments}": sandbox,
         "{resume_arguments}": spec.resume if values.get("session") else (),
         "{model_arguments}": spec.model if values.get("model") else (),
     }

@@ -80,6 +80,9 @@ class Transcript:
                     told(calls, call)
         for text in _texts(events.say, event):
             self.report.stream(self.hide(text.rstrip("\n")) + "\n")
+        for piece in _texts(events.pieces, event):
+            self.report.stream(self.hide(piece))
+            self.final = (self.final + piece)[-LONGEST_TEXT:]
         self.session = next(iter(_texts(events.session, event)), self.session)
         self.final = "\n".join(_texts(events.final, event))[-LONGEST_TEXT:] or self.final
         self.refused = _told(events.refused, event) or self.refused
@@ -133,6 +136,8 @@ class Transcript:
         self.model = next(iter(_texts(usage.model, event)), self.model)
 
     def _tool(self, calls: ToolCalls, call: object) -> None:
+        if self.spec.events.pieces:
+            self.final = ""
         self.report.tool(*self._named(calls, call))
 
     def _denied(self, calls: ToolCalls, call: object) -> None:

@@ -31,7 +31,7 @@ def version_of(spec: AgentFile, rooms: Rooms) -> str:
             silence_s=_TIMEOUT_S,
             timeout_s=_TIMEOUT_S,
         ) as child:
-            printed = "\n".join(child.lines())
+            printed = "\n".join([*child.lines(), *child.stderr_tail])
     except (SessionError, OSError) as error:
         raise BackendError(f"{spec.name} does not say its version: {error}") from None
     found = _NUMBER.search(printed)
