@@ -18,6 +18,12 @@ from sessions import landlock
 from sessions.sandbox_view import around, python_homes
 
 _PROBE_TIMEOUT_S = 5.0
+# Landlock leaves /proc readable, and there the environments of other processes, with their keys: a namespace in which
+# there are none. The shell is its init: as pid 1 the client itself would ignore signals.
+_ALONE = (
+    *("unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+    *("/bin/sh", "-c", '"$@"; exit $?', "sh"),
+)
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
 
 
@@ -34,7 +40,16 @@ class Reach:
 @functools.cache
 def can_limit() -> bool:
     """Whether this machine can take files away from a process: tried, not guessed."""
-    command = [*_launcher(), "--read", "/", "--", "/bin/sh", "-c", "test -r /etc && ! touch /tmp 2>/dev/null"]
+    return _works([*_launcher(), "--read", "/", "--", "/bin/sh", "-c", "test -r /etc && ! touch /tmp 2>/dev/null"])
+
+
+@functools.cache
+def can_be_alone() -> bool:
+    """Whether a process can be kept from seeing those outside its tree."""
+    return _works([*_ALONE, "/bin/sh", "-c", f"test ! -e /proc/{os.getpid()}/environ"])
+
+
+def _works(command: Sequence[str]) -> bool:
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_TIMEOUT_S
@@ -54,7 +69,7 @@ def limited(argv: Sequence[str], reach: Reach) -> list[str]:
         options += ["--read", str(path)]
     for path in (*reach.writable, *(Path("/dev") / name for name in _DEVICES)):
         options += ["--write", str(path)]
-    return [*_launcher(), *options, "--", *argv]
+    return [*(_ALONE if can_be_alone() else ()), *_launcher(), *options, "--", *argv]
 
 
 def _launcher() -> list[str]:

@@ -74,6 +74,8 @@ def run(spec: AgentFile, rooms: Rooms, errand: Errand, report: Report) -> Ran:
             try:
                 for line in child.lines():
                     transcript.feed(line)
+                    if transcript.limited:
+                        child.stop()
                     if transcript.ending:
                         child.silence_s = min(child.silence_s, LINGER_S)
             except ChildHangs as error:
@@ -158,7 +160,8 @@ def _failure(
     if not last and spec.format is Format.TEXT:
         last = next((line for line in reversed(transcript.final.splitlines()) if line.strip()), "")
     reason = transcript.reason or transcript.limited or hung or last
-    if not reason or (transcript.ending is None and not hung):
+    if not reason or (transcript.ending is None and not hung and not transcript.limited):
+        # What came last on stderr is no more than a hint then.
         reason = f"ended with exit code {child.exit_code} and never said how; {reason or 'no word on stderr'}"
     words = one_line(transcript.hide(reason))[:LONGEST_REASON]
     told = "\n".join((reason, transcript.limited, *child.stderr_tail[-5:]))

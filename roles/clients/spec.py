@@ -105,6 +105,7 @@ class Events(Section):
     refused: Selectors = ()  # the model will not
     limited: Selectors = ()  # a rate or usage limit: always that, whatever the words
     resets_at: Selectors = ()  # epoch seconds
+    waits_ms: Selectors = ()  # it will wait so long for a limit to pass: the agent waits in its place
     say: Selectors = ()  # the model's words, as they come
     pieces: Selectors = ()  # instead of `say` and `final`: pieces of its words, from one tool call to the next
     tools: tuple[ToolCalls, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from roles.backend import Cost, Report
 from roles.clients.selectors import parse_selector, walk
 from roles.clients.spec import AgentFile, Format, Selectors, Take, ToolCalls
 
+PATIENCE_S = 15.0  # a client may wait so long for a limit by itself
 LONGEST_DETAIL = 300
 LONGEST_TEXT = 400_000  # characters of an answer that are kept, its end
 _COUNTERS = ("usd", "input", "output", "cache_read", "cache_write")
@@ -88,6 +90,10 @@ class Transcript:
         self.refused = _told(events.refused, event) or self.refused
         self.limited = _told(events.limited, event) or self.limited
         self.resets += _values(events.resets_at, event)
+        waits = [v / 1000 for v in _values(events.waits_ms, event) if isinstance(v, int | float)]
+        if waits and max(waits) > PATIENCE_S:
+            self.limited = f"a limit of its provider, for {max(waits):.0f} s"
+            self.resets.append(time.time() + max(waits))
         self.structured = next(
             (v for v in _values(events.structured, event) if isinstance(v, dict)), self.structured
         )
