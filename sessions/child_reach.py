@@ -40,7 +40,9 @@ class Reach:
 @functools.cache
 def can_limit() -> bool:
     """Whether this machine can take files away from a process: tried, not guessed."""
-    return _works([*_launcher(), "--read", "/", "--", "/bin/sh", "-c", "test -r /etc && ! touch /tmp 2>/dev/null"])
+    return _works(
+        [*_launcher(), "--read", "/", "--", "/bin/sh", "-c", "test -r /etc && ! touch /tmp 2>/dev/null"]
+    )
 
 
 @functools.cache

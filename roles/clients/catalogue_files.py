@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from roles.clients.spec import AgentFile
+from roles.clients.spec import AgentFile, Format
 from supervisor.config_errors import parse_toml, validated
 from supervisor.errors import ConfigError
 from supervisor.lab import Lab
@@ -35,7 +35,10 @@ def read_agent(path: Path) -> AgentFile:
     data.setdefault("name", path.stem)
     if data["name"] != path.stem:
         raise ConfigError(f'{path.name}: [name]: must be "{path.stem}", as the file is')
-    return validated(AgentFile, path, text, data)
+    spec = validated(AgentFile, path, text, data)
+    if spec.format is not Format.TEXT and not spec.events.done:
+        raise ConfigError(f"{path.name}: [events] done is missing: how a step ended is read from an event")
+    return spec
 
 
 def read_agents(folder: Path | None) -> Iterator[AgentFile]:

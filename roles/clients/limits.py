@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 _WORDS = (
     r"rate.?limit", r"too many requests", r"overloaded", r"(?:usage|session|weekly|hourly|\d+-hour) limit",
-    r"\bhit your (?:\w+ )?limit", r"limit (?:has been )?reached", r"quota (?:exceeded|exhausted)",
+    r"\bhit your (?:\w+ )?limit", r"limit (?:has been )?reached", r"quota (?:exceeded|exhausted|will reset)",
     r"exceeded your (?:current )?quota",
     r"RESOURCE_EXHAUSTED", r"insufficient_quota", r"credit balance is too low", r"\b(?:429|503|529)\b",
     r"temporarily unavailable", r"server is busy", r"at capacity",

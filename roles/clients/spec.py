@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from roles.clients.selectors import parse_path, parse_selector
 from supervisor.config import Name, Seconds, Section
@@ -183,12 +183,6 @@ class AgentFile(Section):
     limits: Limits = Limits()
     sandbox: Sandbox = Sandbox()
     inherit: Inherit | None = None
-
-    @model_validator(mode="after")
-    def _ends_somehow(self) -> AgentFile:
-        if self.format is not Format.TEXT and not self.events.done:
-            raise ValueError("[events] done is missing: an outcome is read from an event")
-        return self
 
 
 def filled(text: str, values: dict[str, str]) -> str:

@@ -26,9 +26,7 @@ def test_the_environment_is_made_from_scratch(world: World) -> None:
     script = world.plays("claude-edit.jsonl", first=f"env > $TMPDIR/seen; {EDITS}")
     world.client("claude", script).edit(world.task(), world.told)
     folder = world.office.folder
-    seen = dict(
-        line.split("=", 1) for line in (folder / "tmp/seen").read_text().splitlines() if "=" in line
-    )
+    seen = dict(line.split("=", 1) for line in (folder / "tmp/seen").read_text().splitlines() if "=" in line)
     assert not OTHERS.keys() & seen.keys() and "LD_PRELOAD" not in seen
     assert not set(OTHERS.values()) & set(seen.values())
     assert (seen["ANTHROPIC_API_KEY"], seen["HTTPS_PROXY"]) == (KEY, "http://proxy:1")
@@ -62,7 +60,7 @@ def test_a_chief_that_is_told_to_edit_changes_nothing_and_is_seen(world: World) 
     )
     text = '{\\"hypotheses\\": [{\\"title\\": \\"t\\", \\"change\\": \\"c\\"}], \\"summary\\": \\"s\\"}'
     answer = f'{{"type":"item.completed","item":{{"type":"agent_message","text":"{text}"}}}}'
-    script = f"({tries}) 2>/dev/null\ncat <<'E'\n{denied}\n{answer}\n{{\"type\":\"turn.completed\"}}\nE"
+    script = f'({tries}) 2>/dev/null\ncat <<\'E\'\n{denied}\n{answer}\n{{"type":"turn.completed"}}\nE'
     before = world.git("status", "--porcelain", "--ignored") + world.git("log", "--all", "--format=%H")
     plan = world.client("codex", script).plan(world.brief(), world.told)
     assert [h.title for h in plan.hypotheses] == ["t"]
@@ -80,7 +78,7 @@ def test_where_the_system_limits_nothing_a_change_is_told(
     monkeypatch.setattr("sessions.child_reach.can_limit", lambda: False)
     text = '{\\"hypotheses\\": [{\\"title\\": \\"t\\", \\"change\\": \\"c\\"}]}'
     answer = f'{{"type":"item.completed","item":{{"type":"agent_message","text":"{text}"}}}}'
-    script = f"{EDITS}; cat <<'E'\n{answer}\n{{\"type\":\"turn.completed\"}}\nE"
+    script = f'{EDITS}; cat <<\'E\'\n{answer}\n{{"type":"turn.completed"}}\nE'
     world.client("codex", script).plan(world.brief(), world.told)
     assert "was to read only, and the worktree changed: train.py" in world.told.text
 

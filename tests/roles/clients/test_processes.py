@@ -28,14 +28,14 @@ def left_over(world: World) -> list[int]:
 
 def test_a_client_that_says_nothing_is_ended_with_its_children(world: World) -> None:
     backend = world.client("codex", f"{CHILDREN} sleep 300", silence_s=0.4)
-    with pytest.raises(BackendError, match="said nothing for 0.4 s"):
+    with pytest.raises(BackendError, match=r"said nothing for 0\.4 s"):
         backend.edit(world.task(), world.told)
     assert left_over(world) == []
 
 
 def test_a_client_that_chatters_for_ever_is_ended(world: World) -> None:
     backend = world.client("codex", "while :; do echo '{}'; sleep 0.05; done", silence_s=5.0, timeout_s=0.5)
-    with pytest.raises(BackendError, match="not done after 0.5 s"):
+    with pytest.raises(BackendError, match=r"not done after 0\.5 s"):
         backend.edit(world.task(), world.told)
     assert left_over(world) == []
 

@@ -87,7 +87,7 @@ def test_a_quota_names_its_time(world: World) -> None:
 )
 @pytest.mark.parametrize("code", [0, 1])
 def test_another_failure_is_one_line(world: World, name: str, transcript: str, code: int) -> None:
-    with pytest.raises(BackendError, match="(?i)authentication") as caught:
+    with pytest.raises(BackendError, match=r"(?i)authentication") as caught:
         world.client(name, world.plays(transcript, code=code)).edit(world.task(), world.told)
     assert not isinstance(caught.value, ParkedError)
     assert "\n" not in str(caught.value)
@@ -111,5 +111,5 @@ def test_an_edit_that_is_said_and_not_made_is_none(world: World) -> None:
 def test_an_end_without_a_terminal_event_is_no_success(world: World) -> None:
     cut = 'echo \'{"type":"thread.started","thread_id":"t"}\'; printf "\\033[31mgone %s\\n" "$OPENAI_API_KEY" >&2'
     world.env["OPENAI_API_KEY"] = "sk-secret-of-openai"
-    with pytest.raises(BackendError, match="exit code 0 and never said how; gone …$"):
+    with pytest.raises(BackendError, match=r"exit code 0 and never said how; gone …$"):
         world.client("codex", cut).edit(world.task(), world.told)
