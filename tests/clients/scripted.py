@@ -25,7 +25,7 @@ PLAN_ANSWER = {
     ],
     "summary": "one idea",
 }  # fmt: skip
-WRITES = "touch written-by-the-chief && git commit -am chief"
+WRITES = "touch written-by-the-chief; python3 train.py; git add -A; git -c user.name=c -c user.email=c@c commit -m c"
 PATCH = "*** Begin Patch\n*** Update File: train.py\n@@\n-DEPTH = 4\n+DEPTH = 3\n*** End Patch\n"
 
 
@@ -43,8 +43,6 @@ class Scripted:
         """The next turn."""
         self.offered |= set(asked.tools)
         self.results = [result.text[:300] for result in asked.tool_results]
-        if not asked.tools and self.does != "edit":
-            return self._answer(PLAN_ANSWER)
         if self.does in ("edit", "write") and asked.tools and len(asked.tool_results) < 3:
             call = self._next(asked, len(self.called))
             if call is not None:
@@ -54,7 +52,7 @@ class Scripted:
 
     def _answer(self, answer: Mapping[str, Any]) -> Turn:
         text = f"Done.\n```json\n{json.dumps(answer)}\n```\n"
-        if self.does == "edit" and not self.offered:  # aider: edits are words
+        if self.does != "plan" and not self.offered:  # aider: edits are words
             text = f"train.py\n<<<<<<< SEARCH\n{BEFORE}=======\n{AFTER}>>>>>>> REPLACE\n\n{text}"
         return Turn(text, usage=Usage(100, 20, 30, 10))
 
