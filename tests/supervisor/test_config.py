@@ -208,3 +208,18 @@ def test_juniors_share_a_list_of_minds_in_turn(read: Callable[[str], LabConfig])
     assert agents.spec_of_junior(3).model == "m"
     assert read('[agents]\njunior = { backend = "pi" }\n').agents.spec_of_junior(7).backend == "pi"
     assert AgentSpec.of_words("claude:opus") == AgentSpec(backend="claude", model="opus")
+
+
+def test_a_mind_says_whose_login_it_uses(read: Callable[[str], LabConfig]) -> None:
+    text = '[agents]\nfolder = "minds"\nchief = { backend = "claude" }\n'
+    agents = read(
+        text + 'junior = [{ backend = "claude", auth = "own" }, { backend = "command", command = "x y" }]\n'
+    ).agents
+    assert (
+        agents.spec_like("claude", chief=True).auth == ""
+        and agents.spec_like("claude", chief=False).auth == "own"
+    )
+    assert agents.spec_like("command", chief=False).command == "x y" and agents.folder == "minds"
+    assert agents.spec_like("pi", chief=True) == AgentSpec(backend="pi")
+    with pytest.raises(ConfigError, match=r"auth: Input should be"):
+        read('[agents]\nchief = { backend = "claude", auth = "copy" }\n')
