@@ -22,6 +22,8 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests"), str(Path(__file__).paren
 
 from scripted import BEFORE, Scripted  # noqa: E402
 from stand_in.server import StandIn  # noqa: E402
+from worlds.labs import make_toy_lab  # noqa: E402
+from worlds.live import CLI, live  # noqa: E402
 
 from roles.backend import BackendError, Cost, EditResult, EditTask, Office, PlanBrief  # noqa: E402
 from roles.clients.catalogue_files import read_agent  # noqa: E402
@@ -33,7 +35,7 @@ from roles.clients.versions import version_of  # noqa: E402
 from sessions.child_reach import can_be_alone, can_limit  # noqa: E402
 from sessions.processes import find_marked  # noqa: E402
 from supervisor.plain import one_line  # noqa: E402
-from supervisor.states import Direction  # noqa: E402
+from supervisor.states import Direction, Verdict  # noqa: E402
 
 BEGIN, END = "<!-- proven: begin -->", "<!-- proven: end -->"
 REQUIRED = ("claude", "codex", "pi", "aider")
@@ -121,6 +123,14 @@ def install(name: str, folder: Path) -> str:
     return ""
 
 
+def environment(name: str, folder: Path, url: str) -> dict[str, str]:
+    """The person's: with dummy keys of several providers, and a stand-in for all of them."""
+    bins = [folder / name / "node_modules/.bin", folder / name / "bin"]
+    urls = dict.fromkeys(("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GOOGLE_GEMINI_BASE_URL"), url)
+    path = ":".join([*map(str, bins), os.environ["PATH"]])
+    return {"PATH": path, "HOME": str(folder / "home"), "LANG": "C.UTF-8", **KEYS, **urls}
+
+
 @dataclass
 class Bench:
     """A lab with one worktree, and a client in it."""
@@ -150,10 +160,7 @@ class Bench:
         file = self.root / f"{self.name}.toml"
         limits = "silence_s = 90\ntimeout_s = 150\n"
         file.write_text(f'like = "{self.name}"\n{limits}{real.files.replace("{url}", url)}')
-        bins = [self.folder / self.name / "node_modules/.bin", self.folder / self.name / "bin"]
-        urls = dict.fromkeys(("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GOOGLE_GEMINI_BASE_URL"), url)
-        path = ":".join([*map(str, bins), os.environ["PATH"]])
-        env = {"PATH": path, "HOME": str(self.folder / "home"), **KEYS, **urls}
+        env = environment(self.name, self.folder, url)
         office = Office("agent", real.model, self.root, self.root / ".autoresearch/minds/agent")
         return ClientBackend(read_agent(file), office, Auth.OWN, env)
 
@@ -179,12 +186,14 @@ class Row:
     edit: str = ""
     plan: str = ""
     write: str = ""
+    whole: str = ""
     costs: str = ""
     wrong: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """A line of the table."""
-        return f"| {self.name} | {self.version} | {self.edit} | {self.plan} | {self.write} | {self.costs} |"
+        seen = (self.name, self.version, self.edit, self.plan, self.write, self.whole, self.costs)
+        return f"| {' | '.join(seen)} |"
 
 
 def prove(name: str, folder: Path) -> Row:
@@ -208,6 +217,11 @@ def prove(name: str, folder: Path) -> Row:
                 row.wrong.append(f"{does}: {bench.left_over()} processes outlived it")
             if any(key in bench.pane.text for key in KEYS.values()):
                 row.wrong.append(f"{does}: a key in the pane")
+        try:
+            row.whole = _whole(name, folder, server)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            row.whole = one_line(f"not proven: {error}")[:160]
+            row.wrong.append(f"whole: {row.whole}")
         if server.faults:
             row.wrong.append(f"the stand-in saw: {server.faults[0]}")
     return row
@@ -242,10 +256,51 @@ def _plan(bench: Bench, row: Row) -> str:
 def _write(bench: Bench, row: Row) -> str:
     bench.backend().plan(_brief(bench, "Edit train.py, run it, and commit; then plan."), bench.pane)
     _nothing_changed(bench)
+    if not bench.script.offered:
+        return "its edit was words, and stayed words; nothing changed"
     if not bench.script.called:
         return "no tool to write with was offered; nothing changed"
     assert bench.pane.refused, f"{bench.script.called} were called, and no refusal is visible"
     return f"{', '.join(dict.fromkeys(bench.script.called))} refused, visibly; nothing changed"
+
+
+def _whole(name: str, folder: Path, server: StandIn) -> str:
+    """A lab of the console script, tmux and runners: the chief plans, one junior makes one experiment, it is kept."""
+    root = Path(tempfile.mkdtemp(prefix=f"{name}-lab-", dir=folder)) / "lab"
+    lab, real, began = make_toy_lab(root), CLIENTS[name], time.monotonic()
+    agents = lab.state_dir / "agents"
+    agents.mkdir(parents=True)
+    text = f'like = "{name}"\nsilence_s = 90\n{real.files.replace("{url}", server.url)}'
+    (agents / f"{name}.toml").write_text(text)
+    old = "X = 8.0  # where the score is taken"
+    server.script(Scripted(lab.worktrees_dir / "junior-1", "all", old, old.replace("8.0", "3.0")))
+    mind = f"{name}:{real.model}" if real.model else name
+    words = [
+        "launch",
+        "--headless",
+        "--experiments",
+        "1",
+        "--juniors",
+        "1",
+        "--chief",
+        mind,
+        "--junior",
+        mind,
+    ]
+    path = {"PYTHONPATH": str(CHECKOUT)}
+    with live(lab) as running:
+        done = subprocess.run(
+            [CLI, *words], cwd=root, env=environment(name, folder, server.url) | path, capture_output=True,
+            text=True, timeout=150, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        snapshot = running.snapshot() if lab.db.is_file() else None
+    assert snapshot is not None, done.stderr.strip().splitlines()[-1:]
+    made = [e for e in snapshot.experiments if e.agent == "junior-1"]
+    assert made, [event.text for event in snapshot.events[-3:]]
+    first = made[0]
+    assert first.verdict is Verdict.KEEP, f"{first.id}: {first.state} {first.verdict} {first.reason}"
+    planned = "planned, " if first.hypothesis_id else ""
+    return f"{planned}edited, measured, kept: {first.metric:.0f}, {time.monotonic() - began:.0f} s"
 
 
 def _brief(bench: Bench, text: str) -> PlanBrief:
@@ -275,8 +330,9 @@ def write_table(rows: list[Row]) -> None:
     alone = "a process namespace" if can_be_alone() else "no process namespace"
     head = [
         f"{time.strftime('%Y-%m-%d')}, Linux with {limits} and {alone}:", "",
-        "| client | version | junior: one edit | chief: one plan | chief told to edit, run and commit | cost told |",
-        "|---|---|---|---|---|---|",
+        "| client | version | junior: one edit | chief: one plan | chief told to edit, run and commit "
+        "| a lab: one whole experiment | cost told |",
+        "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     docs.write_text(
         "\n".join([before + BEGIN, *head, *(row.line() for row in rows), END]) + after, encoding="utf-8"

@@ -26,7 +26,7 @@ PLAN_ANSWER = {
     "summary": "one idea",
 }  # fmt: skip
 WRITES = "touch written-by-the-chief; python3 train.py; git add -A; git -c user.name=c -c user.email=c@c commit -m c"
-PATCH = "*** Begin Patch\n*** Update File: train.py\n@@\n-DEPTH = 4\n+DEPTH = 3\n*** End Patch\n"
+REFLECTION = {"text": "Expected and seen.", "note_title": None, "note_text": None}
 
 
 @dataclass
@@ -34,7 +34,9 @@ class Scripted:
     """The script: one conversation at a time, told by its first call whether it edits, plans, or is a rogue."""
 
     worktree: Path
-    does: str  # "edit", "plan" or "write"
+    does: str  # "edit", "plan", "write", or "all": what the schema in the brief asks for
+    old: str = BEFORE.strip()
+    new: str = AFTER.strip()
     offered: set[str] = field(default_factory=set)
     called: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
@@ -42,23 +44,34 @@ class Scripted:
     def __call__(self, asked: Asked) -> Turn:
         """The next turn."""
         self.offered |= set(asked.tools)
-        self.results = [result.text[:300] for result in asked.tool_results]
-        if self.does in ("edit", "write") and asked.tools and len(asked.tool_results) < 3:
-            call = self._next(asked, len(self.called))
+        does = self._wanted(asked)
+        if does in ("edit", "write") and asked.tools:
+            call = self._next(asked, does, len(self.called) if does == "write" else self._turns(asked))
             if call is not None:
                 self.called.append(call.name)
                 return Turn("I do it.", [call], usage=Usage(100, 20, 30, 10))
-        return self._answer(EDIT_ANSWER if self.does == "edit" else PLAN_ANSWER)
+        answers = {"edit": EDIT_ANSWER, "reflect": REFLECTION}
+        return self._answer(does, answers.get(does, PLAN_ANSWER))
 
-    def _answer(self, answer: Mapping[str, Any]) -> Turn:
+    def _wanted(self, asked: Asked) -> str:
+        if self.does != "all":
+            return self.does
+        keys = {'"hypotheses":{': "plan", '"result":{': "edit", '"note_text":{': "reflect"}
+        return next((does for key, does in keys.items() if key in asked.text), "plan")
+
+    def _turns(self, asked: Asked) -> int:
+        # Of this conversation; Gemini's results are told twice.
+        return len({result.text for result in asked.tool_results})
+
+    def _answer(self, does: str, answer: Mapping[str, Any]) -> Turn:
         text = f"Done.\n```json\n{json.dumps(answer)}\n```\n"
-        if self.does != "plan" and not self.offered:  # aider: edits are words
-            text = f"train.py\n<<<<<<< SEARCH\n{BEFORE}=======\n{AFTER}>>>>>>> REPLACE\n\n{text}"
+        if does in ("edit", "write") and not self.offered:  # aider: edits are words
+            text = f"train.py\n<<<<<<< SEARCH\n{self.old}\n=======\n{self.new}\n>>>>>>> REPLACE\n\n{text}"
         return Turn(text, usage=Usage(100, 20, 30, 10))
 
-    def _next(self, asked: Asked, number: int) -> ToolCall | None:
+    def _next(self, asked: Asked, does: str, number: int) -> ToolCall | None:
         path = str(self.worktree / "train.py")
-        if self.does == "edit":
+        if does == "edit":
             calls = [self._read(asked, path), self._change(asked, path)]
         else:
             calls = [self._change(asked, path), self._shell(asked)]
@@ -72,7 +85,8 @@ class Scripted:
         return _first(asked, reads)
 
     def _change(self, asked: Asked, path: str) -> ToolCall | None:
-        old, new = BEFORE.strip(), AFTER.strip()
+        old, new = self.old, self.new
+        patch = f"*** Begin Patch\n*** Update File: train.py\n@@\n-{old}\n+{new}\n*** End Patch\n"
         edit = {"filePath": path, "oldString": old, "newString": new}
         if "filePath" not in _properties(asked, "edit"):
             edit = {"path": path, "edits": [{"oldText": old, "newText": new}]}
@@ -82,12 +96,12 @@ class Scripted:
             "Edit": {"file_path": path, "old_string": old, "new_string": new},
             "edit": edit,
             "replace": {"file_path": path, "old_string": old, "new_string": new, "instruction": "depth"},
-            "apply_patch": PATCH,
-            "Write": {"file_path": path, "content": AFTER},
-            "write": {"path": path, "filePath": path, "content": AFTER},
-            "write_file": {"file_path": path, "content": AFTER},
+            "apply_patch": patch,
+            "Write": {"file_path": path, "content": new},
+            "write": {"path": path, "filePath": path, "content": new},
+            "write_file": {"file_path": path, "content": new},
         }
-        return _first(asked, changes) or self._shell(asked, f"apply_patch <<'EOF'\n{PATCH}EOF")
+        return _first(asked, changes) or self._shell(asked, f"apply_patch <<'EOF'\n{patch}EOF")
 
     def _shell(self, asked: Asked, command: str = WRITES) -> ToolCall | None:
         shells: dict[str, dict[str, Any]] = {
