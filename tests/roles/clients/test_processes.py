@@ -14,7 +14,9 @@ import pytest
 
 from roles.backend import BackendError, EditResult
 from roles.clients.running import marker_of
+from sessions.guarded_child import GuardedChild
 from sessions.processes import find_marked, wait_until
+from sessions.training_runs import MARKER_VARIABLE
 from tests.roles.clients.conftest import EDITS
 
 World = Any
@@ -66,13 +68,15 @@ def test_a_client_ends_with_its_agent(world: World, number: signal.Signals, tmp_
     assert wait_until(lambda: left_over(world) == [], 10)
 
 
-def test_leftovers_of_a_killed_guard_are_ended_before_the_next_run(world: World) -> None:
-    marked = os.environ | {"AUTORESEARCH_RUN": marker_of(world.office.folder)}
-    old = subprocess.Popen(["sleep", "300"], env=marked)
-    began = time.monotonic()
-    world.client("codex", world.plays("codex-edit.jsonl", first=EDITS)).edit(world.task(), world.told)
-    assert old.wait(5) == -signal.SIGKILL
-    assert time.monotonic() - began < 20
+def test_leftovers_of_a_killed_guard_are_ended_before_the_next_run(tmp_path: Path) -> None:
+    old = subprocess.Popen(["sleep", "300"], env=os.environ | {MARKER_VARIABLE: "mind-of-a-test"})
+    child = GuardedChild(
+        ["/bin/sh", "-c", "echo began"], cwd=tmp_path, env=os.environ, stdin=None, marker="mind-of-a-test",
+        silence_s=9.0, timeout_s=9.0,
+    )  # fmt: skip
+    with child:
+        assert old.wait(5) == -signal.SIGKILL
+        assert list(child.lines()) == ["began"]
 
 
 def test_a_program_that_is_not_there_is_named_with_how_to_get_it(world: World) -> None:
