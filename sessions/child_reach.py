@@ -18,10 +18,11 @@ from sessions import landlock
 from sessions.sandbox_view import around, python_homes
 
 _PROBE_TIMEOUT_S = 5.0
-# Landlock leaves /proc readable, and there the environments of other processes, with their keys: a namespace in which
-# there are none. The shell is its init: as pid 1 the client itself would ignore signals.
+# Landlock leaves /proc readable, and there the environments of other processes, with their keys; and it leaves sockets
+# open, tmux's above all, through which one types into the person's shell. So: a namespace without other processes,
+# and empty folders over those of sockets. The shell is its init: as pid 1 the client itself would ignore signals.
 _ALONE = (
-    *("unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+    *("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
     *("/bin/sh", "-c", '"$@"; exit $?', "sh"),
 )
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
@@ -71,7 +72,11 @@ def limited(argv: Sequence[str], reach: Reach) -> list[str]:
         options += ["--read", str(path)]
     for path in (*reach.writable, *(Path("/dev") / name for name in _DEVICES)):
         options += ["--write", str(path)]
-    return [*(_ALONE if can_be_alone() else ()), *_launcher(), *options, "--", *argv]
+    if not can_be_alone():
+        return [*_launcher(), *options, "--", *argv]
+    for path in _socket_folders(reach):
+        options += ["--mask", str(path)]
+    return [*_ALONE, *_launcher(), *options, "--", *argv]
 
 
 def _launcher() -> list[str]:
@@ -83,6 +88,13 @@ def _open_parts(reach: Reach) -> list[Path]:
     folders = {*homes, Path("/tmp"), Path("/var/tmp"), Path("/run/user"), *reach.hidden}
     closed = {folder.resolve() for folder in folders if folder.exists()} - {Path("/")}
     return around(Path("/"), sorted(closed))
+
+
+def _socket_folders(reach: Reach) -> list[Path]:
+    tmux = Path(os.environ.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")
+    found = (tmux, Path("/run/user"), Path("/run/dbus"), *Path("/tmp").glob("ssh-*"))
+    needed = (*reach.readable, *reach.writable)
+    return [path for path in found if path.is_dir() and not any(n.is_relative_to(path) for n in needed)]
 
 
 def _belongings(program: Path) -> list[Path]:

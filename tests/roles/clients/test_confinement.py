@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from roles.backend import BackendError, EditResult
 from roles.clients.rooms import Auth, auth_of
-from sessions.child_reach import can_limit
+from sessions.child_reach import can_be_alone, can_limit
 from tests.roles.clients.conftest import BEFORE, EDITS, KEY
 
 World = Any
@@ -110,6 +112,27 @@ def test_a_junior_reaches_its_worktree_and_its_rooms_and_nothing_else(world: Wor
     assert (world.office.folder / "home/mine").exists()
     assert (world.root / "prepare.py").read_text() == "METRIC = 1\n"
     assert world.git("log", "--all", "--format=%s").split() == ["first"]
+
+
+@limited
+def test_nobody_types_into_the_persons_tmux(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not can_be_alone():
+        pytest.skip("no namespaces for this user")
+    with tempfile.TemporaryDirectory(prefix="ar-tmux-") as folder:  # a socket's path is short
+        monkeypatch.setenv("TMUX_TMPDIR", folder)
+        tmux = ["tmux", "-L", "lab", "-f", "/dev/null"]
+        subprocess.run([*tmux, "new-session", "-d", "sleep", "60"], check=True)
+        try:
+            socket = Path(folder, f"tmux-{os.getuid()}", "lab")
+            assert socket.is_socket()
+            asks = f"tmux -S {socket} list-sessions > $TMPDIR/got 2> $TMPDIR/errors; {EDITS}"
+            world.client("claude", world.plays("claude-edit.jsonl", first=asks)).edit(
+                world.task(), world.told
+            )
+        finally:
+            subprocess.run([*tmux, "kill-server"], check=True)
+    assert (world.office.folder / "tmp/got").read_text() == ""
+    assert "No such file" in (world.office.folder / "tmp/errors").read_text()
 
 
 def test_where_git_finds_the_repository_is_put_back(world: World) -> None:
