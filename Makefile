@@ -31,13 +31,14 @@ TEMPLATE := program.md prepare.py training/train.py
 SOURCES := $(TEMPLATE) pyproject.toml $(shell find $(PACKAGES) -name __pycache__ -prune -o \
 	\( -type d -o -name '*.py' -o -name '*.md' -o -name '*.tcss' -o -name '*.toml' -o -name '*.sql' \) -print)
 
-.PHONY: help launch test check tests bench clean tmux data tool dev
+.PHONY: help launch test check tests test-clients bench clean tmux data tool dev
 
 help:
 	@echo "make launch   set everything up and open the lab (chief + 2 juniors, offline backend);"
 	@echo "              with no terminal: $(EXPERIMENTS) experiments with a progress bar, then the leaderboard"
 	@echo "make test     everything that 'make check' checks, and the tests"
 	@echo "make check    ruff, strict types, import contracts"
+	@echo "make test-clients   the real Claude Code, Codex, pi, aider, … against a model on loopback (installs them)"
 	@echo "make bench    the benchmarks, in order"
 	@echo "make clean    remove what make made (.venv, .make, caches; never .autoresearch)"
 
@@ -49,6 +50,10 @@ test: check tests
 
 tests: tool dev tmux
 	@$(PY) -P -m pytest -n $(WORKERS)
+
+# The real clients, from npm and PyPI, in a folder of their own; not part of `make test`.
+test-clients: tool dev
+	@$(PY) -P tests/clients/prove.py
 
 check: tool dev
 	@$(VENV)/bin/ruff check --quiet .

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from roles.backend import Backend, BackendError, Cost, Office, ParkedError, SpentError
 from roles.backends import make_backend
+from roles.clients.catalogue_files import user_folder
 from roles.pane import Pane, read_typed_lines
 from roles.prices import priced
 from sessions.git import Repository
@@ -20,7 +21,7 @@ from supervisor.lab import Lab
 from supervisor.launch import start_supervisor
 from supervisor.reading import LabReader
 from supervisor.snapshot import Agent, LabSnapshot
-from supervisor.states import AgentState, CampaignState, Wanted
+from supervisor.states import AgentState, CampaignState, Role, Wanted
 from supervisor.store import agents
 from supervisor.store.connection import Store
 from supervisor.store.steps import Step, record_step
@@ -169,7 +170,9 @@ def open_desk(lab: Lab, name: str, backend: Backend | None = None) -> Desk:
     agent: Agent | None = snapshot.agent(name)
     if snapshot.campaign is None or agent is None:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")
-    office = Office(name, agent.model, lab.root, lab.state_dir / "minds" / name)
+    spec = lab.config.agents.spec_like(agent.backend, chief=agent.role is Role.CHIEF)
+    folder = lab.state_dir / "minds" / name
+    office = Office(name, agent.model, lab.root, folder, spec.auth, spec.command, user_folder(lab))
     desk = Desk(
         lab,
         name,

@@ -32,6 +32,9 @@ class Office:
     model: str  # "": the backend's own default
     root: Path  # the lab's
     folder: Path  # `.autoresearch/minds/<agent>`: its configuration, its TMPDIR and its transcripts lie below
+    auth: str = ""  # AgentSpec.auth
+    command: str = ""  # AgentSpec.command
+    agents_folder: Path | None = None  # the person's own agents, a TOML file each
 
 
 @dataclass(frozen=True, slots=True)

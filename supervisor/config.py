@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -133,6 +133,8 @@ class AgentSpec(Section):
     backend: Name = "offline"
     model: str = ""  # "": the backend's own default
     mode: Mode = Mode.HEADLESS  # "interactive": its pane runs the client's own interface; juniors only
+    auth: Literal["", "own", "inherit"] = ""  # "": own with a key in the environment, else the client's login
+    command: str = ""  # for backend = "command": reads a brief on stdin and edits files
 
     @classmethod
     def of_words(cls, words: str) -> Self:
@@ -154,6 +156,7 @@ class AgentsSection(Section):
         1, ge=0, le=8
     )  # edits that may mend one that crashed in its code, before the verdict
     approve: bool = False  # hypotheses wait for the person's yes
+    folder: str = ""  # of agents of your own, a TOML file each; "": .autoresearch/agents
 
     @field_validator("chief")
     @classmethod
@@ -170,6 +173,11 @@ class AgentsSection(Section):
     def spec_of_junior(self, number: int) -> AgentSpec:
         """What thinks for the junior of that number, from 1."""
         return self.junior[(number - 1) % len(self.junior)]
+
+    def spec_like(self, backend: str, *, chief: bool) -> AgentSpec:
+        """What the file says of that backend, first for this role; chosen on the command line it says nothing."""
+        own, others = ((self.chief,), self.junior) if chief else (self.junior, (self.chief,))
+        return next((s for s in (*own, *others) if s.backend == backend), AgentSpec(backend=backend))
 
 
 class LimitsSection(Section):

@@ -220,3 +220,18 @@ def test_juniors_may_be_interactive_and_the_chief_may_not(tmp_path: Path) -> Non
     file.write_text('[agents]\njunior = { mode = "chatty" }\n')
     with pytest.raises(ConfigError, match=r"mode.*headless.*interactive"):
         read_config(file)
+
+
+def test_a_mind_says_whose_login_it_uses(read: Callable[[str], LabConfig]) -> None:
+    text = '[agents]\nfolder = "minds"\nchief = { backend = "claude" }\n'
+    agents = read(
+        text + 'junior = [{ backend = "claude", auth = "own" }, { backend = "command", command = "x y" }]\n'
+    ).agents
+    assert (
+        agents.spec_like("claude", chief=True).auth == ""
+        and agents.spec_like("claude", chief=False).auth == "own"
+    )
+    assert agents.spec_like("command", chief=False).command == "x y" and agents.folder == "minds"
+    assert agents.spec_like("pi", chief=True) == AgentSpec(backend="pi")
+    with pytest.raises(ConfigError, match=r"auth: Input should be"):
+        read('[agents]\nchief = { backend = "claude", auth = "copy" }\n')

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -124,4 +124,5 @@ def live(lab: Lab) -> Iterator[LiveLab]:
     finally:
         lab_alive.server.stop()
         for process in lab_alive.processes(str(lab.root)):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it went by itself
+                process.kill()

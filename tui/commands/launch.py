@@ -66,6 +66,7 @@ def launch(
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
     from roles.backends import expect_backends
+    from roles.clients.catalogue_files import user_folder
     from supervisor.founding import LaunchOptions
 
     config = lab.config.agents
@@ -73,7 +74,7 @@ def launch(
         chief or config.chief.backend,
         *(junior.split(",") if junior else (s.backend for s in config.junior)),
     )
-    expect_backends(*(AgentSpec.of_words(each).backend for each in words))
+    expect_backends(*(AgentSpec.of_words(each).backend for each in words), folder=user_folder(lab))
     lab_calls.start_lab(
         lab,
         LaunchOptions(

@@ -1,0 +1,366 @@
+"""Runs the real clients against a model on loopback and writes what was seen into docs/backends.md: make test-clients.
+
+Needs the package indexes (npm, PyPI) and nothing else of the network. Everything lies in one temporary folder, the
+HOMEs too, and goes with it. Exits with 1 when one of the required clients could not be proven.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests"), str(Path(__file__).parent)]
+
+from scripted import BEFORE, Scripted  # noqa: E402
+from stand_in.server import StandIn  # noqa: E402
+from worlds.labs import make_toy_lab  # noqa: E402
+from worlds.live import CLI, live  # noqa: E402
+
+from roles.backend import BackendError, Cost, EditResult, EditTask, Office, PlanBrief  # noqa: E402
+from roles.clients.catalogue_files import read_agent  # noqa: E402
+from roles.clients.client import ClientBackend  # noqa: E402
+from roles.clients.looks import look_at  # noqa: E402
+from roles.clients.rooms import Auth, Rooms  # noqa: E402
+from roles.clients.running import marker_of  # noqa: E402
+from roles.clients.versions import version_of  # noqa: E402
+from sessions.child_reach import can_be_alone, can_limit  # noqa: E402
+from sessions.processes import find_marked  # noqa: E402
+from supervisor.plain import one_line  # noqa: E402
+from supervisor.states import Direction, Verdict  # noqa: E402
+
+BEGIN, END = "<!-- proven: begin -->", "<!-- proven: end -->"
+REQUIRED = ("claude", "codex", "pi", "aider")
+KEYS = {
+    name: f"sk-dummy-of-{name.lower()}" for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
+}
+CLAUDE_MODEL = "anthropic/claude-sonnet-4-5"
+
+
+@dataclass(frozen=True)
+class Real:
+    """One client: its package, the model it is asked for, and how its file is pointed at the stand-in."""
+
+    package: str
+    model: str = ""
+    files: str = ""  # TOML; {url} is the stand-in
+
+
+CLIENTS = {
+    "claude": Real("npm @anthropic-ai/claude-code@2.1.197"),
+    "codex": Real(
+        "npm @openai/codex@0.169",
+        "gpt-5-codex",
+        '[files]\n"{home}/.codex/config.toml" = \'\'\'\nmodel_provider = "stand_in"\n[model_providers.stand_in]\n'
+        'name = "stand_in"\nbase_url = "{url}/v1"\nenv_key = "OPENAI_API_KEY"\nwire_api = "responses"\n\'\'\'\n',
+    ),
+    "pi": Real(
+        "npm @mariozechner/pi-coding-agent@0.73",
+        CLAUDE_MODEL,
+        '[files]\n"{home}/.pi/agent/models.json" = \'{"providers": {"anthropic": {"baseUrl": "{url}"}}}\'\n',
+    ),
+    "aider": Real("pypi aider-chat==0.86.*", CLAUDE_MODEL),
+    "opencode": Real(
+        "npm opencode-ai@1.18",
+        CLAUDE_MODEL,
+        '[files]\n"{home}/opencode.json" = \'{"provider": {"anthropic": {"options": {"baseURL": "{url}/v1"}}}}\'\n',
+    ),
+    "gemini": Real("npm @google/gemini-cli@0.61", "gemini-2.5-pro"),
+}
+
+
+@dataclass
+class Pane:
+    """What a person would have seen."""
+
+    text: str = ""
+    refused: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """See Report."""
+        self.text += text + "\n"
+
+    def stream(self, text: str) -> None:
+        """See Report."""
+        self.text += text
+
+    def tool(self, name: str, detail: str) -> None:
+        """See Report."""
+        self.text += f"{name} {detail}\n"
+        if name.startswith("refused: "):
+            self.refused.append(one_line(f"{name.removeprefix('refused: ')}: {detail}"))
+
+
+def install(name: str, folder: Path) -> str:
+    """Install a client below `folder`; returns what is wrong, "" for nothing."""
+    index, package = CLIENTS[name].package.split(" ", 1)
+    env = os.environ | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+    env["npm_config_userconfig"] = str(Path.home() / ".npmrc")  # a registry of the person's, to be read
+    place = folder / name
+    if place.is_dir():
+        return ""
+    for made in (folder / "home", folder / "tmp", place):
+        made.mkdir(parents=True, exist_ok=True)
+    commands = [["npm", "install", "--prefix", str(place), "--no-audit", "--no-fund", "--silent", package]]
+    if index == "pypi":
+        pip = [str(place / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", package]
+        commands = [[sys.executable, "-m", "venv", str(place)], pip]
+    for command in commands:
+        try:
+            done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=420)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return one_line(f"not installed: {error}")[:120]
+        if done.returncode:
+            return one_line(f"not installed: {(done.stderr.strip() or 'no word').splitlines()[-1]}")[:120]
+    return ""
+
+
+def environment(name: str, folder: Path, url: str) -> dict[str, str]:
+    """The person's: with dummy keys of several providers, and a stand-in for all of them."""
+    bins = [folder / name / "node_modules/.bin", folder / name / "bin"]
+    urls = dict.fromkeys(("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GOOGLE_GEMINI_BASE_URL"), url)
+    path = ":".join([*map(str, bins), os.environ["PATH"]])
+    return {"PATH": path, "HOME": str(folder / "home"), "LANG": "C.UTF-8", **KEYS, **urls}
+
+
+@dataclass
+class Bench:
+    """A lab with one worktree, and a client in it."""
+
+    name: str
+    folder: Path
+    does: str
+    server: StandIn
+    pane: Pane = field(default_factory=Pane)
+
+    def __post_init__(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.folder))
+        self.worktree = self.root / ".autoresearch/worktrees/agent"
+        self.worktree.parent.mkdir(parents=True)
+        (self.root / "train.py").write_text(BEFORE + "WIDTH = 64\n")
+        self._git("init", "-q")
+        self._git("add", "train.py")
+        self._git("commit", "-qm", "first")
+        self._git("worktree", "add", "-q", "--detach", str(self.worktree))
+        self.script = Scripted(self.worktree, self.does)
+        self.server.script(self.script)
+        self.before, self.log_before = look_at(self.worktree), self.log()
+
+    def backend(self) -> ClientBackend:
+        """The client as the catalogue describes it, pointed at the stand-in."""
+        real, url = CLIENTS[self.name], self.server.url
+        file = self.root / f"{self.name}.toml"
+        limits = "silence_s = 90\ntimeout_s = 150\n"
+        file.write_text(f'like = "{self.name}"\n{limits}{real.files.replace("{url}", url)}')
+        env = environment(self.name, self.folder, url)
+        office = Office("agent", real.model, self.root, self.root / ".autoresearch/minds/agent")
+        return ClientBackend(read_agent(file), office, Auth.OWN, env)
+
+    def log(self) -> str:
+        """Every commit there is."""
+        return self._git("log", "--all", "--format=%H", "HEAD")
+
+    def left_over(self) -> int:
+        """Processes that outlived the step."""
+        return len(find_marked(marker_of(self.root / ".autoresearch/minds/agent")))
+
+    def _git(self, *arguments: str) -> str:
+        command = ["git", "-c", "user.name=p", "-c", "user.email=p@p", *arguments]
+        return subprocess.run(command, cwd=self.root, check=True, capture_output=True, text=True).stdout
+
+
+@dataclass
+class Row:
+    """What was seen of one client."""
+
+    name: str
+    version: str = ""
+    edit: str = ""
+    plan: str = ""
+    write: str = ""
+    whole: str = ""
+    costs: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """A line of the table."""
+        seen = (self.name, self.version, self.edit, self.plan, self.write, self.whole, self.costs)
+        return f"| {' | '.join(seen)} |"
+
+
+def prove(name: str, folder: Path) -> Row:
+    """Install it, let it edit, plan, and plan while its model wants to write."""
+    row = Row(name)
+    problem = install(name, folder)
+    if problem:
+        row.wrong.append(problem)
+        row.version = problem
+        return row
+    with StandIn([]) as server:
+        for does, step in (("edit", _edit), ("plan", _plan), ("write", _write)):
+            bench = Bench(name, folder, does, server)
+            try:
+                said = step(bench, row)
+            except (BackendError, AssertionError) as error:
+                said = one_line(f"not proven: {error}")[:160]
+                row.wrong.append(f"{does}: {said}")
+            setattr(row, does, said)
+            if bench.left_over():
+                row.wrong.append(f"{does}: {bench.left_over()} processes outlived it")
+            if any(key in bench.pane.text for key in KEYS.values()):
+                row.wrong.append(f"{does}: a key in the pane")
+        try:
+            row.whole = _whole(name, folder, server)
+        except Exception as error:  # whatever it is, it belongs in the table
+            row.whole = one_line(f"not proven: {error}")[:160]
+            row.wrong.append(f"whole: {row.whole}")
+        if server.faults:
+            row.wrong.append(f"the stand-in saw: {server.faults[0]}")
+    return row
+
+
+def _edit(bench: Bench, row: Row) -> str:
+    backend, began = bench.backend(), time.monotonic()
+    rooms = Rooms(backend.spec, backend.office.folder, Auth.OWN, backend.env)
+    row.version = version_of(backend.spec, rooms)
+    task = EditTask(
+        "", bench.worktree, ("train.py",), (), None, None, "val_bpb", Direction.LOWER, None, (), 1,  # type: ignore[arg-type]
+        text="Set DEPTH to 3 in train.py, then answer with the JSON object.",
+    )  # fmt: skip
+    outcome = backend.edit(task, bench.pane)
+    took_s = time.monotonic() - began
+    text = (bench.worktree / "train.py").read_text()
+    assert outcome.result is EditResult.EDITED, f"{outcome.result}: {outcome.explanation}"
+    assert text == "DEPTH = 3\nWIDTH = 64\n", f"the file holds {text!r}"
+    changes = look_at(bench.worktree).changes_since(bench.before)
+    assert changes == ("train.py",), f"changed {changes}"
+    row.costs = _fields(outcome.cost)
+    return f"yes, {took_s:.0f} s, by {' and '.join(dict.fromkeys(bench.script.called)) or 'words'}"
+
+
+def _plan(bench: Bench, row: Row) -> str:
+    plan = bench.backend().plan(_brief(bench, "Plan."), bench.pane)
+    assert [h.title for h in plan.hypotheses] == ["Depth 3 instead of 4"]
+    _nothing_changed(bench)
+    return f"yes, with {', '.join(sorted(bench.script.offered)) or 'no tools'}"
+
+
+def _write(bench: Bench, row: Row) -> str:
+    bench.backend().plan(_brief(bench, "Edit train.py, run it, and commit; then plan."), bench.pane)
+    _nothing_changed(bench)
+    if not bench.script.offered:
+        return "its edit was words, and stayed words; nothing changed"
+    if not bench.script.called:
+        return "no tool to write with was offered; nothing changed"
+    assert bench.pane.refused, f"{bench.script.called} were called, and no refusal is visible"
+    return f"{', '.join(dict.fromkeys(bench.script.called))} refused, visibly; nothing changed"
+
+
+def _whole(name: str, folder: Path, server: StandIn) -> str:
+    """A lab of the console script, tmux and runners: the chief plans, one junior makes one experiment, it is kept."""
+    root = Path(tempfile.mkdtemp(prefix=f"{name}-lab-", dir=folder)) / "lab"
+    lab, real, began = make_toy_lab(root), CLIENTS[name], time.monotonic()
+    agents = lab.state_dir / "agents"
+    agents.mkdir(parents=True)
+    text = f'like = "{name}"\nsilence_s = 90\n{real.files.replace("{url}", server.url)}'
+    (agents / f"{name}.toml").write_text(text)
+    old = "X = 8.0  # where the score is taken"
+    server.script(Scripted(lab.worktrees_dir / "junior-1", "all", old, old.replace("8.0", "3.0")))
+    mind = f"{name}:{real.model}" if real.model else name
+    words = [
+        "launch",
+        "--headless",
+        "--experiments",
+        "1",
+        "--juniors",
+        "1",
+        "--chief",
+        mind,
+        "--junior",
+        mind,
+    ]
+    path = {"PYTHONPATH": str(CHECKOUT)}
+    with live(lab) as running:
+        done = subprocess.run(
+            [CLI, *words], cwd=root, env=environment(name, folder, server.url) | path, capture_output=True,
+            text=True, timeout=150, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        snapshot = running.snapshot() if lab.db.is_file() else None
+    assert snapshot is not None, done.stderr.strip().splitlines()[-1:]
+    made = [e for e in snapshot.experiments if e.agent == "junior-1"]
+    assert made, [event.text for event in snapshot.events[-3:]]
+    first = made[0]
+    assert first.verdict is Verdict.KEEP, f"{first.id}: {first.state} {first.verdict} {first.reason}"
+    planned = "planned, " if first.hypothesis_id else ""
+    return f"{planned}edited, measured, kept: {first.metric:.0f}, {time.monotonic() - began:.0f} s"
+
+
+def _brief(bench: Bench, text: str) -> PlanBrief:
+    return PlanBrief(
+        "", (), None, "val_bpb", Direction.LOWER, None, (), (), (), 3, 1, text=text, worktree=bench.worktree
+    )  # fmt: skip
+
+
+def _nothing_changed(bench: Bench) -> None:
+    after = look_at(bench.worktree)
+    assert after == bench.before, f"changed: {after.changes_since(bench.before)}"
+    assert bench.log() == bench.log_before, "there is a new commit"
+
+
+def _fields(cost: Cost) -> str:
+    told = {"USD": cost.usd, "in": cost.input_tokens, "out": cost.output_tokens, "cache read": cost.cache_read_tokens,
+            "cache write": cost.cache_write_tokens, "model": cost.model}  # fmt: skip
+    return ", ".join(name for name, value in told.items() if value)
+
+
+def write_table(rows: list[Row]) -> None:
+    """Into docs/backends.md, between its marks."""
+    docs = CHECKOUT / "docs/backends.md"
+    before, _, rest = docs.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    limits = "Landlock" if can_limit() else "no Landlock"
+    alone = "a process namespace" if can_be_alone() else "no process namespace"
+    head = [
+        f"{time.strftime('%Y-%m-%d')}, Linux with {limits} and {alone}:", "",
+        "| client | version | junior: one edit | chief: one plan | chief told to edit, run and commit "
+        "| a lab: one whole experiment | cost told |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    docs.write_text(
+        "\n".join([before + BEGIN, *head, *(row.line() for row in rows), END]) + after, encoding="utf-8"
+    )
+
+
+def main(say: Callable[[str], None] = print) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "clients", nargs="*", default=list(CLIENTS), help=f"of {', '.join(CLIENTS)}; all of them"
+    )
+    parser.add_argument("--keep", type=Path, help="install here, and leave it for the next time")
+    chosen = parser.parse_args()
+    folder = (chosen.keep or Path(tempfile.mkdtemp(prefix="autoresearch-clients-"))).resolve()
+    rows = []
+    try:
+        for name in chosen.clients:
+            say(f"· {name} ({CLIENTS[name].package})")
+            rows.append(prove(name, folder))
+            say(f"  {rows[-1].line()}" + "".join(f"\n  ! {wrong}" for wrong in rows[-1].wrong))
+    finally:
+        if chosen.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    if set(chosen.clients) == set(CLIENTS):
+        write_table(rows)
+    return int(any(row.wrong and row.name in REQUIRED for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
