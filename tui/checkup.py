@@ -68,6 +68,19 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
     )
     for check in (check_training, check_data, check_state, check_supervisor, check_worktrees):
         yield _guarded(check, lab)
+    yield from check_minds(lab)
+
+
+def check_minds(lab: Lab) -> Iterator[Check]:
+    """What thinks for the agents: installed, which version, whose login; never a secret."""
+    from roles.health import health_of
+
+    config = lab.config.agents
+    folder = Path(lab.root, config.folder) if config.folder else lab.state_dir / "agents"
+    for agent in dict.fromkeys((config.chief, *config.junior)):
+        found = health_of(agent, folder)
+        name = f"backend {agent.backend}" + (f":{agent.model}" if agent.model else "")
+        yield Check(name, Health.GOOD if found.works else Health.BAD, found.found, found.mend)
 
 
 def check_python() -> Check:

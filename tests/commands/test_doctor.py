@@ -35,9 +35,8 @@ def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_whole_lab_is_healthy(run: Run, lab: Lab) -> None:
     code, found = checks(run)
     assert code == 0, found
-    assert set(found) == set(
-        "python git tmux devices sandbox lab training data state supervisor worktrees".split()
-    )
+    pieces = "python git tmux devices sandbox lab training data state supervisor worktrees".split()
+    assert set(found) == {*pieces, "backend offline"}
     assert found["training"]["found"].startswith("torch 2.13.0, no CUDA")
     assert found["data"]["health"] == "warning"
     assert found["data"]["mend"].endswith(" prepare.py")
@@ -117,3 +116,27 @@ def test_init_says_what_it_made_and_what_is_next(run: Run, tmp_path: Path) -> No
     assert run("init", str(tmp_path / "x"), "--preset", "h100").err == (
         "autoresearch-tui: there is no preset 'h100'; known: cpu\n"
     )
+
+
+def test_what_thinks_is_looked_at_and_no_key_is_shown(
+    run: Run, lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (lab.root / "autoresearch.toml").open("a") as file:
+        file.write(
+            '[agents]\nchief = { backend = "anthropic" }\n'
+            'junior = [{ backend = "claude" }, { backend = "codex" }, { backend = "nobody" }]\n'
+        )
+    client = tmp_path / "bin" / "claude"
+    client.parent.mkdir()
+    client.write_text("#!/bin/sh\necho 2.1.197\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{client.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    result = run("doctor", "--json")
+    found = {check["name"]: check for check in json.loads(result.out)["checks"]}
+    assert found["backend anthropic"]["found"] == "the Messages API; key in ANTHROPIC_API_KEY"
+    assert found["backend claude"]["found"] == "claude 2.1.197; key in ANTHROPIC_API_KEY"
+    assert found["backend codex"]["mend"] == "npm install -g @openai/codex"
+    assert found["backend nobody"]["health"] == "bad" and result.code == 1
+    assert "very-secret" not in result.out + result.err
