@@ -73,12 +73,12 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
 
 def check_minds(lab: Lab) -> Iterator[Check]:
     """What thinks for the agents: installed, which version, whose login; never a secret."""
+    from roles.clients.catalogue_files import user_folder
     from roles.health import health_of
 
     config = lab.config.agents
-    folder = Path(lab.root, config.folder) if config.folder else lab.state_dir / "agents"
     for agent in dict.fromkeys((config.chief, *config.junior)):
-        found = health_of(agent, folder)
+        found = health_of(agent, user_folder(lab))
         name = f"backend {agent.backend}" + (f":{agent.model}" if agent.model else "")
         yield Check(name, Health.GOOD if found.works else Health.BAD, found.found, found.mend)
 
