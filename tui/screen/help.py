@@ -21,7 +21,10 @@ _LEGEND: tuple[tuple[str, str], ...] = (
     ("⚑2 ?", "two lines of it were flagged as looking like gaming; not yet verified by further runs"),
     ("≈", "inside the noise: the change may be luck"),
     ("σ", "the spread of one run's metric when nothing changes but the seed"),
-    ("◐ ✕ ! ‖", "an agent waits for you, crashed, has been silent, is paused"),
+    (
+        "◐ ✕ ! ‖ ◷",
+        "an agent waits for you, crashed, has been silent, is paused, is parked by a limit of its model",
+    ),
 )
 
 
