@@ -104,7 +104,7 @@ def test_hang_is_timed_out_with_its_phase(make: Make, cli: Path) -> None:
     assert (outcome.ending, outcome.reason) == (RunEnding.TIMED_OUT, "no result after 2 s, while training")
     assert 2.0 <= outcome.total_s < 4.0
     outcome = run(make("forever()", smoke=True, timeout_s=1.5), cli)
-    assert outcome.reason == "smoke run: no result after 0.5 s, while starting"
+    assert outcome.reason == "smoke run: no result after 0.75 s, while starting"
 
 
 @pytest.mark.parametrize("script", [trainers.CUDA_MEMORY, trainers.MEMORY])
