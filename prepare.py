@@ -60,6 +60,7 @@ SECTION_CHARS = 2**16  # a single file is cut into sections of this, so that eve
 TOKENIZER_CHARS = 2**26  # the tokenizer learns from this much training text at most
 DATA_FORMAT = 2  # goes up when this file would write other bytes for the same text
 
+GIANT_SHARE = 0.25  # of a split, from which a single document is named
 BY_HAND_SEED = 1337
 BY_HAND_BUDGET_S = {"cpu": 20.0, "wall": 300.0}  # by clock
 SMOKE_BATCHES = 8
@@ -95,15 +96,8 @@ class Rejected(RefereeError):  # noqa: N818 - it names the verdict
 # ----------------------------------------------------------------------------------------------------------
 
 Document = tuple[str, str]  # a name, which alone decides the split, and the text
-NOT_THE_LIBRARY = {
-    "test",
-    "tests",
-    "idle_test",
-    "pydoc_data",
-    "site-packages",
-    "dist-packages",
-    "__pycache__",
-}
+# pydoc_data is one large file of prose: in a split by files it would outweigh all code there.
+NOT_THE_LIBRARY = set("test tests idle_test pydoc_data site-packages dist-packages __pycache__".split())
 
 
 def python_documents() -> Iterator[Document]:
@@ -234,6 +228,7 @@ def prepare(source: str, holdout: Path | None = None) -> Path:
                 shutil.rmtree(leftover)
             draft, replaced = root / ".draft-new", root / ".draft-old"
             draft.mkdir()
+            tell_giants(documents, progress)
             folder = root / write_data(draft, documents, corpus, progress)
             if folder.exists():
                 folder.rename(replaced)
@@ -261,6 +256,17 @@ def locked(root: Path, progress: Progress) -> Iterator[None]:
             progress.show("another prepare.py is at work, waiting for it", done=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def tell_giants(documents: list[Document], progress: Progress) -> None:
+    """Name a document that is much of its split: a gain may then be one on that kind of text alone."""
+    for split in SPLITS:
+        sizes = {name: len(text) for name, text in documents if split_of(name) == split}
+        giant = max(sizes, key=lambda name: sizes[name], default="")
+        if giant and (share := sizes[giant] / sum(sizes.values())) > GIANT_SHARE:
+            progress.show(
+                f"{giant} is {share:.0%} of {split}: scores there are of that text above all", done=True
+            )
 
 
 def write_data(folder: Path, documents: list[Document], corpus: str, progress: Progress) -> str:

@@ -78,6 +78,25 @@ def test_documents_are_in_one_split_each(referee: ModuleType, corpus: Path) -> N
     assert 0.07 < many.count("holdout") / 20000 < 0.09
 
 
+def test_a_document_that_is_much_of_its_split_is_named(
+    referee: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [(f"page-{n}", "x" * 100) for n in range(400)]
+    referee.tell_giants(documents, referee.Progress())
+    assert capsys.readouterr().err == ""
+    held = next(name for name, _ in documents if referee.split_of(name) == "holdout")
+    documents.append((held, "y" * 90_000))
+    referee.tell_giants(documents, referee.Progress())
+    assert f"{held} is 9" in capsys.readouterr().err
+
+
+def test_no_document_of_the_default_corpus_is_a_giant(
+    referee: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    referee.tell_giants(referee.read_documents("python"), referee.Progress())
+    assert capsys.readouterr().err == ""
+
+
 def test_python_source_is_the_library_without_tests(referee: ModuleType) -> None:
     names = {name for name, _ in referee.python_documents()}
     assert {"ast.py", "json/decoder.py"} <= names
