@@ -36,7 +36,11 @@ def lay_out_crashed(bureau: Bureau, experiment: Experiment, run: Run) -> str:
 
 
 def settle_crash(bureau: Bureau, experiment: Experiment, run: Run, why: str) -> None:
-    """It could not be mended: the crash decides, as it would have at once."""
+    """It could not be mended: the crash decides, as it would have at once, and its diff is the experiment's again."""
+    folder = bureau.lab.runs_dir / experiment.id
+    crashed = folder / f"diff-crashed-{run.ordinal}.patch"
+    if crashed.is_file() and not (folder / "diff.patch").exists():
+        crashed.replace(folder / "diff.patch")
     judgement = Judgement(Verdict.CRASH, f"{run.reason}; not mended: {why}" if why else run.reason)
     experiments.record_verdict(bureau.store, bureau.tag, experiment.id, judgement, time.time())
 

@@ -284,6 +284,7 @@ def test_what_cannot_be_mended_is_a_crash(tmp_path: Path) -> None:
         and after.reason == f"{CRASH}; not mended: no way"
     )
     assert len(after.runs) == 1
+    assert "X = y" in (desk.lab.runs_dir / first.id / "diff.patch").read_text()
 
 
 def test_a_mended_draft_whose_predecessor_was_kept_is_redrafted(tmp_path: Path) -> None:
