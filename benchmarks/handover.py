@@ -76,10 +76,10 @@ def main() -> None:
     print(f"{len(gaps)} hand-overs; a worst case that waits for a new hypothesis is among them")
 
 
-def wait_for_runs(lab: Lab) -> list[str]:
+def wait_for_runs(lab: Lab, patience_s: float = PATIENCE_S) -> list[str]:
     """The ids of all runs that were measured, once the campaign is over."""
     reader = LabReader(lab, Store(lab.db))
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         snapshot = reader.read()
         if snapshot.campaign and snapshot.campaign.state in (CampaignState.FINISHED, CampaignState.STOPPED):

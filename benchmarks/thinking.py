@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from handover import CANVAS, CONFIG, span_of, wait_for_runs
+from handover import CANVAS, CONFIG, PATIENCE_S, span_of, wait_for_runs
 
 from sessions.git import Repository
 from sessions.tmux import LabServer, socket_name_for
@@ -78,7 +78,7 @@ def busy_share(drafts: int, run_s: float) -> Shown:
         try:
             options = LaunchOptions(juniors=1, junior="anthropic", devices="cpu:0", experiments=EXPERIMENTS)
             launch(lab, options, lambda _: None)
-            runs = wait_for_runs(lab)
+            runs = wait_for_runs(lab, PATIENCE_S + (EXPERIMENTS + OPENING_RUNS) * 2 * run_s)
         finally:
             LabServer(socket_name_for(root)).stop()
         if server.faults:

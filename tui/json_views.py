@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.leaderboard import Row, leaderboard
 from supervisor.lineage import Branch
@@ -13,6 +13,9 @@ from supervisor.snapshot import Agent, Device, Experiment, Hypothesis, LabSnapsh
 from supervisor.states import ExperimentState, HypothesisState, RunState, Verdict
 from supervisor.story import held_s
 from tui.story import story_view
+
+if TYPE_CHECKING:
+    from supervisor.store.steps import Step
 
 SCHEMA = 1
 
@@ -22,8 +25,10 @@ def experiments_view(snapshot: LabSnapshot, shown: Iterable[Experiment]) -> dict
     return {"schema": SCHEMA, "experiments": [experiment_record(snapshot, one) for one in shown]}
 
 
-def experiment_view(snapshot: LabSnapshot, experiment: Experiment) -> dict[str, Any]:
-    """One experiment with what its agent wrote about it."""
+def experiment_view(
+    snapshot: LabSnapshot, experiment: Experiment, steps: Sequence[Step] = ()
+) -> dict[str, Any]:
+    """One experiment with what its agent wrote about it, and what each step of its thinking cost."""
     record = experiment_record(snapshot, experiment)
     record |= {
         "expectation": experiment.expectation,
@@ -31,8 +36,28 @@ def experiment_view(snapshot: LabSnapshot, experiment: Experiment) -> dict[str, 
         "lines_added": experiment.lines_added,
         "lines_removed": experiment.lines_removed,
         "story": story_view(snapshot, experiment),
+        "steps_of_thinking": [_step_record(step) for step in steps],
     }
     return {"schema": SCHEMA, "experiment": record}
+
+
+def _step_record(step: Step) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "agent": step.agent,
+        "backend": step.backend,
+        "model": step.model or None,
+        "started_at": step.started_at,
+        "took_s": step.ended_at - step.started_at,
+        "ending": step.ending,
+        "detail": step.detail,
+        "usd": step.usd,
+        "usd_is_estimate": step.usd_is_estimate,
+        "input_tokens": step.input_tokens,
+        "output_tokens": step.output_tokens,
+        "cache_read_tokens": step.cache_read_tokens,
+        "cache_write_tokens": step.cache_write_tokens,
+    }
 
 
 def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str, Any]:

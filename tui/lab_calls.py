@@ -21,6 +21,7 @@ from supervisor.states import HypothesisState, Role, Wanted
 if TYPE_CHECKING:
     from supervisor.founding import LaunchOptions
     from supervisor.store.connection import Store
+    from supervisor.store.steps import Step
 
 PERSON = "person"
 
@@ -67,6 +68,13 @@ def experiment_named(snapshot: LabSnapshot, experiment_id: str) -> Experiment:
     if experiment is None:
         raise LabError(f"there is no experiment {experiment_id!r}; `autoresearch-tui experiments` lists them")
     return experiment
+
+
+def steps_of(lab: Lab, experiment: Experiment) -> tuple[Step, ...]:
+    """What was thought about an experiment, step by step, oldest first. Raises StoreError."""
+    from supervisor.store.steps import read_steps
+
+    return read_steps(_store(lab), experiment.id)
 
 
 def read_diff(lab: Lab, experiment: Experiment) -> str:

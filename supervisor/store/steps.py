@@ -60,6 +60,32 @@ def record_step(store: Store, tag: str, step: Step) -> None:
         )
 
 
+def read_steps(store: Store, experiment_id: str) -> tuple[Step, ...]:
+    """The steps of thinking about one experiment, oldest first. Raises StoreError."""
+    number = ids.optional_number(experiment_id)
+    rows = store.connection.execute("SELECT * FROM steps WHERE experiment_id = ? ORDER BY id", (number,))
+    return tuple(
+        Step(
+            agent=row["agent"],
+            kind=row["kind"],
+            experiment_id=experiment_id,
+            backend=row["backend"],
+            model=row["model"],
+            started_at=row["started_at"],
+            ended_at=row["ended_at"],
+            ending=row["ending"],
+            detail=row["detail"],
+            usd=row["usd"],
+            usd_is_estimate=bool(row["usd_is_estimate"]),
+            input_tokens=row["input_tokens"],
+            output_tokens=row["output_tokens"],
+            cache_read_tokens=row["cache_read_tokens"],
+            cache_write_tokens=row["cache_write_tokens"],
+        )
+        for row in rows
+    )
+
+
 def spending_by(db: Connection, tag: str, column: str) -> dict[Any, Spending]:
     """What the campaign's steps cost, by "agent" or by "experiment_id" (a number, None for plans)."""
     assert column in ("agent", "experiment_id")

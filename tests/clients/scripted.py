@@ -37,6 +37,7 @@ class Scripted:
     does: str  # "edit", "plan", "write", or "all": what the schema in the brief asks for
     old: str = BEFORE.strip()
     new: str = AFTER.strip()
+    file: str = "train.py"
     offered: set[str] = field(default_factory=set)
     called: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
@@ -66,15 +67,15 @@ class Scripted:
     def _answer(self, does: str, answer: Mapping[str, Any]) -> Turn:
         text = f"Done.\n```json\n{json.dumps(answer)}\n```\n"
         if does in ("edit", "write") and not self.offered:  # aider: edits are words
-            text = f"train.py\n<<<<<<< SEARCH\n{self.old}\n=======\n{self.new}\n>>>>>>> REPLACE\n\n{text}"
+            text = f"{self.file}\n<<<<<<< SEARCH\n{self.old}\n=======\n{self.new}\n>>>>>>> REPLACE\n\n{text}"
         return Turn(text, usage=Usage(100, 20, 30, 10))
 
     def _next(self, asked: Asked, does: str, number: int) -> ToolCall | None:
-        path = str(self.worktree / "train.py")
+        path = str(self.worktree / self.file)
         if does == "edit":
-            calls = [self._read(asked, path), self._change(asked, path)]
+            calls = [self._read(asked, path), self.change(asked)]
         else:
-            calls = [self._change(asked, path), self._shell(asked)]
+            calls = [self.change(asked), self._shell(asked)]
         possible = [call for call in calls if call is not None]
         return possible[number] if number < len(possible) else None
 
@@ -84,9 +85,10 @@ class Scripted:
         }  # fmt: skip
         return _first(asked, reads)
 
-    def _change(self, asked: Asked, path: str) -> ToolCall | None:
-        old, new = self.old, self.new
-        patch = f"*** Begin Patch\n*** Update File: train.py\n@@\n-{old}\n+{new}\n*** End Patch\n"
+    def change(self, asked: Asked) -> ToolCall | None:
+        """The call that puts `new` in place of `old`, with whatever tool was offered for that."""
+        old, new, path = self.old, self.new, str(self.worktree / self.file)
+        patch = f"*** Begin Patch\n*** Update File: {self.file}\n@@\n-{old}\n+{new}\n*** End Patch\n"
         edit = {"filePath": path, "oldString": old, "newString": new}
         if "filePath" not in _properties(asked, "edit"):
             edit = {"path": path, "edits": [{"oldText": old, "newText": new}]}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +15,13 @@ from supervisor.story import held_s, part_of
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
-from tui.figures import age, change, metric
+from tui.figures import age, change, dollars, metric, thousands
 from tui.json_views import experiment_view, experiments_view
 from tui.output import Column, print_json, print_table, say, say_fact
 from tui.story import more_commands, story_facts
+
+if TYPE_CHECKING:
+    from supervisor.store.steps import Step
 
 COLUMNS = (
     Column("id"),
@@ -45,6 +49,17 @@ RUN_COLUMNS = (
     Column("attempt", right=True, spare=7),
     Column("reason", wide=True),
 )
+STEP_COLUMNS = (
+    Column("step"),
+    Column("ending"),
+    Column("cost", right=True),
+    Column("in", right=True, spare=1),
+    Column("out", right=True, spare=1),
+    Column("cached", right=True, spare=2),
+    Column("took", right=True, spare=3),
+    Column("model", spare=4),
+    Column("detail", wide=True),
+)
 
 
 @click.command(
@@ -68,10 +83,11 @@ def experiments(
     snapshot = lab_calls.read_lab(lab)
     if experiment_id is not None:
         experiment = lab_calls.experiment_named(snapshot, experiment_id)
+        steps = lab_calls.steps_of(lab, experiment)
         if as_json:
-            print_json(experiment_view(snapshot, experiment))
+            print_json(experiment_view(snapshot, experiment, steps))
         else:
-            _print_one(snapshot, experiment)
+            _print_one(snapshot, experiment, steps)
         return
     shown = [
         one for one in snapshot.experiments if verdict in (None, one.verdict) and agent in (None, one.agent)
@@ -100,13 +116,16 @@ def _row(one: Experiment, now: float) -> tuple[str, ...]:
     )
 
 
-def _print_one(snapshot: LabSnapshot, one: Experiment) -> None:
+def _print_one(snapshot: LabSnapshot, one: Experiment, steps: Sequence[Step]) -> None:
     say_fact(one.id, one.title)
     for name, value in (*story_facts(snapshot, one), *_origin(snapshot, one)):
         say_fact(name, value)
     if one.runs:
         say("")
         print_table(RUN_COLUMNS, (_run_row(one, run) for run in one.runs), "")
+    if any(step.model for step in steps):  # a search thinks for nothing
+        say("")
+        print_table(STEP_COLUMNS, (_step_row(step) for step in steps), "")
     say("")
     for command in more_commands(one):
         say(command, style="dim")
@@ -143,4 +162,18 @@ def _run_row(one: Experiment, run: Run) -> tuple[str, ...]:
         f"{run.cpu_per_wall:.2f}" if run.cpu_per_wall is not None else "",
         str(run.attempt),
         run.reason,
+    )
+
+
+def _step_row(step: Step) -> tuple[str, ...]:
+    return (
+        step.kind,
+        step.ending,
+        ("~" if step.usd_is_estimate else "") + dollars(step.usd) if step.usd else "",
+        thousands(step.input_tokens + step.cache_write_tokens),
+        thousands(step.output_tokens),
+        thousands(step.cache_read_tokens),
+        age(step.ended_at - step.started_at),
+        step.model,
+        step.detail,
     )
