@@ -48,7 +48,7 @@ class Shown:
 def main() -> None:
     """Run both campaigns and print the table."""
     sys.path.insert(0, str(TESTS))  # for the stand-in
-    run_s = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    run_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     title = f"one device, one junior, runs of {run_s:g} s, thinking 20 % of it"
     print(f"{title:<60}{'busy':>7}{'gap, s':>8}{'runs':>6}{'asked':>7}")
     for drafts in (0, 1):
