@@ -16,12 +16,13 @@ from roles.patience import Patience
 from roles.reading_room import ReadingRoom
 from sessions.errors import SessionError
 from supervisor.lab import Lab
-from supervisor.snapshot import LabSnapshot
+from supervisor.snapshot import Hypothesis, LabSnapshot
 from supervisor.states import AgentState, ExperimentState, HypothesisState
 from supervisor.store import campaigns, hypotheses
 from supervisor.store.hypotheses import NewHypothesis
 
 NAMED = 5  # changed paths that an event names
+PLANNED = (HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED)
 
 
 def run_chief(lab: Lab, name: str) -> int:
@@ -69,7 +70,7 @@ def plan(desk: Desk, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
             answer = desk.backend.plan(brief, desk.pane)
             step.ended("done", answer.cost)
     state = HypothesisState.PROPOSED if campaign.approve else HypothesisState.OPEN
-    proposed = _usable(answer, brief.wanted, snapshot)
+    proposed = _unplanned(desk, _grounded(answer, snapshot))[: brief.wanted]
     new = tuple(_new(hypothesis) for hypothesis in proposed)
     added = hypotheses.add_hypotheses(desk.store, desk.tag, desk.name, new, state, time.time(), first=False)
     for identifier, hypothesis in zip(added, proposed, strict=True):
@@ -106,8 +107,27 @@ def _tell(desk: Desk, what: str, names: tuple[str, ...], after: str) -> None:
     desk.pane.heading(text)
 
 
-def _usable(answer: Plan, wanted: int, snapshot: LabSnapshot) -> tuple[ProposedHypothesis, ...]:
-    """Only what was wanted, and only experiments that are there: a parent must have a score to be held against."""
+def _unplanned(desk: Desk, proposed: tuple[ProposedHypothesis, ...]) -> tuple[ProposedHypothesis, ...]:
+    """What the plan does not hold already, in the same words, on the same parent."""
+    planned = {_words(h): h.id for h in desk.snapshot().hypotheses if h.state in PLANNED}
+    new: list[ProposedHypothesis] = []
+    for hypothesis in proposed:
+        words = _words(hypothesis)
+        if words in planned:
+            desk.pane.say(f"{hypothesis.title}: in the plan already, {planned[words]}")
+        else:
+            planned[words] = "above"
+            new.append(hypothesis)
+    return tuple(new)
+
+
+def _words(one: Hypothesis | ProposedHypothesis) -> tuple[str, ...]:
+    texts = (one.title, one.change, one.edit, one.parent_id or "")
+    return tuple(" ".join(text.casefold().split()) for text in texts)
+
+
+def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[ProposedHypothesis, ...]:
+    """Only experiments that are there: a parent must have a score to be held against."""
 
     def has_score(identifier: str | None) -> bool:
         one = snapshot.experiment(identifier)
@@ -124,7 +144,7 @@ def _usable(answer: Plan, wanted: int, snapshot: LabSnapshot) -> tuple[ProposedH
             parent_id=hypothesis.parent_id if has_score(hypothesis.parent_id) else None,
             builds_on=tuple(i for i in hypothesis.builds_on if snapshot.experiment(i) is not None),
         )
-        for hypothesis in answer.hypotheses[:wanted]
+        for hypothesis in answer.hypotheses
     )
 
 

@@ -27,16 +27,26 @@ class Pane:
     _live: bool = False
     _piece: str = ""  # what was streamed of a line that has no end yet
     _last: str = ""
+    _in_answer: bool = False  # between the fences of an answer that is data
 
     def heading(self, text: str) -> None:
         """A new step."""
         self._end_piece()
+        self._in_answer = False
         self._write(f"{self._paint(_BOLD, f'── {one_line(text)} ')}")
 
     def say(self, text: str) -> None:
-        """A line, or several, of thinking."""
+        """A line, or several, of thinking. An answer in JSON is left out: what is in it is told in words."""
         for line in plain(text).splitlines():
-            self._write(f"   {line}")
+            if not self._is_answer(line.strip()):
+                self._write(f"   {line}")
+
+    def _is_answer(self, line: str) -> bool:
+        if self._in_answer:
+            self._in_answer = line != "```"
+            return True
+        self._in_answer = line == "```json"
+        return self._in_answer or (line.startswith('{"') and line.endswith("}"))
 
     def stream(self, text: str) -> None:
         """A piece of a text as it comes; lines are written whole."""
@@ -48,6 +58,7 @@ class Pane:
     def tool(self, name: str, detail: str) -> None:
         """A tool that the model called, and on what."""
         self._end_piece()
+        self._in_answer = False
         self._write(self._paint(_DIM, f"   › {one_line(name)} {one_line(detail)}".rstrip()))
 
     def verdict(self, text: str, *, good: bool) -> None:

@@ -172,7 +172,7 @@ def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
     ]
     reasons += _landed(snapshot)
     if waiting < PLAN_AHEAD * max(len(juniors), 1):
-        reasons.append(f"{waiting} hypotheses are waiting")
+        reasons.append(f"{waiting} {'hypothesis is' if waiting == 1 else 'hypotheses are'} waiting")
     if reasons:
         yield AskChief("; ".join(reasons))
 

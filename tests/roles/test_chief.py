@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def planned(tmp_path: Path, act: Callable[[Path], object], config: str = "") -> 
     def think(brief: PlanBrief) -> Plan:
         assert brief.worktree is not None
         act(brief.worktree)
-        return Plan((ONE,) * 99, "a summary")
+        return Plan(tuple(replace(ONE, change=f"X: 8 → {n}") for n in range(99)), "a summary")
 
     script = Script(plans=[think])
     desk = desk_in(tmp_path, script, "chief", config)
@@ -61,6 +62,19 @@ def test_a_plan_holds_what_was_wanted_and_only_experiments_that_are_there(tmp_pa
     one = after.hypotheses[0]
     assert (one.parent_id, one.builds_on, one.risk) == (None, ("e0000",), "too low")
     assert (one.falsified_by, one.independent, one.state) == ("a loss", True, HypothesisState.OPEN)
+
+
+def test_what_the_plan_holds_already_is_not_planned_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = replace(ONE, title="x IS  7", parent_id=None)
+    other = replace(ONE, change="X: 8 → 6")
+    script = Script(plans=[lambda _: Plan((ONE, again), ""), lambda _: Plan((again, other), "")])
+    desk = desk_in(tmp_path, script, "chief")
+    assert len(plan(desk, desk.snapshot(), "the plan runs low")) == 1
+    assert len(plan(desk, desk.snapshot(), "the plan runs low")) == 1
+    assert [h.change for h in desk.snapshot().hypotheses] == ["X: 8 → 7", "X: 8 → 6"]
+    assert "x IS  7: in the plan already, h-01" in capsys.readouterr().out
 
 
 def _commit(room: Path) -> None:
