@@ -13,11 +13,10 @@ from roles.backend import EditOutcome, EditResult, EditTask
 from roles.brief import edit_task, hypothesis_of
 from roles.pane import stamp
 from supervisor.drafting import Bureau
-from supervisor.judging import PORT
 from supervisor.mending import lay_out_crashed, mending_of, settle_crash
 from supervisor.plain import one_line
 from supervisor.snapshot import Experiment, Hypothesis, LabSnapshot
-from supervisor.states import AgentState
+from supervisor.states import PORT, AgentState
 from supervisor.store import agents, campaigns
 from supervisor.store.experiments import Draft
 from supervisor.streaks import ANOTHER_PARENT_AFTER, misses

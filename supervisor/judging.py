@@ -11,7 +11,7 @@ from supervisor.config import LabConfig
 from supervisor.noise import mean
 from supervisor.snapshot import Agent, Experiment, LabSnapshot, Run
 from supervisor.standing import fresh_kind, lineage, values
-from supervisor.states import ExperimentState, RunKind, RunState, Verdict
+from supervisor.states import PORT, ExperimentState, RunKind, RunState, Verdict
 from supervisor.store.experiments import Judgement
 from supervisor.store.hypotheses import NewHypothesis
 from supervisor.verdicts import DecideRules, Decision, Ruling, decide
@@ -19,7 +19,6 @@ from supervisor.verdicts import DecideRules, Decision, Ruling, decide
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
 FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
-PORT = "port"  # category of a hypothesis that carries a kept change to another incumbent
 CANNOT_MEND = frozenset({"offline"})  # a search knows one way to make an edit
 _PLACE_IN_CODE = re.compile(r"\([^()]+\.py:\d+\)$")  # how the reason of a traceback ends
 

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+PORT = "port"  # category of a hypothesis that carries a change to another incumbent
+
 
 class Role(StrEnum):
     """What an agent is: a prompt and a loop."""

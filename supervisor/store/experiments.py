@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor.snapshot import Flag
-from supervisor.states import ExperimentState, HypothesisState, RunKind, Verdict
+from supervisor.states import PORT, ExperimentState, HypothesisState, RunKind, Verdict
 from supervisor.store import ids
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
@@ -94,13 +94,26 @@ def _spoken_for(db: Connection, tag: str) -> int:
 
 
 def source_was_tried(store: Store, tag: str, source_hash: str) -> str | None:
-    """The experiment that tries this very source in this campaign, or has its verdict from an earlier one."""
-    row = store.connection.execute(
-        "SELECT id FROM experiments WHERE source_hash = ? AND (tag = ? OR (state = ? AND setting_id = "
-        "(SELECT setting_id FROM campaigns WHERE tag = ?))) ORDER BY id LIMIT 1",
+    """The experiment that tries this very source in this campaign, or has its verdict from an earlier one.
+
+    One that was better, but whose branch had gone on, is to be tried again: it counts once that was done.
+    """
+    rows = store.connection.execute(
+        "SELECT id, verdict FROM experiments WHERE source_hash = ? AND (tag = ? OR (state = ? AND setting_id = "
+        "(SELECT setting_id FROM campaigns WHERE tag = ?))) ORDER BY id",
         (source_hash, tag, ExperimentState.DECIDED, tag),
-    ).fetchone()
-    return ids.experiment_id(row["id"]) if row else None
+    )
+    tried = ((ids.experiment_id(row["id"]), row["verdict"]) for row in rows)
+    return next((twin for twin, verdict in tried if not _is_to_be_ported(store, tag, twin, verdict)), None)
+
+
+def _is_to_be_ported(store: Store, tag: str, experiment: str, verdict: str | None) -> bool:
+    port = (
+        "SELECT 1 FROM hypotheses WHERE tag = ? AND category = ? "
+        "AND CASE WHEN json_valid(edit) THEN json_extract(edit, '$.port_of') END = ?"
+    )
+    asked = (tag, PORT, experiment)
+    return verdict == Verdict.DISCARD and store.connection.execute(port, asked).fetchone() is not None
 
 
 def record_ready(

@@ -8,7 +8,9 @@ import pytest
 from worlds.fast_motion import TAG, World
 
 from supervisor.guarding import Refusal, Rule, check_edit, hash_sources, read_canvas
+from supervisor.states import PORT, HypothesisState
 from supervisor.store.connection import Store
+from supervisor.store.hypotheses import NewHypothesis, add_hypotheses
 
 CANVAS = "training/train.py"
 BEFORE = "LR = 0.1  # learning rate\nprint(LR)\n"
@@ -55,6 +57,28 @@ def test_the_same_code_is_not_tried_twice_whatever_its_layout(tmp_path: Path) ->
     parent = hash_sources({CANVAS: BEFORE})
     twin = check_edit(world.store, TAG, {CANVAS: "LR=0.3 # new\nprint( LR )"}, parent, (CANVAS,), (CANVAS,))
     assert twin == Refusal(Rule.TRIED_BEFORE, f"the same code as {begun}")
+
+
+def test_code_that_was_better_but_came_too_late_is_tried_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.draft("junior-1")
+    hashes = hash_sources({CANVAS: "LR = 0.3\n"}), hash_sources({CANVAS: BEFORE})
+    with world.store.transaction() as db:
+        db.execute("UPDATE experiments SET source_hash = ?, verdict = 'discard' WHERE id = 1", (hashes[0],))
+
+    def told() -> Refusal | None:
+        return check_edit(world.store, TAG, {CANVAS: "LR = 0.3\n"}, hashes[1], (CANVAS,), (CANVAS,))
+
+    def planned(category: str, edit: str) -> None:
+        new = NewHypothesis("again", category=category, edit=edit)
+        add_hypotheses(world.store, TAG, "lab", (new,), HypothesisState.OPEN, 1.0, first=False)
+
+    planned(PORT, "")
+    planned(PORT, '{"port_of": "e0002", "edit": ""}')
+    planned("shape", '{"port_of": "e0001", "edit": ""}')
+    assert told() == Refusal(Rule.TRIED_BEFORE, "the same code as e0001")
+    planned(PORT, '{"port_of": "e0001", "edit": ""}')
+    assert told() is None
 
 
 def test_a_canvas_must_be_a_plain_text_file(tmp_path: Path) -> None:
