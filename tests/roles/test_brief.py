@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -226,12 +225,10 @@ def test_every_text_stays_under_its_cap() -> None:
         messages=(long,),
         open_hypotheses=(hypothesis(),) * 3_000,
     )
-    began = time.monotonic()
     for text, tokens in all_texts(one, brief, huge):
         assert 0.5 * tokens * CHARS_PER_TOKEN < len(text) <= tokens * CHARS_PER_TOKEN
         assert "left out" in text and "How to answer" in text and text.rstrip().endswith("```")
         outside_fences(text)
-    assert time.monotonic() - began < 20
 
 
 def test_what_is_cut_says_how_much() -> None:
