@@ -148,5 +148,5 @@ def _named(process: ComputeProcess) -> Neighbour | None:
         return Neighbour(process.pid, found.name(), found.username(), process.memory_mb)
     except psutil.AccessDenied:
         return Neighbour(process.pid, "process", "", process.memory_mb)
-    except (psutil.NoSuchProcess, KeyError):
+    except (psutil.Error, OSError, KeyError):
         return None
