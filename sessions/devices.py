@@ -7,7 +7,9 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sessions.cuda_visibility import visible
 from sessions.errors import DeviceError
+from sessions.gpus import DriverMissing, Gpu
 
 _DEFAULT_CPU_SLOTS = 2
 
@@ -16,13 +18,15 @@ _DEFAULT_CPU_SLOTS = 2
 class FoundDevice:
     """Something a training run can be given, whole."""
 
-    id: str  # "cpu:0", "cuda:0", "mps"
+    id: str  # "cpu:0", "cuda:0", "cuda:0.1" (a MIG slice), "mps"
     kind: str  # "cpu", or the accelerator's model
     label: str  # for people: "core 0", "NVIDIA H200 141 GB"
     core: int | None  # the CPU core to pin to, CPU slots only
     memory_mb: int | None  # of an accelerator
     # What a run's environment needs so that it sees this accelerator and no other.
     environment: dict[str, str] = field(default_factory=dict)
+    uuid: str = ""  # what the accelerator is known by, whatever its number; "" where it has none
+    minor: int | None = None  # its device file is /dev/nvidia<minor>
 
 
 def discover(requested: str | None = None) -> tuple[FoundDevice, ...]:
@@ -63,11 +67,15 @@ def _named(name: str) -> tuple[FoundDevice, ...]:
     if head == "cpu" and star and count.isdigit() and 1 <= int(count) <= len(slots):
         return slots[: int(count)]
     known = find_gpus() + slots
-    found = tuple(device for device in known if device.id == name)
+    found = tuple(d for d in known if name and (d.id == name or _is_uuid_of(name, d)))
     if not found:
         there = ", ".join(device.id for device in known)
         raise DeviceError(f"there is no device {name!r} here; there is {there}")
     return found
+
+
+def _is_uuid_of(name: str, device: FoundDevice) -> bool:
+    return name.startswith(("GPU-", "MIG-")) and device.uuid.startswith(name)
 
 
 def _default_cpu_slots() -> tuple[FoundDevice, ...]:
@@ -98,47 +106,35 @@ def _cpu_quota() -> int | None:
         return None
 
 
+def listed_uuids() -> frozenset[str]:
+    """Every GPU and slice that the driver lists now, visible to this process or not."""
+    from sessions.nvml import Driver
+
+    try:
+        driver = Driver()
+    except DriverMissing:
+        return frozenset()
+    driver.close()
+    return frozenset(gpu.uuid for gpu in driver.gpus)
+
+
 def _nvidia_gpus() -> tuple[FoundDevice, ...]:
-    import pynvml
+    from sessions.nvml import Driver
 
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+        driver = Driver()
+    except DriverMissing:
         return ()
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        gpus = {_text(pynvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
-        return tuple(
-            _describe_gpu(pynvml, index, uuid, gpus[uuid]) for index, uuid in enumerate(_visible(list(gpus)))
-        )
-    except pynvml.NVMLError as error:
-        raise DeviceError(f"the NVIDIA driver does not answer: {error}; see `nvidia-smi`") from None
-    finally:
-        pynvml.nvmlShutdown()
+    driver.close()
+    chosen = visible(driver.gpus, os.environ)
+    # CUDA counts what it sees from 0; slices are told by a second number.
+    parents = list(dict.fromkeys(gpu.parent_uuid for gpu in chosen))
+    return tuple(_describe_gpu(parents.index(gpu.parent_uuid), gpu) for gpu in chosen)
 
 
-def _visible(uuids: list[str]) -> list[str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves, in its order; like CUDA, it ends at the first unknown."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is None:
-        return uuids
-    chosen: list[str] = []
-    for name in (part.strip() for part in listed.split(",")):
-        if name.isdigit() and int(name) < len(uuids):
-            chosen.append(uuids[int(name)])
-        elif matches := [uuid for uuid in uuids if name and uuid.startswith(name)]:
-            chosen.append(matches[0])
-        else:
-            break
-    return chosen
-
-
-def _describe_gpu(pynvml: object, index: int, uuid: str, handle: object) -> FoundDevice:
-    name = _text(pynvml.nvmlDeviceGetName(handle))  # type: ignore[attr-defined]
-    memory_mb = pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20  # type: ignore[attr-defined]
-    label = f"{name} {round(memory_mb / 1024)} GB"
-    return FoundDevice(f"cuda:{index}", name, label, None, memory_mb, {"CUDA_VISIBLE_DEVICES": uuid})
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _describe_gpu(number: int, gpu: Gpu) -> FoundDevice:
+    name = f"cuda:{number}" if gpu.slice is None else f"cuda:{number}.{gpu.slice}"
+    label = f"{gpu.name} {round(gpu.memory_mb / 1024)} GB"
+    return FoundDevice(
+        name, gpu.name, label, None, gpu.memory_mb, {"CUDA_VISIBLE_DEVICES": gpu.uuid}, gpu.uuid, gpu.minor
+    )

@@ -70,7 +70,7 @@ def end_runner(directory: Path, wait_s: float = 5.0) -> None:
     Raises RunnerError when it is still there after being killed.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
-        pid = _pid_of(directory)
+        pid = runner_pid(directory)
         if not runner_alive(directory):
             return
         if pid is not None:
@@ -78,7 +78,7 @@ def end_runner(directory: Path, wait_s: float = 5.0) -> None:
                 os.kill(pid, number)
         if _gone_within(directory, wait_s):
             return
-    raise RunnerError(f"the runner in {directory} does not end; kill process {_pid_of(directory)} by hand")
+    raise RunnerError(f"the runner in {directory} does not end; kill process {runner_pid(directory)} by hand")
 
 
 def take_lock(directory: Path) -> int | None:
@@ -109,7 +109,8 @@ def _spawn(directory: Path, cli: Path, lock: int) -> int:
     return int(done.stdout)
 
 
-def _pid_of(directory: Path) -> int | None:
+def runner_pid(directory: Path) -> int | None:
+    """The process that works, or last worked, in `directory`; None before the first."""
     try:
         return int((directory / LOCK_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):

@@ -96,7 +96,7 @@ def _bubblewrap(view: View) -> list[str]:
         "--dev",
         "/dev",
     ]
-    for device in accelerators():
+    for device in accelerators(view.device_file):
         command += ["--dev-bind", str(device), str(device)]
     masks = view.masks()
     mounts: list[tuple[Path, tuple[str, ...]]] = [(path, ("--tmpfs", str(path))) for path in masks]
@@ -119,7 +119,11 @@ def _landlock_options(view: View) -> list[str]:
     closed = (*view.masks(), Path("/dev"), Path("/proc"))
     for path in (*around(Path("/"), closed), Path("/proc"), *_open_parts(view)):
         command += ["--read", str(path)]
-    for path in (*view.writable(), *(Path("/dev") / name for name in _PLAIN_DEVICES), *accelerators()):
+    for path in (
+        *view.writable(),
+        *(Path("/dev") / name for name in _PLAIN_DEVICES),
+        *accelerators(view.device_file),
+    ):
         command += ["--write", str(path)]
     return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from sessions.training_runs import RunSpec
 
 _ACCELERATORS = ("nvidia*", "dri", "kfd", "dxg")
+_ONE_GPU = re.compile(r"nvidia\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class View:
     readable: tuple[Path, ...]
     hidden: tuple[Path, ...]
     bench_is_open: bool  # whether the run may write in its bench
+    device_file: Path | None = None  # of its GPU; None: it may use any
 
     def with_program(self, program: str) -> View:
         """The view that `program` needs to start."""
@@ -49,12 +52,16 @@ def view_of(spec: RunSpec) -> View:
     watched = spec.has_referee and spec.referee is not None
     referee = (spec.referee,) if spec.referee is not None else ()
     cwd, hidden = spec.cwd.resolve(), tuple(path.resolve() for path in spec.hidden)
-    return View(cwd, spec.env, (*spec.readable, *referee), hidden, bench_is_open=not watched)
+    readable = (*spec.readable, *referee)
+    return View(cwd, spec.env, readable, hidden, not watched, spec.device_file)
 
 
-def accelerators() -> list[Path]:
-    """The device files of GPUs."""
-    return [path for pattern in _ACCELERATORS for path in Path("/dev").glob(pattern)]
+def accelerators(own: Path | None = None, folder: Path = Path("/dev")) -> list[Path]:
+    """The device files of GPUs; of NVIDIA's only `own` and what all of them share, where `own` is one of them."""
+    found = [path for pattern in _ACCELERATORS for path in folder.glob(pattern)]
+    if own not in found:
+        return found
+    return [path for path in found if path == own or not _ONE_GPU.fullmatch(path.name)]
 
 
 def sockets_of_others(view: View) -> list[Path]:

@@ -68,6 +68,7 @@ class RunSpec:
     smoke: bool = True  # a run of seconds first, inside the same lease, with the same argv
     has_referee: bool = True  # False: the last printed `metric: number` line serves
     core: int | None = None  # pin the process tree to this CPU core
+    device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     sandbox: bool = True  # no network and no other user files, where the system offers it
@@ -151,7 +152,7 @@ def read_spec(directory: Path) -> RunSpec:
     data["argv"] = tuple(data["argv"])
     for name in ("readable", "protected", "hidden"):
         data[name] = tuple(Path(entry) for entry in data.get(name, ()))
-    for name in ("referee", "holdout"):
+    for name in ("referee", "holdout", "device_file"):
         data[name] = None if data.get(name) is None else Path(data[name])
     data["expected"] = Expected(**data.get("expected", {}))
     return RunSpec(**data)

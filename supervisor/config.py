@@ -48,6 +48,7 @@ class LabSection(Section):
     seed_env: str = ""  # the variable by which a foreign lab takes its seed
     caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder
     env: tuple[Name, ...] = ()  # variables passed on to runs, beside a short allow-list
+    share_devices: bool = False  # True: other people's processes on a GPU are shown, not waited for
     budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
     timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
     clock: Clock | None = None  # what the budget counts, "cpu" or "wall"; None ("auto"): as the device has it

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.devices import FoundDevice
+from sessions.devices import FoundDevice, listed_uuids
 from sessions.git import Repository
 from sessions.worktrees import Worktrees
 from supervisor.errors import LaunchError
@@ -21,7 +21,7 @@ from supervisor.lab import Lab
 from supervisor.referee_copy import hash_referee, referee_files, write_referee
 from supervisor.running import command_argv, lab_python
 from supervisor.snapshot import Limits, Setting
-from supervisor.store import campaigns
+from supervisor.store import campaigns, devices
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
 from supervisor.store.reading import tags
@@ -72,7 +72,7 @@ def found_campaign(
     fingerprint = set_up(lab, _checkout_of(lab, repository, base), say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
-    campaigns.record_devices(store, found, now)
+    devices.record_devices(store, found, now, listed_uuids())
     campaigns.start_campaign(
         store,
         NewCampaign(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sessions.devices import FoundDevice, discover
+from sessions.devices import FoundDevice, discover, listed_uuids
 from sessions.git import Repository
 from sessions.keeper import keeper_argv
 from sessions.tmux import LabServer, socket_name_for
@@ -19,7 +19,7 @@ from supervisor.reading import read_snapshot
 from supervisor.snapshot import Campaign, LabSnapshot, Limits
 from supervisor.state_folder import prepare_state
 from supervisor.states import CampaignState, Role, Verdict, Wanted
-from supervisor.store import agents, campaigns
+from supervisor.store import agents, campaigns, devices
 from supervisor.store.connection import Store
 
 SUPERVISOR_WINDOW = "supervisor"
@@ -101,7 +101,7 @@ def _join(
             "use --devices, or a --tag of its own"
         )
     now = time.time()
-    campaigns.record_devices(store, found, now)
+    devices.record_devices(store, found, now, listed_uuids())
     campaigns.resume_campaign(store, campaign.tag, _limits_from_now(snapshot, campaign, options), now)
 
 

@@ -88,8 +88,8 @@ def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
 
 
 def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
-    """Devices that hold no lease and have no problem."""
-    return tuple(device for device in snapshot.devices if device.run_id is None and not device.problem)
+    """Devices that hold no lease, have no problem and no neighbour that is waited for."""
+    return tuple(d for d in snapshot.devices if d.run_id is None and not d.problem and not d.avoided)
 
 
 def own_device(snapshot: LabSnapshot, agent: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from supervisor.device_trouble import device_trouble
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.notes import read_notes
@@ -26,7 +27,7 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         notes=read_notes(lab.notes_dir),
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
-    rows = replace(rows, trouble=disk_trouble(lab.state_dir))
+    rows = replace(rows, trouble=disk_trouble(lab.state_dir) or device_trouble(rows))
     return with_standing(rows, lab.config.decide.noise_floor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -11,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.errors import SessionError
+from sessions.device_failures import speaks_of_device
+from sessions.errors import RunnerError, SessionError
 from sessions.git import Repository
 from sessions.processes import end_tree, find_marked
 from sessions.runners import end_runner, runner_alive, start_runner
@@ -19,6 +21,7 @@ from sessions.tmux import socket_name_for
 from sessions.training_runs import (
     Expected,
     RunEnding,
+    RunOutcome,
     RunSpec,
     read_outcome,
     read_progress,
@@ -26,10 +29,11 @@ from sessions.training_runs import (
 from sessions.worktrees import Worktrees
 from supervisor.errors import LabError
 from supervisor.lab import STATE_FOLDER, Lab
+from supervisor.plain import one_line
 from supervisor.referee_copy import verify_referee
 from supervisor.snapshot import Campaign, Device, Experiment, Run, Setting
 from supervisor.states import RunKind
-from supervisor.store import reading, runs
+from supervisor.store import devices, reading, runs
 from supervisor.store.connection import Store
 
 START_GRACE_S = 20.0  # a runner that holds no lock this long after its start will not come
@@ -75,6 +79,8 @@ def start_run(
 def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     """Take the outcome of a running run, or notice that its runner is gone; True when something changed."""
     directory = run_directory(lab, run)
+    if run.disturbed:
+        return _void(lab, store, tag, run, now)
     outcome = read_outcome(directory)
     if outcome is None:
         if runner_alive(directory):
@@ -93,7 +99,34 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     if outcome.ending is RunEnding.ENDED:
         runs.lose_run(store, tag, run.id, now, "it was ended before it had a result", capped=False)
         return True
+    if _device_failed(run, outcome):
+        return _blame_device(store, tag, run, outcome.reason, now)
     return runs.finish_run(store, tag, run.id, outcome)
+
+
+def _void(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
+    """What it measures will not count, whatever it is: end it, and have it made again."""
+    # A process on a GPU that is gone may be stuck for good; its device is out, so nothing needs to wait for it.
+    with contextlib.suppress(RunnerError):
+        end_run(lab, run)
+    _end_leftovers(lab, run)
+    runs.lose_run(store, tag, run.id, now, run.disturbed, capped=False, voided=True)
+    return True
+
+
+def _device_failed(run: Run, outcome: RunOutcome) -> bool:
+    on_gpu = run.device is not None and run.device.startswith("cuda")
+    return on_gpu and outcome.ending is RunEnding.CRASHED and speaks_of_device(outcome.reason)
+
+
+def _blame_device(store: Store, tag: str, run: Run, words: str, now: float) -> bool:
+    """Its device failed, it says: others make the run again, and the driver has the last word on the device."""
+    problem = f"{run.id} died there of {one_line(words)[:120]!r}; the driver is asked"
+    assert run.device is not None
+    devices.record_device_problem(store, run.device, problem, now)
+    # Capped, for the code under test chooses its last words.
+    runs.lose_run(store, tag, run.id, now, f"its device failed: {words}", capped=True, voided=True)
+    return True
 
 
 def end_run(lab: Lab, run: Run) -> None:
@@ -181,6 +214,7 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
         core=core,
+        device_file=reading.device_file(store, job.device.id),
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), *(Path(c).expanduser() for c in lab.config.lab.caches)),

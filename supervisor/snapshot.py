@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sessions.gpus import GpuReading
 from sessions.training_runs import RunEnding, RunProgress
 from supervisor.states import (
     AgentState,
@@ -121,7 +122,9 @@ class Run:
     starting_cpu_s: float | None = None  # CPU seconds before the first batch, warm-up left out
     evaluating_cpu_s: float | None = None  # CPU seconds after the last batch
     evaluated_bytes: int | None = None
-    attempt: int = 1  # 2 when the first one's runner was lost
+    attempt: int = 1  # 2 when the first one's runner was lost, or what it measured could not count
+    disturbed: str = ""  # why what is being measured will not count: it is ended and made again
+    voided: tuple[str, ...] = ()  # why earlier attempts did not count
     progress: RunProgress | None = None
 
 
@@ -246,12 +249,16 @@ class Agent:
 class Device:
     """Something a training run can be given, whole."""
 
-    id: str  # "cpu:0", "cuda:0", "mps"
+    id: str  # "cpu:0", "cuda:0", "cuda:0.1" (a MIG slice), "mps"
     kind: str  # "cpu", or the accelerator's model: part of the setting
     label: str  # for people: "core 0", "NVIDIA H200 141 GB"
     run_id: str | None = None  # the lease
     since: float | None = None  # when its state began
     problem: str = ""  # why it is out of use
+    uuid: str = ""  # of an accelerator: what it is known by from launch to launch
+    neighbour: str = ""  # who else computes on it, in words
+    avoided: bool = False  # no run is started there while the neighbour stays
+    reading: GpuReading | None = None  # the last of its sensors, a few seconds old
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sessions.git import Repository
 from sessions.tmux import LabServer, socket_name_for
 from supervisor.acting import Actor, is_over, research_is_over
 from supervisor.crew import Crew
+from supervisor.device_watch import DeviceWatch
 from supervisor.errors import LabError, StoreError
 from supervisor.judging import rules_of
 from supervisor.lab import Lab
@@ -60,6 +61,7 @@ class Loop:
     repository: Repository = field(init=False)
     actor: Actor = field(init=False)
     crew: Crew = field(init=False)
+    devices: DeviceWatch = field(init=False)
     stopping: bool = False
     _crew_at: float = 0.0
     _last_event: int = 0
@@ -71,6 +73,7 @@ class Loop:
         self.reader = LabReader(self.lab, self.store)
         self.repository = Repository(self.lab.root)
         self.actor = Actor(self.lab, self.store, self.repository)
+        self.devices = DeviceWatch(self.lab, self.store)
         self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
@@ -79,6 +82,12 @@ class Loop:
 
     def run(self) -> int:
         """Tick until the campaign is over."""
+        try:
+            return self._tick_on()
+        finally:
+            self.devices.stop()
+
+    def _tick_on(self) -> int:
         while not self.stopping:
             try:
                 snapshot = self.tick(time.time())
@@ -95,7 +104,10 @@ class Loop:
 
     def tick(self, now: float) -> LabSnapshot:
         """Take what is finished, do what is due; returns the lab as it then stands."""
-        snapshot = self._collect(self.look(), now)
+        snapshot = self.look()
+        if self.devices.keep(snapshot, now):
+            snapshot = self.look()
+        snapshot = self._collect(snapshot, now)
         changed = True
         while changed:
             changed = publish_verdicts(self.lab, self.store, self.repository, snapshot, now)

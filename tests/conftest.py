@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from worlds.fake_nvml import FakeNvml, build
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 GIT_TIMEOUT_S = 30
@@ -47,6 +48,25 @@ def _end_tmux_servers(folder: Path) -> None:
             subprocess.run(
                 ["tmux", "-S", str(socket), "kill-server"], capture_output=True, timeout=20, check=False
             )
+
+
+@pytest.fixture(scope="session")
+def nvml_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stand-in for the GPU driver's library lies, compiled and loaded."""
+    folder = tmp_path_factory.mktemp("nvml")
+    problem = build(folder)
+    if problem:
+        pytest.skip(problem)
+    return folder
+
+
+@pytest.fixture
+def fake_nvml(nvml_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
+    """A machine without GPUs, until the test gives it some."""
+    fake = FakeNvml(nvml_folder, tmp_path / "gpus.tsv")
+    fake.write()
+    monkeypatch.setenv("FAKE_NVML", str(fake.path))
+    return fake
 
 
 @pytest.fixture

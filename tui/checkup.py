@@ -9,48 +9,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from sessions.errors import SessionError, install_line
 from supervisor.errors import LabError
 from supervisor.lab import Lab
 from supervisor.state_folder import LEAST_FREE_MB, MOUNTS, NETWORK_FILE_SYSTEMS, file_system_kind
 from supervisor.states import CampaignState
+from tui.checks import Check, Health
+from tui.device_checks import check_gpus
 
 OLDEST_PYTHON = (3, 11)
 ANSWER_WITHIN_S = 60.0
 # In the lab's own Python, which may have torch where the tool's has none.
 TORCH_PROBE = "import json, torch; print(json.dumps([torch.__version__, torch.cuda.is_available()]))"
-
-
-class Health(StrEnum):
-    """How a check came out."""
-
-    GOOD = "good"
-    WARNING = "warning"  # the lab works, not as well as it could
-    BAD = "bad"  # something needed is missing
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    health: Health
-    found: str
-    mend: str = ""  # the line that mends it
-
-    def record(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "name": self.name,
-            "health": self.health.value,
-            "found": self.found,
-            "mend": self.mend or None,
-        }
 
 
 def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
@@ -59,6 +31,7 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
     yield check_program("git", "--version", "git")
     yield check_program("tmux", "-V", "tmux")
     yield check_devices()
+    yield from check_gpus(lab)
     yield check_sandbox()
     if lab is None:
         yield Check("lab", Health.BAD, problem or "there is none here", "autoresearch-tui init")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sessions.gpus import GpuReading, Throttle
+
 MINUS = "−"
 NONE = "–"
 
@@ -43,6 +45,23 @@ def age(seconds: float) -> str:
     if total < 86400:
         return f"{total // 3600}h{total % 3600 // 60:02d}m"
     return f"{total // 86400}d{total % 86400 // 3600:02d}h"
+
+
+def sensors(reading: GpuReading | None) -> str:
+    """A GPU's sensors in a few cells: 98 % 44/141 GB 61°."""
+    if reading is None:
+        return ""
+    use, heat = reading.utilization_percent, reading.temperature_c
+    used, total = round(reading.memory_used_mb / 1024), round(reading.memory_total_mb / 1024)
+    parts = ("" if use is None else f"{use} %", f"{used}/{total} GB", "" if heat is None else f"{heat}°")
+    return " ".join(part for part in parts if part)
+
+
+def throttling(reading: GpuReading | None) -> str:
+    """What slows a GPU down out of the ordinary; its power cap does not count, every big one runs into it."""
+    if reading is None:
+        return ""
+    return " and ".join(reason for reason in reading.throttled if reason is not Throttle.POWER_CAP)
 
 
 def clock(seconds: float) -> str:

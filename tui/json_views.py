@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from sessions.gpus import GpuReading
 from supervisor.leaderboard import Row, leaderboard
 from supervisor.lineage import Branch
 from supervisor.snapshot import Agent, Device, Experiment, Hypothesis, LabSnapshot, Note, Run, Spending
@@ -222,6 +223,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "steps": run.steps,
         "tokens": run.tokens,
         "attempt": run.attempt,
+        "voided": list(run.voided),
     }
 
 
@@ -301,6 +303,24 @@ def _device_record(snapshot: LabSnapshot, device: Device) -> dict[str, Any]:
         "progress": run.progress.fraction if run and run.progress else None,
         "since": device.since,
         "problem": device.problem,
+        "uuid": device.uuid or None,
+        "neighbour": device.neighbour,
+        "waits_for_neighbour": device.avoided,
+        "sensors": _sensors_record(device.reading),
+    }
+
+
+def _sensors_record(reading: GpuReading | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    return {
+        "at": reading.at,
+        "utilization_percent": reading.utilization_percent,
+        "memory_used_mb": reading.memory_used_mb,
+        "memory_total_mb": reading.memory_total_mb,
+        "temperature_c": reading.temperature_c,
+        "power_w": reading.power_w,
+        "throttled_by": [reason.value for reason in reading.throttled],
     }
 
 

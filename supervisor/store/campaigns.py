@@ -1,12 +1,9 @@
-"""Writing: settings, campaigns, devices, events."""
+"""Writing: settings, campaigns, events."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sessions.devices import FoundDevice
 from supervisor.snapshot import Limits, Setting
 from supervisor.states import AgentState, CampaignState, Direction, RunKind, Verdict, Wanted
 from supervisor.store import ids
@@ -163,25 +160,6 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
                 (Wanted.RUNNING, tag, AgentState.STOPPED, AgentState.CRASHED),
             )
             record_event(db, tag, now, "", "campaign resumed")
-
-
-def record_devices(store: Store, devices: Sequence[FoundDevice], now: float) -> None:
-    """Take these devices into use and all others out of it; a lease that is held stays."""
-    with store.transaction() as db:
-        db.execute("UPDATE devices SET in_use = 0")
-        for device in devices:
-            db.execute(
-                "INSERT INTO devices (id, kind, label, core, environment, since) VALUES (?,?,?,?,?,?) "
-                "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, core = excluded.core, "
-                "environment = excluded.environment, in_use = 1, problem = ''",
-                (device.id, device.kind, device.label, device.core, json.dumps(device.environment), now),
-            )
-
-
-def record_device_problem(store: Store, device_id: str, problem: str, now: float) -> None:
-    """Take a device out of use, with the reason; an empty one puts it back."""
-    with store.transaction() as db:
-        db.execute("UPDATE devices SET problem = ?, since = ? WHERE id = ?", (problem, now, device_id))
 
 
 def decide_baseline(store: Store, tag: str, experiment: str, now: float, text: str) -> None:

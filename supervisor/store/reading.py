@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sessions.gpus import GpuReading, Throttle
 from sessions.training_runs import RunEnding, RunPhase, RunProgress
 from supervisor.snapshot import (
     Agent,
@@ -44,6 +45,7 @@ from supervisor.store.promotion_rows import read_promotions
 from supervisor.store.steps import spending_by
 
 EVENTS_SHOWN = 200
+NOT_OF_THIS_LAUNCH = "not among the devices of this launch"
 
 
 def read_rows(
@@ -119,6 +121,12 @@ def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, st
     return (None, {}) if row is None else (row["core"], json.loads(row["environment"]))
 
 
+def device_file(store: Store, device_id: str) -> Path | None:
+    """The file under /dev through which a device is used; None where it is not known."""
+    row = store.connection.execute("SELECT minor FROM devices WHERE id = ?", (device_id,)).fetchone()
+    return None if row is None or row["minor"] is None else Path(f"/dev/nvidia{row['minor']}")
+
+
 def _campaign(db: Connection, row: Row, now: float) -> Campaign:
     setting = db.execute("SELECT * FROM settings WHERE id = ?", (row["setting_id"],)).fetchone()
     since = row["running_since"]
@@ -186,7 +194,11 @@ def _devices(db: Connection) -> tuple[Device, ...]:
             label=row["label"],
             run_id=row["run_id"],
             since=row["since"],
-            problem=row["problem"] or ("" if row["in_use"] else "not among the devices of this launch"),
+            problem=row["problem"] or ("" if row["in_use"] else NOT_OF_THIS_LAUNCH),
+            uuid=row["uuid"],
+            neighbour=row["neighbour"],
+            avoided=bool(row["avoided"]),
+            reading=None if row["reading"] is None else _reading(json.loads(row["reading"])),
         )
         for row in rows
     )
@@ -306,8 +318,14 @@ def _run(row: Row) -> Run:
         evaluating_cpu_s=row["evaluating_cpu_s"],
         evaluated_bytes=row["evaluated_bytes"],
         attempt=row["attempt"],
+        disturbed=row["disturbed"],
+        voided=tuple(json.loads(row["voided"])),
         progress=None if row["progress"] is None else _progress(json.loads(row["progress"])),
     )
+
+
+def _reading(data: dict[str, Any]) -> GpuReading:
+    return GpuReading(**{**data, "throttled": tuple(Throttle(reason) for reason in data["throttled"])})
 
 
 def _progress(data: dict[str, Any]) -> RunProgress:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sessions.training_runs import RunOutcome, RunProgress, to_json
 from supervisor.snapshot import Flag
 from supervisor.states import ExperimentState, RunKind, RunState
@@ -27,7 +29,8 @@ def take_lease(store: Store, run: str, device: str, now: float) -> bool:
         if db.execute("SELECT 1 FROM leases WHERE device = ? OR run_id = ?", (device, run)).fetchone():
             return False
         changed = db.execute(
-            "UPDATE runs SET state = ?, device = ?, started_at = ?, progress = NULL WHERE id = ? AND state = ?",
+            "UPDATE runs SET state = ?, device = ?, started_at = ?, progress = NULL, disturbed = '' "
+            "WHERE id = ? AND state = ?",
             (RunState.RUNNING, device, now, run, RunState.QUEUED),
         )
         if not changed.rowcount:
@@ -90,20 +93,27 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     return True
 
 
-def lose_run(store: Store, tag: str, run: str, now: float, why: str, *, capped: bool) -> int:
+def lose_run(
+    store: Store, tag: str, run: str, now: float, why: str, *, capped: bool, voided: bool = False
+) -> int:
     """The runner is gone without a result: free the device and queue the run again; returns the attempts made.
 
-    With `capped` the run counts as crashed after the last of `ATTEMPTS`.
+    With `capped` the run counts as crashed after the last of `ATTEMPTS`; with `voided` there may be a result, but
+    none that counts, and the run keeps the reason.
     """
     with store.transaction() as db:
-        row = db.execute("SELECT attempt, state FROM runs WHERE id = ?", (run,)).fetchone()
+        row = db.execute("SELECT attempt, state, device, voided FROM runs WHERE id = ?", (run,)).fetchone()
         attempt = int(row["attempt"])
         if row["state"] != RunState.RUNNING:
             return attempt
         _free_device(db, run, now)
+        if voided:
+            reasons = [*json.loads(row["voided"]), f"on {row['device']}: {why}"]
+            db.execute("UPDATE runs SET voided = ? WHERE id = ?", (json.dumps(reasons), run))
         if attempt < ATTEMPTS or not capped:
             db.execute(
-                "UPDATE runs SET state = ?, attempt = attempt + 1, progress = NULL, device = NULL WHERE id = ?",
+                "UPDATE runs SET state = ?, attempt = attempt + 1, progress = NULL, device = NULL, disturbed = '' "
+                "WHERE id = ?",
                 (RunState.QUEUED, run),
             )
         else:

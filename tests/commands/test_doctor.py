@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from worlds.command_lines import Run
+from worlds.fake_nvml import LOST, Card, FakeNvml
 from worlds.fast_motion import World
 
 from supervisor.lab import Lab
 from tui import checkup
-from tui.checkup import Health
+from tui.checks import Health
 
 
 def checks(run: Run, *words: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -86,6 +88,30 @@ def test_stale_worktrees_and_locks_are_found(run: Run, lab: Lab, git: Callable[.
     assert checks(run)[1]["worktrees"]["health"] == Health.GOOD
     shutil.rmtree(worktree)
     assert checks(run)[1]["worktrees"]["mend"] == "git worktree prune"
+
+
+def test_gpus_are_looked_at_one_by_one(run: Run, lab: Lab, fake_nvml: FakeNvml) -> None:
+    slices = [("MIG-1", "NVIDIA A100 MIG 1g.5gb", 5)]
+    fake_nvml.gpus = [
+        Card("GPU-a", "NVIDIA H200", 141, temperature_c=61),
+        Card("GPU-b", "NVIDIA A100", 40, slices=slices),
+        Card("GPU-c", "NVIDIA H200", 141, ecc=3),
+        Card("GPU-d", "NVIDIA H200", 141, error=LOST),
+    ]
+    with subprocess.Popen(["sleep", "60"]) as neighbour:
+        fake_nvml.processes = [("GPU-a", neighbour.pid, 2048)]
+        fake_nvml.write()
+        said = [
+            c for c in json.loads(run("doctor", "--json").out)["checks"] if c["name"] in ("gpu", "driver")
+        ]
+        neighbour.kill()
+    driver, lost, shared, cut, broken = said
+    assert driver["found"] == "NVIDIA 555.42, 3 to train on"
+    assert (lost["health"], lost["found"]) == ("bad", "GPU 3: GPU is lost")
+    assert "GPU 0: NVIDIA H200, GPU-a; 0 % 0/141 GB 61°; shared with sleep (pid " in shared["found"]
+    assert shared["health"] == "warning" and "share_devices" in shared["mend"]
+    assert cut["found"].startswith("a slice of GPU 1: NVIDIA A100 MIG 1g.5gb, MIG-1")
+    assert broken["health"] == "bad" and "3 uncorrectable memory errors" in broken["found"]
 
 
 def test_without_a_lab_the_machine_is_looked_at_all_the_same(

@@ -23,6 +23,7 @@ from supervisor.states import CampaignState, Clock, Direction, Role, Verdict
 from supervisor.store import agents, campaigns, experiments, runs
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
+from supervisor.store.devices import record_devices
 from supervisor.store.experiments import Draft, Judgement
 from supervisor.verdicts import DecideRules
 from tests.worlds.labs import git, make_toy_lab
@@ -46,7 +47,7 @@ class PromotionWorld:
         self.held: dict[str, float] = {}  # the same on the holdout, where it differs
         self.ending_of: Callable[[Experiment], RunEnding] = lambda _: RunEnding.MEASURED
         found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", n, None) for n in range(devices))
-        campaigns.record_devices(self.store, found, self.now)
+        record_devices(self.store, found, self.now)
         base = self.repository.rev_parse("main")
         setting = Setting("s1", hash_referee({}), "data", "score", 5.0, Clock.WALL, "cpu")
         campaigns.start_campaign(

@@ -32,6 +32,7 @@ from supervisor.states import Clock, Direction, HypothesisState, Role, RunKind, 
 from supervisor.store import agents, campaigns, experiments, hypotheses, runs
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
+from supervisor.store.devices import record_devices
 from supervisor.store.experiments import Draft
 from supervisor.store.reading import read_rows
 from supervisor.verdicts import DecideRules
@@ -66,7 +67,7 @@ class World:
         self.noise = random.Random(self.seed)
         self.store = Store(self.path / "lab.db")
         found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", n, None) for n in range(self.devices))
-        campaigns.record_devices(self.store, found, self.now)
+        record_devices(self.store, found, self.now)
         new = NewCampaign(
             TAG, "base", "val_bpb", Direction.LOWER, SETTING, Limits(self.experiments), 1, False, 7,
             baseline_runs_for(self.devices),

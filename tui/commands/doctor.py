@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from tui.checkup import Check, Health, examine
+from tui.checks import Check, Health
+from tui.checkup import examine
 from tui.commands.choosing import chosen_lab, json_option, lab_flags
 from tui.commands.running import Command
 from tui.json_views import SCHEMA

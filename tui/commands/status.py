@@ -8,12 +8,12 @@ import time
 import click
 
 from supervisor.lab import Lab
-from supervisor.snapshot import Agent, Device, LabSnapshot
+from supervisor.snapshot import Agent, Device, Experiment, LabSnapshot, Run
 from supervisor.states import CampaignState, HypothesisState, RunState
 from tui import lab_calls
 from tui.commands.choosing import json_option, lab_options
 from tui.commands.running import Command
-from tui.figures import age, change, dollars, metric, share
+from tui.figures import age, change, dollars, metric, sensors, share, throttling
 from tui.json_views import current_work, status_view
 from tui.output import Column, print_json, print_table, say
 from tui.plain import plain
@@ -153,8 +153,21 @@ def _device_row(snapshot: LabSnapshot, device: Device) -> tuple[str, ...]:
         device.id,
         run.id if run else "idle",
         share(run.progress.fraction).strip() if run and run.progress else "",
-        device.problem or (f"{run.kind.value}: {experiment.title}" if run and experiment else device.label),
+        _what(device, run, experiment),
     )
+
+
+def _what(device: Device, run: Run | None, experiment: Experiment | None) -> str:
+    if device.problem:
+        return f"out: {plain(device.problem)}"
+    slowed = throttling(device.reading)
+    parts = (
+        f"{run.kind.value}: {experiment.title}" if run and experiment else device.label,
+        sensors(device.reading),
+        f"slowed by {slowed}" if slowed else "",
+        f"{'busy' if device.avoided else 'shared'}: {plain(device.neighbour)}" if device.neighbour else "",
+    )
+    return " · ".join(part for part in parts if part)
 
 
 def _follow(lab: Lab, as_json: bool) -> None:

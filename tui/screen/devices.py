@@ -8,7 +8,7 @@ from textual.reactive import reactive
 
 from sessions.training_runs import RunPhase
 from supervisor.snapshot import Device, LabSnapshot
-from tui.figures import age, share, tokens_per_second
+from tui.figures import age, sensors, share, throttling, tokens_per_second
 from tui.plain import plain
 from tui.screen.lines import Line, LinesView, Tone, prose, spread
 
@@ -17,7 +17,7 @@ _SPEED_WIDTH = 11
 
 
 class DevicesPanel(LinesView, can_focus=False):
-    """One line per device."""
+    """A line per device, two for a GPU."""
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
     now: reactive[float] = reactive(0.0)
@@ -40,7 +40,33 @@ class DevicesPanel(LinesView, can_focus=False):
             return []
         if not self.snapshot.devices:
             return prose("Cores and GPUs, once a run has begun.", width, Tone.MUTED)
-        return [device_line(device, self.snapshot, self.now, width) for device in self.snapshot.devices]
+        return [
+            line
+            for device in self.snapshot.devices
+            for line in device_lines(device, self.snapshot, self.now, width)
+        ]
+
+
+def device_lines(device: Device, snapshot: LabSnapshot, now: float, width: int) -> list[Line]:
+    """One line, and a second one for a GPU: its sensors, what slows it down, who else is on it."""
+    below = _below(device)
+    first = device_line(device, snapshot, now, width)
+    return [first, spread((("  ", Tone.MUTED), *below), (), width)] if below else [first]
+
+
+def _below(device: Device) -> Line:
+    slowed = throttling(device.reading)
+    parts: list[tuple[str, Tone]] = []
+    if device.problem:
+        return ()
+    if device.reading is not None:
+        parts.append((sensors(device.reading), Tone.MUTED))
+    if slowed:
+        parts.append((f"slowed by {slowed}", Tone.WARN))
+    if device.neighbour and (device.run_id is not None or not device.avoided):
+        parts.append((f"shared with {plain(device.neighbour)}", Tone.WARN))
+    separated = [piece for part in parts for piece in ((" · ", Tone.MUTED), part)]
+    return tuple(separated[1:])
 
 
 def device_line(device: Device, snapshot: LabSnapshot, now: float, width: int) -> Line:
@@ -52,6 +78,9 @@ def device_line(device: Device, snapshot: LabSnapshot, now: float, width: int) -
             (("✕ ", Tone.BAD), name, (plain(device.problem), Tone.BAD)), ((since, Tone.MUTED),), width
         )
     run = snapshot.run(device.run_id)
+    if run is None and device.avoided:
+        busy = (f"busy: {plain(device.neighbour)}", Tone.WARN)
+        return spread((("◌ ", Tone.WARN), name, busy), ((since, Tone.MUTED),), width)
     if run is None:
         return spread((("○ ", Tone.MUTED), name, ("free", Tone.MUTED)), ((since, Tone.MUTED),), width)
     words = (f"{run.experiment_id} {run.kind}", Tone.PLAIN)

@@ -1,0 +1,133 @@
+"""Writing: the devices of the lab, what is seen of them, and what that does to their runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sessions.devices import FoundDevice
+from sessions.gpus import GpuReading
+from supervisor.states import RunState
+from supervisor.store.campaigns import record_event
+from supervisor.store.connection import Connection, Store
+
+GONE = "the driver does not list it any more; it was there at the last launch"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSight:
+    """What is to be known of a device from now on."""
+
+    device_id: str
+    problem: str = ""
+    neighbour: str = ""
+    avoided: bool = False
+    reading: GpuReading | None = None
+    disturbed_run: str | None = None  # the run that holds it and whose result cannot count
+    disturbance: str = ""  # why
+
+
+def record_devices(
+    store: Store, devices: Sequence[FoundDevice], now: float, listed: Collection[str] | None = None
+) -> None:
+    """Take these devices into use and all others out of it; a lease that is held stays.
+
+    A device with a UUID keeps the id under which the lab first met it, however they are counted now. `listed`
+    has every UUID that the driver lists: one that was in use and is not among them is shown as gone, once.
+    """
+    with store.transaction() as db:
+        missed = db.execute("SELECT id, uuid, gone FROM devices WHERE in_use = 1 AND uuid != ''").fetchall()
+        db.execute("UPDATE devices SET in_use = 0, gone = 0")
+        for device in devices:
+            _take_into_use(db, device, now)
+        for row in missed:
+            if listed is not None and row["uuid"] not in listed and not row["gone"]:
+                db.execute(
+                    "UPDATE devices SET in_use = 1, gone = 1, problem = ?, since = ?, reading = NULL WHERE id = ?",
+                    (GONE, now, row["id"]),
+                )
+
+
+def _take_into_use(db: Connection, device: FoundDevice, now: float) -> None:
+    own_id = _known_id(db, device)
+    db.execute(
+        "INSERT INTO devices (id, kind, label, core, environment, since, uuid, minor) VALUES (?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, core = excluded.core, "
+        "environment = excluded.environment, uuid = excluded.uuid, minor = excluded.minor, in_use = 1, problem = '', "
+        "neighbour = '', avoided = 0, reading = NULL",
+        (
+            own_id,
+            device.kind,
+            device.label,
+            device.core,
+            json.dumps(device.environment),
+            now,
+            device.uuid,
+            device.minor,
+        ),
+    )
+
+
+def _known_id(db: Connection, device: FoundDevice) -> str:
+    if not device.uuid:
+        return device.id
+    known = db.execute("SELECT id FROM devices WHERE uuid = ?", (device.uuid,)).fetchone()
+    if known is not None:
+        return str(known["id"])
+    # A row without a UUID is from before they were kept: it is taken over by whoever has its number.
+    others = {row["id"] for row in db.execute("SELECT id FROM devices WHERE uuid != ''")}
+    own_id = device.id
+    while own_id in others:
+        head, number = re.fullmatch(r"(.*?)(\d+)", own_id).groups()  # type: ignore[union-attr]
+        own_id = f"{head}{int(number) + 1}"
+    return own_id
+
+
+def record_device_problem(store: Store, device_id: str, problem: str, now: float) -> None:
+    """Take a device out of use, with the reason; an empty one puts it back."""
+    with store.transaction() as db:
+        db.execute("UPDATE devices SET problem = ?, since = ? WHERE id = ?", (problem, now, device_id))
+
+
+def record_sights(store: Store, tag: str, sights: Sequence[DeviceSight], now: float) -> None:
+    """What is new of some devices, in one transition; a change for better or worse is an event."""
+    with store.transaction() as db:
+        for sight in sights:
+            old = db.execute("SELECT * FROM devices WHERE id = ?", (sight.device_id,)).fetchone()
+            if old is None:
+                continue
+            changed = old["problem"] != sight.problem
+            reading = None if sight.reading is None else json.dumps(dataclasses.asdict(sight.reading))
+            db.execute(
+                "UPDATE devices SET problem = ?, neighbour = ?, avoided = ?, reading = ?, gone = 0, since = ? "
+                "WHERE id = ?",
+                (
+                    sight.problem,
+                    sight.neighbour,
+                    sight.avoided,
+                    reading,
+                    now if changed else old["since"],
+                    sight.device_id,
+                ),
+            )
+            text = _event(sight, old["problem"], old["neighbour"])
+            if text:
+                record_event(db, tag, now, "", text)
+            if sight.disturbed_run is not None:
+                db.execute(
+                    "UPDATE runs SET disturbed = ? WHERE id = ? AND state = ? AND disturbed = ''",
+                    (sight.disturbance, sight.disturbed_run, RunState.RUNNING),
+                )
+
+
+def _event(sight: DeviceSight, old_problem: str, old_neighbour: str) -> str:
+    if sight.problem != old_problem:
+        return f"{sight.device_id} " + (f"is out: {sight.problem}" if sight.problem else "is back in use")
+    if sight.avoided and not old_neighbour:
+        return f"{sight.device_id} is busy: {sight.neighbour}"
+    if old_neighbour and not sight.neighbour:
+        return f"{sight.device_id} is free of its neighbour"
+    return ""
