@@ -1,0 +1,102 @@
+"""The unchanged code, measured while the person watches: its output as it comes, then the number and its noise."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from supervisor.lab_toml import config_of
+from supervisor.recognition.finding import Finding
+from supervisor.trial import RUNS, Measured, Spread, Tell, Trial, trial
+from tui.output import console, in_terminal, say
+from tui.plain import plain, shorten
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.text import Text
+
+_TAIL_LINES = 6
+
+
+def measure(root: Path, base: str, finding: Finding, most_runs: int = RUNS) -> list[Measured]:
+    """Up to `most_runs` runs of the unchanged code; a run that prints no number is the last.
+
+    Raises LabError when it can't be tried at all.
+    """
+    runs: list[Measured] = []
+    with trial(root, base, config_of(finding)) as lab:
+        if finding.setup:
+            with _shown("set-up", None) as tell:
+                lab.prepare(tell)
+        while len(runs) < most_runs and (not runs or _usable(runs[-1], finding.metric)):
+            runs.append(_run(lab, finding, len(runs) + 1, most_runs))
+    return runs
+
+
+def say_spread(spread: Spread, metric: str) -> None:
+    """What the code measures as it stands, and how much of a gain would be noise."""
+    values = ", ".join(f"{value:.6g}" for value in spread.values)
+    say(f"{metric}: {values}")
+    if spread.runs < 2:
+        return
+    relative = f", {100 * spread.relative:.2g} %" if spread.relative is not None else ""
+    say(f"mean {spread.mean:.6g}, SD {spread.sd:.2g}{relative} over {spread.runs} runs")
+    if spread.sd:
+        say(f"this is your noise: gains below {spread.sd:.2g} cannot be told from it in one run")
+    else:
+        say("the same every time: no noise here, so every difference counts")
+
+
+def why_no_number(run: Measured) -> str:
+    """One line on a run that gave none."""
+    last = [line for line in run.tail.splitlines() if line.strip()][-1:]
+    said = f"; its last line: {plain(last[0])[:200]}" if last else "; it printed nothing"
+    return f"{run.outcome.reason or 'it printed no number'}{said}"
+
+
+def _usable(run: Measured, metric: str) -> bool:
+    return run.exited_well and (run.value_of(metric) is not None if metric else bool(run.printed))
+
+
+def _run(lab: Trial, finding: Finding, number: int, most_runs: int) -> Measured:
+    began = time.monotonic()
+    with _shown(f"run {number} of {most_runs}: {plain(finding.command)}", finding.timeout_s) as tell:
+        run = lab.run(finding.metric, tell)
+    say(
+        f"run {number} of {most_runs}: {time.monotonic() - began:.1f} s, {run.outcome.ending.value}",
+        style="dim",
+    )
+    return run
+
+
+def _nobody(_: str) -> None:
+    """Where nobody watches, the log has it all."""
+
+
+@contextmanager
+def _shown(title: str, timeout_s: float | None) -> Iterator[Tell]:
+    """The end of the output, live, with the time that has passed; nothing but the title without a terminal."""
+    if not in_terminal():
+        say(title)
+        yield _nobody
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    began, tail = time.monotonic(), deque[str](maxlen=_TAIL_LINES)
+
+    def picture() -> Text:
+        limit = f" of {timeout_s:g}" if timeout_s else ""
+        width = console().width - 4
+        head = shorten(f"{title}  {time.monotonic() - began:.0f}{limit} s", width)
+        return Text("\n".join((head, *(f"  │ {shorten(line, width - 4)}" for line in tail))), style="dim")
+
+    def tell(line: str) -> None:
+        tail.append(plain(line))
+
+    with Live(get_renderable=picture, console=console(), refresh_per_second=8, transient=True):
+        yield tell
