@@ -165,8 +165,8 @@ def in_words(seconds: float) -> str:
     """A duration that `duration_s` reads back."""
     for unit, size in (("h", 3600.0), ("m", 60.0)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / size:.12g}{unit}"
+    return f"{seconds:.12g}s"
 
 
 def _with_limit(answers: Answers, part: str) -> Answers:

@@ -11,6 +11,7 @@ from supervisor.trial import Spread
 def program_text(answers: Answers, noise: Spread | None) -> str:
     """What the person wants researched, as agents read it."""
     finding = answers.finding
+    command = one_line(finding.command).replace("{python}", "python")
     way = "lowest" if finding.direction is Direction.LOWER else "highest"
     lines = [
         "# The program",
@@ -19,7 +20,7 @@ def program_text(answers: Answers, noise: Spread | None) -> str:
         "",
         "## Goal",
         "",
-        f"The {way} `{finding.metric}` that `{one_line(finding.command)}` prints. Nothing else counts.",
+        f"The {way} `{finding.metric}` that `{command}` prints. Nothing else counts.",
         "",
         "## Ground",
         "",
@@ -37,10 +38,9 @@ def program_text(answers: Answers, noise: Spread | None) -> str:
     lines += ["", "## What counts", ""]
     if noise is not None and noise.sd:
         lines.append(
-            f"The unchanged code measured {noise.mean:.6g} ± {noise.sd:.2g} ({noise.runs} runs). Gains below the noise "
-            "cannot be told from it:"
+            f"The unchanged code measured {noise.mean:.6g} ± {noise.sd:.2g} ({noise.runs} runs). Gains below "
+            "that noise cannot be told from it: look for larger ones first."
         )
-        lines.append("look for larger ones first.")
     elif noise is not None:
         lines.append(f"The unchanged code measured {noise.mean:.6g} every time ({noise.runs} runs).")
     lines.append("One idea per experiment, with what it should do to the metric written down before it runs.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from supervisor.lab_toml import config_of
 from supervisor.recognition.finding import Finding
-from supervisor.trial import RUNS, Measured, Spread, Tell, Trial, trial
+from supervisor.trial import RUNS, Measured, Spread, Tell, trial
 from tui.output import console, in_terminal, say
 from tui.plain import plain, shorten
 
@@ -22,19 +22,31 @@ if TYPE_CHECKING:
 _TAIL_LINES = 6
 
 
-def measure(root: Path, base: str, finding: Finding, most_runs: int = RUNS) -> list[Measured]:
-    """Up to `most_runs` runs of the unchanged code; a run that prints no number is the last.
+def measure(
+    root: Path, base: str, finding: Finding, name: Callable[[Measured], str] | None = None
+) -> tuple[str, list[Measured]]:
+    """The metric's name, and runs of the unchanged code; a run that gives no number is the last.
 
-    Raises LabError when it can't be tried at all.
+    Where the finding has no metric, `name` picks one from what the first run printed, "" for none. Raises LabError
+    when it can't be tried at all.
     """
-    runs: list[Measured] = []
+    metric, runs = finding.metric, list[Measured]()
     with trial(root, base, config_of(finding)) as lab:
         if finding.setup:
             with _shown("set-up", None) as tell:
                 lab.prepare(tell)
-        while len(runs) < most_runs and (not runs or _usable(runs[-1], finding.metric)):
-            runs.append(_run(lab, finding, len(runs) + 1, most_runs))
-    return runs
+        while len(runs) < RUNS:
+            began, title = time.monotonic(), f"run {len(runs) + 1} of {RUNS}"
+            with _shown(f"{title}: {plain(finding.command)}", finding.timeout_s) as tell:
+                runs.append(lab.run(metric, tell))
+            took_s = time.monotonic() - began
+            if not metric and name is not None and runs[0].exited_well and runs[0].printed:
+                metric = name(runs[0])
+            value = runs[-1].value_of(metric) if metric and runs[-1].exited_well else None
+            if value is None:
+                break
+            say(f"{title}: {metric} {value:.6g} in {took_s:.1f} s", style="dim")
+    return metric, runs
 
 
 def say_spread(spread: Spread, metric: str) -> None:
@@ -56,21 +68,6 @@ def why_no_number(run: Measured) -> str:
     last = [line for line in run.tail.splitlines() if line.strip()][-1:]
     said = f"; its last line: {plain(last[0])[:200]}" if last else "; it printed nothing"
     return f"{run.outcome.reason or 'it printed no number'}{said}"
-
-
-def _usable(run: Measured, metric: str) -> bool:
-    return run.exited_well and (run.value_of(metric) is not None if metric else bool(run.printed))
-
-
-def _run(lab: Trial, finding: Finding, number: int, most_runs: int) -> Measured:
-    began = time.monotonic()
-    with _shown(f"run {number} of {most_runs}: {plain(finding.command)}", finding.timeout_s) as tell:
-        run = lab.run(finding.metric, tell)
-    say(
-        f"run {number} of {most_runs}: {time.monotonic() - began:.1f} s, {run.outcome.ending.value}",
-        style="dim",
-    )
-    return run
 
 
 def _nobody(_: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import click
 
@@ -20,6 +19,7 @@ from tui.asking import HOW, ask_all, choose_line
 from tui.output import say
 from tui.trying import measure, say_spread, why_no_number
 
+_BARE_NAME = "score"  # of a number that stands alone
 _AGAIN, _CHANGE, _QUIT = "again", "change", "quit"
 
 
@@ -31,50 +31,38 @@ def ask_lab(seen: Survey, begun: Finding | None) -> tuple[Finding, str]:
     while True:
         answers = ask_all(WIZARD, answers, seen.tree)
         answers, spread = _try(seen, answers)
-        if spread is not None or answers.finding.metric:
+        if spread is not None:
             return answers.finding, program_text(answers, spread)
 
 
 def _try(seen: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
-    """Measure until there is a number, or the person wants to change an answer (no metric, no spread)."""
+    """Measure until there is a number, or the person wants to change an answer (then there is no spread)."""
     say("Now it is measured as it stands, in a copy of what is committed; Ctrl-C ends it.")
     while True:
-        runs = _measured(seen, answers.finding)
-        named = _named(answers, runs, seen) if runs and runs[0].printed and runs[0].exited_well else None
-        spread = spread_of(runs, named.finding.metric) if named else None
-        if named and spread:
-            return _shown(named, spread, seen)
-        say(why_no_number(runs[-1]) if runs else "it was not run", style="yellow")
+        try:
+            metric, runs = measure(seen.root, seen.base, answers.finding, _pick)
+            spread = spread_of(runs, metric) if metric else None
+            problem = why_no_number(runs[-1])
+        except LabError as error:
+            metric, spread, problem = "", None, str(error)
+        if spread is not None:
+            return _shown(take_metric(answers, metric, seen.tree), spread, seen)
+        say(problem, style="yellow")
         match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
             case "change":
-                return replace(answers, finding=replace(answers.finding, metric="")), None
+                return answers, None
             case "quit":
                 raise click.Abort
 
 
-def _measured(seen: Survey, finding: Finding) -> list[Measured]:
-    try:
-        return measure(seen.root, seen.base, finding)
-    except LabError as error:
-        say(str(error), style="yellow")
-        return []
-
-
-def _named(answers: Answers, runs: Sequence[Measured], seen: Survey) -> Answers:
-    """The answers with the metric's name: as it was said, as the one that was printed, or as the person picks."""
-    printed = runs[0].printed
-    held = answers.finding.metric
-    if held and any(entry.name in (held, "") for entry in printed):
-        return answers
-    names = [entry.name for entry in printed if entry.name]
-    if not names:  # a bare number goes by any name
-        return take_metric(answers, held or "score", seen.tree)
-    name = names[0]
-    if len(set(names)) > 1:
-        for entry in printed:
-            say(f"  {entry.name}: {entry.value:.6g}")
-        name = choose_line("Which of these is the metric?", names, _likeliest(printed))
-    return take_metric(answers, name, seen.tree)
+def _pick(run: Measured) -> str:
+    """The metric among what a run printed: the only one, or the one that the person picks."""
+    names = list(dict.fromkeys(entry.name for entry in run.printed if entry.name))
+    if len(names) < 2:
+        return names[0] if names else _BARE_NAME
+    for entry in run.printed:
+        say(f"  {entry.name}: {entry.value:.6g}")
+    return choose_line("Which of these is the metric?", names, _likeliest(run.printed))
 
 
 def _likeliest(printed: Sequence[PrintedValue]) -> str:

@@ -161,7 +161,7 @@ def _try(seen: Survey, finding: Finding) -> None:
     from supervisor.trial import spread_of
     from tui.trying import measure, say_spread, why_no_number
 
-    runs = measure(seen.root, seen.base, finding)
+    _, runs = measure(seen.root, seen.base, finding)
     spread = spread_of(runs, finding.metric)
     if spread is None:
         raise LabError(f"the command gave no {finding.metric}: {why_no_number(runs[-1])}")
