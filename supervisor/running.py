@@ -180,6 +180,8 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
         timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
+        metric_format=lab.config.metric.format,
+        also=tuple(one.name for one in lab.config.metric.also),
         core=core,
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
