@@ -49,7 +49,20 @@ def view_of(spec: RunSpec) -> View:
     watched = spec.has_referee and spec.referee is not None
     referee = (spec.referee,) if spec.referee is not None else ()
     cwd, hidden = spec.cwd.resolve(), tuple(path.resolve() for path in spec.hidden)
-    return View(cwd, spec.env, (*spec.readable, *referee), hidden, bench_is_open=not watched)
+    programs = () if spec.has_referee else tuple(programs_on(spec.env.get("PATH", "")))
+    readable = (*spec.readable, *spec.caches, *referee, *programs)
+    return View(cwd, spec.env, readable, hidden, bench_is_open=not watched)
+
+
+def programs_on(search_path: str) -> set[Path]:
+    """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
+    folders = [folder for folder in _search_path(search_path) if folder.is_absolute() and folder.is_dir()]
+    # A home is no folder of programs, even when somebody put it on their search path.
+    found = {folder for folder in folders if folder not in (Path.home(), Path("/"))}
+    pythons = (
+        folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
+    )
+    return found.union(*map(python_homes, map(str, pythons)))
 
 
 def accelerators() -> list[Path]:

@@ -102,7 +102,9 @@ class Trainer:
         self._channel = channel = RunChannel(ours)
         stamps = channel.heard.stamps
         stamps.append(PhaseStamp(RunPhase.STARTING, began, self._meter.sample()))
-        private = PrivateFolders(self._spec.directory / ("private-smoke" if smoke else "private"))
+        private = PrivateFolders(
+            self._spec.directory / ("private-smoke" if smoke else "private"), self._spec.caches
+        )
         try:
             channel.assign(self._spec, smoke)
             private.make()

@@ -74,6 +74,7 @@ class RunSpec:
     core: int | None = None  # pin the process tree to this CPU core
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
+    caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too
     sandbox: bool = True  # no network and no other user files, where the system offers it
     referee: Path | None = None  # the referee's copy: its files are hashed before and after
     protected: tuple[Path, ...] = ()  # files of the bench that may not change while the rest of it may
@@ -155,7 +156,7 @@ def read_spec(directory: Path) -> RunSpec:
     data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
     data["argv"], data["also"] = tuple(data["argv"]), tuple(data.get("also", ()))
     data["metric_format"] = MetricFormat(data.get("metric_format", MetricFormat.AUTO))
-    for name in ("readable", "protected", "hidden"):
+    for name in ("readable", "caches", "protected", "hidden"):
         data[name] = tuple(Path(entry) for entry in data.get(name, ()))
     for name in ("referee", "holdout"):
         data[name] = None if data.get(name) is None else Path(data[name])
