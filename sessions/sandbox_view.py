@@ -57,12 +57,11 @@ def view_of(spec: RunSpec) -> View:
 def programs_on(search_path: str) -> set[Path]:
     """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
     folders = [folder for folder in _search_path(search_path) if folder.is_absolute() and folder.is_dir()]
+    pythons = (folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists())
+    found = set(folders).union(*map(python_homes, map(str, pythons)))
     # A home is no folder of programs, even when somebody put it on their search path.
-    found = {folder for folder in folders if folder not in (Path.home(), Path("/"))}
-    pythons = (
-        folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
-    )
-    return found.union(*map(python_homes, map(str, pythons)))
+    homes = (Path.home(), Path("/root"), Path("/home"), Path("/tmp"))
+    return {folder for folder in found if not any(home.is_relative_to(folder.resolve()) for home in homes)}
 
 
 def accelerators() -> list[Path]:
@@ -107,6 +106,9 @@ def python_homes(program: str) -> set[Path]:
 
 
 def _is_python_home(folder: Path) -> bool:
+    # /bin and /lib may be links into /usr: with the root as a Python's home all would lie open.
+    if folder == Path("/"):
+        return False
     return (folder / "pyvenv.cfg").is_file() or any(folder.glob("lib/python*/os.py"))
 
 
