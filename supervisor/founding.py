@@ -25,6 +25,7 @@ from supervisor.store import campaigns
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
 from supervisor.store.reading import tags
+from supervisor.uv_environment import make_environment, uv_setup_variables
 
 FINGERPRINT_KEY = "data_fingerprint:"  # the line by which prepare.py names the data
 MAIN_BRANCHES = ("main", "master")
@@ -69,7 +70,9 @@ def found_campaign(
     files = referee_files(repository, base, lab.config.lab.canvas(repository.list_files(base)))
     referee = hash_referee(files)
     write_referee(lab.referee_dir, files)
-    fingerprint = set_up(lab, _checkout_of(lab, repository, base), say)
+    checkout = _checkout_of(lab, repository, base)
+    make_environment(lab, checkout, say)
+    fingerprint = set_up(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
     campaigns.record_devices(store, found, now)
@@ -112,7 +115,7 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
         process = subprocess.Popen(
             argv,
             cwd=checkout,
-            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)},
+            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)} | uv_setup_variables(lab),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
