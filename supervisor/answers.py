@@ -185,13 +185,13 @@ def _with_limit(answers: Answers, part: str) -> Answers:
 
 def _command(text: str, tree: Tree) -> str:
     line = text.strip()
+    if not line:
+        raise BadAnswer("a command is needed, as you would type it at the top of the repository")
     try:
         _expect_valid(command=line)
         words = shlex.split(line)
     except ValueError as error:
         raise BadAnswer(str(error)) from None
-    if not words:
-        raise BadAnswer("a command is needed, as you would type it at the top of the repository")
     program = words[0].removeprefix("./")
     if words[0] != "{python}" and not shutil.which(words[0]) and program not in tree:
         hint = (

@@ -21,8 +21,9 @@ from supervisor.answers import (
     take_timeout,
 )
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.surroundings import LONGEST_S
 from supervisor.recognition.tree import Tree
-from supervisor.states import Direction
+from supervisor.states import Clock, Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ TIMEOUT = Question(
     "How long may one measurement take?",
     "As `90s`, `5m` or `1h`; what takes longer is ended, with all that it started, and counts as a failure.",
     take_timeout,
-    lambda answers: in_words(answers.finding.timeout_s or 600.0),
+    lambda answers: in_words(answers.finding.timeout_s or LONGEST_S),
     Fact.TIMEOUT_S,
 )
 OFF_LIMITS = Question(
@@ -144,7 +145,7 @@ def gaps_of(finding: Finding) -> tuple[Question, ...]:
 def first_guess(tree: Tree) -> Finding:
     """What Enter means in a repository that nothing is known of."""
     sources = [path for path in tree.files if re.search(r"\.(py|c|cc|cpp|rs|go|js|ts|jl|R)$", path)]
-    finding = Finding(Kind.ASKED, 1.0)
+    finding = Finding(Kind.ASKED, 1.0, clock=Clock.WALL)
     if len(sources) != 1:
         return finding
     return finding.with_fact(Fact.EDITABLE, (sources[0],), sources[0], "the only source here", guess=True)

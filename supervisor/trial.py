@@ -25,6 +25,7 @@ from supervisor.lab import Lab, Layout, has_referee
 from supervisor.recognition.printed import PrintedValue, printed_values
 from supervisor.referee_copy import hash_referee, write_referee
 from supervisor.running import cli_path, command_argv, data_cache, lab_python, training_env
+from supervisor.uv_environment import make_environment, uses_uv, uv_readable
 
 RUNS = 3
 _TAIL_BYTES = 2**18
@@ -93,8 +94,14 @@ class Trial:
         """The checkout in which the command runs."""
         return self._clone
 
+    @property
+    def needs_set_up(self) -> bool:
+        """Whether there is anything to prepare."""
+        return bool(self._lab.config.lab.setup) or uses_uv(self._lab)
+
     def prepare(self, tell: Tell) -> None:
-        """Run the set-up command there, if there is one. Raises LaunchError."""
+        """Make uv's environment and run the set-up command there, where the lab has them. Raises LaunchError."""
+        make_environment(self._lab, self._clone, tell)
         set_up(self._lab, self._clone, tell)
 
     def run(self, metric: str, tell: Tell) -> Measured:
@@ -144,7 +151,9 @@ class Trial:
             smoke=False,
             has_referee=lab.has_referee,
             core=device.core,
-            readable=(self._referee, data_cache(), *(Path(c).expanduser() for c in config.caches)),
+            metric_format=lab.config.metric.format,
+            readable=(self._referee, data_cache(), *uv_readable(lab)),
+            caches=tuple(Path(cache).expanduser() for cache in config.caches),
             referee=self._referee,
             protected=tuple(self._clone / path.name for path in sorted(self._referee.glob("*.py"))),
         )

@@ -32,7 +32,7 @@ def measure(
     """
     metric, runs = finding.metric, list[Measured]()
     with trial(root, base, config_of(finding)) as lab:
-        if finding.setup:
+        if lab.needs_set_up:
             with _shown("set-up", None) as tell:
                 lab.prepare(tell)
         while len(runs) < RUNS:

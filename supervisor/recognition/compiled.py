@@ -10,11 +10,10 @@ from pathlib import PurePosixPath
 
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import add_metric
-from supervisor.recognition.surroundings import add_surroundings
+from supervisor.recognition.surroundings import add_own_pace, add_surroundings
 from supervisor.recognition.tree import Tree
-from supervisor.states import Clock, Direction
+from supervisor.states import Direction
 
-TIMEOUT_S = 600.0  # a build and a bench
 _MOST_FILES = 12
 _MEASURES = r"bench(?:mark)?s?|perf|measure"
 _SOURCES = re.compile(r"\.(c|cc|cpp|cxx|cu|rs|go|zig|js|mjs|ts)$")
@@ -42,7 +41,7 @@ def recognise(tree: Tree) -> Finding | None:
     build = next(filter(None, (look(tree) for look in _SYSTEMS)), None)
     if build is None:
         return None
-    finding = Finding(Kind.COMPILED, 0.75, clock=Clock.WALL)
+    finding = Finding(Kind.COMPILED, 0.75)
     finding = finding.with_fact(Fact.COMMAND, build.command, build.where, build.why)
     finding = _add_sources(finding, tree)
     measuring = [path for path in tree.files if _SOURCES.search(path) and re.search(_MEASURES, path, re.I)]
@@ -53,10 +52,9 @@ def recognise(tree: Tree) -> Finding | None:
     finding = add_metric(finding, tree, (*measuring, *mains, *tree.matching("*.sh"), *finding.editable))
     if not finding.metric:
         finding = _timed(finding, build)
-    finding = finding.with_fact(Fact.TIMEOUT_S, TIMEOUT_S, "", "a build and a measurement")
     if build.checks:
         finding = finding.with_fact(Fact.CHECKS, build.checks, build.checks_where, "must pass before a run")
-    return add_surroundings(finding, tree, measuring)
+    return add_own_pace(add_surroundings(finding, tree, measuring))
 
 
 def _timed(finding: Finding, build: Build) -> Finding:

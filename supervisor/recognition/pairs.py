@@ -9,7 +9,13 @@ from pathlib import PurePosixPath
 
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import DOCUMENTS, add_metric
-from supervisor.recognition.surroundings import add_python_command, add_surroundings, add_timeout, quoted
+from supervisor.recognition.surroundings import (
+    add_own_pace,
+    add_python_command,
+    add_surroundings,
+    add_timeout,
+    quoted,
+)
 from supervisor.recognition.tree import Tree
 
 _NAMES = (
@@ -96,7 +102,7 @@ def complete_pair(finding: Finding, tree: Tree, evaluator: str, solutions: tuple
             inner, guesses=inner.guesses | {Fact.METRIC}
         )  # what the outer script makes of it is its own
     finding = add_tests(add_timeout(finding, tree, DOCUMENTS[:1]), tree)
-    return add_surroundings(finding, tree, (evaluator, *solutions))
+    return add_own_pace(add_surroundings(finding, tree, (evaluator, *solutions)))
 
 
 def add_tests(finding: Finding, tree: Tree) -> Finding:

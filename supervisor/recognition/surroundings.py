@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.tree import Tree
+from supervisor.states import Clock
+
+LONGEST_S = 600.0  # of a command that ends by itself, where nothing says how long it takes
 
 _READS_ENV = re.compile(
     r"(?:environ(?:\.get\(|\.setdefault\(|\[)|getenv\(|env::var\(|Getenv\(|process\.env\.)"
@@ -86,6 +91,14 @@ def add_timeout(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
     return finding
 
 
+def add_own_pace(finding: Finding) -> Finding:
+    """For commands that end by themselves: wall clock, and a time-out where nothing names one."""
+    finding = replace(finding, clock=Clock.WALL)
+    if finding.timeout_s or finding.budget_s:
+        return finding
+    return finding.with_fact(Fact.TIMEOUT_S, LONGEST_S, "", "a run this long is taken to hang")
+
+
 def told_direction(tree: Tree, metric: str, paths: Iterable[str]) -> tuple[str, str] | None:
     """ "lower" or "higher" and where a sentence about the metric, or about the score, says so."""
     for path in paths:
@@ -98,8 +111,6 @@ def told_direction(tree: Tree, metric: str, paths: Iterable[str]) -> tuple[str, 
 
 def quoted(path: str) -> str:
     """The path as one word of a command line of the configuration."""
-    import shlex
-
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
 
 

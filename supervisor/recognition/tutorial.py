@@ -6,7 +6,7 @@ from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import add_metric
 from supervisor.recognition.pairs import complete_pair, solutions_of
 from supervisor.recognition.printed import Dialect, PrintedName, printed_names
-from supervisor.recognition.surroundings import add_budget, add_python_command, add_surroundings
+from supervisor.recognition.surroundings import add_budget, add_own_pace, add_python_command, add_surroundings
 from supervisor.recognition.tree import Tree
 
 _TAGGED = (Dialect.METRIC, Dialect.METRIC_COLON, Dialect.EVAL_RESULT)
@@ -26,7 +26,7 @@ def recognise(tree: Tree) -> Finding | None:
         return complete_pair(finding, tree, script, solutions)
     finding = finding.with_fact(Fact.EDITABLE, (script,), script, "it trains and prints")
     finding = add_metric(add_python_command(finding, tree, script), tree, (script,))
-    finding = add_surroundings(add_budget(finding, tree, (script,)), tree, (script,))
+    finding = add_own_pace(add_surroundings(add_budget(finding, tree, (script,)), tree, (script,)))
     return finding.with_caution(f"{script} may change and prints the score itself: nothing else checks it")
 
 

@@ -19,7 +19,7 @@ from worlds import foreign
 from supervisor.lab import find_lab
 
 Git = Callable[..., str]
-PATIENCE_S = 30.0
+PATIENCE_S = 20.0
 FIT = """\
 import random, sys
 RATE = 0.1
@@ -194,8 +194,8 @@ def test_ctrl_c_ends_the_trial_with_all_that_it_started(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     terminal = open_terminal(project)
-    answer_all(terminal, "sh -c 'echo here we are; sleep 417.5'")
-    terminal.wait_for("here we are")
+    answer_all(terminal, "sh -c 'echo here $((1 + 1)); sleep 417.5'")
+    terminal.wait_for("here 2")
     terminal.interrupt()
     assert terminal.ends() == 130
     assert not [p for p in psutil.process_iter(["cmdline"]) if "417.5" in (p.info["cmdline"] or [])]

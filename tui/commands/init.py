@@ -98,6 +98,7 @@ def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
     from supervisor import answers as taking
     from supervisor.errors import LabError
     from supervisor.recognition.finding import Finding, Kind
+    from supervisor.states import Clock
 
     flags = {
         "editable": taking.take_editable,
@@ -111,7 +112,7 @@ def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
         return seen.finding
-    known = taking.Answers(seen.finding or Finding(Kind.ASKED, 1.0))
+    known = taking.Answers(seen.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
     for name, take in flags.items():
         if name in given:
             try:
