@@ -49,9 +49,11 @@ class Measured:
         return self.outcome.exit_code == 0 and self.outcome.ending in (RunEnding.MEASURED, RunEnding.CRASHED)
 
     def value_of(self, metric: str) -> float | None:
-        """The metric: as the lab's runner read it, else as it stands in the output."""
+        """The metric: as the lab's runner read it, else as it stands in the output; None when the run failed."""
         if self.outcome.ending is RunEnding.MEASURED and self.outcome.metric is not None:
             return self.outcome.metric
+        if not self.exited_well:
+            return None
         return next((entry.value for entry in self.printed if entry.name in (metric, "")), None)
 
 

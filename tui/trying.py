@@ -42,7 +42,7 @@ def measure(
             took_s = time.monotonic() - began
             if not metric and name is not None and runs[0].exited_well and runs[0].printed:
                 metric = name(runs[0])
-            value = runs[-1].value_of(metric) if metric and runs[-1].exited_well else None
+            value = runs[-1].value_of(metric) if metric else None
             if value is None:
                 break
             say(f"{title}: {metric} {value:.6g} in {took_s:.1f} s", style="dim")

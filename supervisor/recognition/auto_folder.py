@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding, Kind
@@ -139,8 +140,10 @@ def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
                 way = Direction(header["bestDirection"])
                 return finding.with_fact(Fact.DIRECTION, way, where, "the session's own word")
             return add_direction(finding, tree, (files.prompt,))
-    for line, text in enumerate(tree.text(files.prompt).splitlines(), 1):
-        if found := _PRIMARY.search(text):
+    lines = [*tree.text(files.prompt).splitlines(), ""]
+    for line, (text, below) in enumerate(pairwise(lines), 1):
+        whole = text if _BULLET.match(below) else f"{text} {below.strip()}"  # a bullet may go on below
+        if found := _PRIMARY.search(text) and _PRIMARY.search(whole):
             where = f"{files.prompt}:{line}"
             finding = finding.with_fact(Fact.METRIC, found["name"], where, "its primary metric")
             about = f"{found['about'] or ''} {found['rest'] or ''}".lower()

@@ -137,6 +137,14 @@ def test_a_session_is_read_from_its_log_then_its_prompt_then_its_script() -> Non
     assert finding.missing == (Fact.EDITABLE,), "nothing tells what is in scope"
 
 
+def test_a_primary_metric_may_be_told_over_two_lines() -> None:
+    files = foreign.auto_files()
+    del files[".auto/log.jsonl"]
+    prompt = "## Metrics\n- **Primary**: `rate_m` (millions of steps in each second,\n  higher is better).\n- more\n"
+    finding = found_in(files | {".auto/prompt.md": prompt})
+    assert (finding.metric, finding.direction, finding.guesses) == ("rate_m", HIGHER, frozenset())
+
+
 def test_the_flat_files_of_older_sessions_are_known() -> None:
     names = {".auto/measure.sh": "autoresearch.sh", ".auto/prompt.md": "autoresearch.md"}
     names |= {".auto/checks.sh": "autoresearch.checks.sh", ".auto/log.jsonl": "autoresearch.jsonl"}
@@ -160,6 +168,17 @@ def test_what_the_person_must_decide_is_a_guess_or_missing() -> None:
     assert Fact.EDITABLE in found_in(two).guesses
     assert found_in({"train.py": "print('done')"}).missing == (Fact.METRIC, Fact.DIRECTION)
     assert look_at({"README.md": "# nothing", "paper.tex": ""}) is None
+
+
+def test_what_measures_on_behalf_of_the_evaluator_is_no_solution() -> None:
+    chain = {
+        "benchmark.sh": "python3 bench_all.py",
+        "bench_all.py": "import zip\nprint(f'ms: {1}')",
+        "zip.py": "",
+    }
+    finding = found_in(chain)
+    assert (finding.editable, finding.guesses) == (("zip.py",), {Fact.METRIC})
+    assert finding.protected == ("benchmark.sh", "bench_all.py")
 
 
 def test_a_document_outranks_the_name() -> None:
@@ -239,7 +258,8 @@ def test_what_a_run_printed() -> None:
     assert printed_values("loss: 9\rloss: 4\n---\nval_bpb:   0.99\n")[0].name == "val_bpb"
     assert printed_values('{"pass": true, "score": 0.5}') == (PrintedValue("score", Dialect.JSON, 0.5),)
     assert printed_values("working\n 12.5\n") == (PrintedValue("", Dialect.BARE, 12.5),)
-    assert printed_values("loss: nan\nmse: inf\n" + "x" * 5000 + ": 1\n") == ()
+    assert printed_values("loss: nan\nmse: inf\nms: 1e999\n" + "x" * 5000 + ": 1\n") == ()
+    assert printed_values('{"score": NaN, "loss": Infinity}') == ()
 
 
 @given(st.text(), st.text())
