@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +59,8 @@ def survey(repository: Repository) -> Survey:
     finding = recognise(tree)
     if finding is None:
         _refuse_what_lies_elsewhere(repository, tree, base, branch)
-    return Survey(root, base, tree, finding, _notes(repository, tree, base, branch))
+    notes = (*_notes(repository, tree, base, branch), *_absent_programs(finding, tree))
+    return Survey(root, base, tree, finding, notes)
 
 
 def _base(repository: Repository) -> tuple[str, str]:
@@ -93,6 +96,21 @@ def _refuse_what_lies_elsewhere(repository: Repository, tree: Tree, base: str, b
             f"{script} is here but not in git, where runs would not see it; "
             f"`git add -f {script}`, commit, and init again"
         )
+
+
+def _absent_programs(finding: Finding | None, tree: Tree) -> tuple[str, ...]:
+    """Programs that the lab's commands begin with and that this machine has not."""
+    commands = (finding.command, finding.setup, finding.checks) if finding else ()
+    programs = dict.fromkeys(shlex.split(command)[0] for command in commands if command)
+    absent = [
+        program
+        for program in programs
+        if program != "{python}" and program.removeprefix("./") not in tree and not shutil.which(program)
+    ]
+    hint = {"uv": ": pip install uv, or see https://docs.astral.sh/uv"}
+    return tuple(
+        f"{program} is not installed here{hint.get(program, '')}; runs need it" for program in absent
+    )
 
 
 def _notes(repository: Repository, tree: Tree, base: str, branch: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from sessions.git import Repository
 from sessions.worktrees import Worktrees
 from supervisor.errors import LabError
-from supervisor.init import init_lab, template_path
+from supervisor.init import init_lab, template_path, write_lab
 from supervisor.lab import Layout, find_lab
 from supervisor.survey import survey
 
@@ -158,3 +160,31 @@ def test_what_runs_would_not_see_is_refused_with_what_to_do(make_repository: Mak
     git(root, "commit", "--quiet", "--message", "session")
     with pytest.raises(LabError, match=r"on autoresearch/faster, and campaigns start from main; merge it"):
         init_lab(root)
+
+
+def test_a_program_of_the_lab_that_is_not_here_is_told(
+    make_repository: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = make_repository({"Makefile": "bench:\n\t./x\n", "src/x.c": 'printf("ms: %d", 1);'})
+    assert _notes(root) == ()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(shutil.which("git") or "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert _notes(root) == ("make is not installed here; runs need it",)
+
+
+def test_a_programme_that_is_there_is_never_overwritten(make_repository: Make) -> None:
+    root = make_repository({"train.py": "print('loss:', 1)", "program.md": "mine"})
+    finding = survey(Repository.find(root)).finding
+    assert finding is not None
+    assert write_lab(root, finding, "theirs").created == ("autoresearch.toml",)
+    assert (root / "program.md").read_text() == "mine"
+
+
+def test_what_the_lab_could_not_read_is_not_written(make_repository: Make) -> None:
+    root = make_repository({"train.py": "print('loss:', 1)"})
+    finding = survey(Repository.find(root)).finding
+    assert finding is not None
+    with pytest.raises(LabError, match=r"\[lab\] editable"):
+        write_lab(root, dataclasses.replace(finding, editable=("../outside.py",)))
+    assert not (root / "autoresearch.toml").exists()
