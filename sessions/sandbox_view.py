@@ -57,8 +57,12 @@ def view_of(spec: RunSpec) -> View:
 def programs_on(search_path: str) -> set[Path]:
     """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
     folders = [folder for folder in _search_path(search_path) if folder.is_absolute() and folder.is_dir()]
-    pythons = (folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists())
+    pythons = (
+        folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
+    )
     found = set(folders).union(*map(python_homes, map(str, pythons)))
+    # pyenv's, asdf's and mise's shims start what lies beside their folder.
+    found |= {folder.parent for folder in folders if folder.name == "shims"}
     # A home is no folder of programs, even when somebody put it on their search path.
     homes = (Path.home(), Path("/root"), Path("/home"), Path("/tmp"))
     return {folder for folder in found if not any(home.is_relative_to(folder.resolve()) for home in homes)}
