@@ -61,6 +61,8 @@ def programs_on(search_path: str) -> set[Path]:
         folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
     )
     found = set(folders).union(*map(python_homes, map(str, pythons)))
+    # pyenv's, asdf's and mise's shims start what lies beside their folder.
+    found |= {folder.parent for folder in folders if folder.name == "shims"}
     # A home is no folder of programs, even when somebody put it on their search path.
     homes = (Path.home(), Path("/root"), Path("/home"), Path("/tmp"))
     return {folder for folder in found if not any(home.is_relative_to(folder.resolve()) for home in homes)}

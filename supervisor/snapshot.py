@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,6 +122,7 @@ class Run:
     starting_cpu_s: float | None = None  # CPU seconds before the first batch, warm-up left out
     evaluating_cpu_s: float | None = None  # CPU seconds after the last batch
     evaluated_bytes: int | None = None
+    also: Mapping[str, float] = field(default_factory=dict)  # secondary metrics by name
     attempt: int = 1  # 2 when the first one's runner was lost
     progress: RunProgress | None = None
 
@@ -189,6 +191,15 @@ class Experiment:
         """The best honest figure there is: the mean of its unbiased runs, else of its deciding ones."""
         values = [run.metric for run in (self.unbiased_runs or self.deciding_runs) if run.metric is not None]
         return sum(values) / len(values) if values else None
+
+    @property
+    def also(self) -> dict[str, float]:
+        """The means of its secondary metrics, over the runs that its metric is from."""
+        found: dict[str, list[float]] = {}
+        for run in self.unbiased_runs or self.deciding_runs:
+            for name, value in run.also.items():
+                found.setdefault(name, []).append(value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,6 +306,7 @@ def _run(row: Row) -> Run:
         evaluating_cpu_s=row["evaluating_cpu_s"],
         evaluated_bytes=row["evaluated_bytes"],
         attempt=row["attempt"],
+        also=json.loads(row["also"]) if row["also"] else {},
         progress=None if row["progress"] is None else _progress(json.loads(row["progress"])),
     )
 
