@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
+from sessions.metric_formats import bare_number, json_object, last_json_object, number_of
+from sessions.run_log import without_escapes
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.tree import Tree
 
@@ -152,30 +154,40 @@ def _print_of_one(node: ast.AST) -> ast.Call | None:
 
 _NUMBER = r"(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _OUTPUT = (
-    (Dialect.METRIC, re.compile(rf"\s*METRIC[ \t]+{_NAME}={_NUMBER}\s*")),
-    (Dialect.METRIC_COLON, re.compile(rf"\s*METRIC:{_NAME}={_NUMBER}\s*")),
-    (Dialect.EVAL_RESULT, re.compile(rf"\s*EVAL_RESULT:[ \t]*{_NAME}={_NUMBER}\s*")),
+    (Dialect.METRIC, re.compile(rf"\s*METRIC[ \t]+{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
+    (Dialect.METRIC_COLON, re.compile(rf"\s*METRIC:{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
+    (Dialect.EVAL_RESULT, re.compile(rf"\s*EVAL_RESULT:[ \t]*{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
     (Dialect.NAMED, re.compile(rf"\s*{_NAME}:\s*{_NUMBER}\s*")),
 )
-_BARE = re.compile(rf"\s*{_NUMBER}\s*")
 _LONGEST_LINE = 1024
+_LONGEST_REPORT = (
+    2**16
+)  # characters at the end of the output in which a JSON report of many lines is looked for
 
 
 def printed_values(output: str) -> tuple[PrintedValue, ...]:
     """The numbers that a run printed under names, the plainest statement first, the last of each name."""
     found: dict[str, PrintedValue] = {}
     in_block, last = False, ""
-    for line in re.split(r"[\r\n]+", output):
+    text = without_escapes(output)
+    for line in re.split(r"[\r\n]+", text):
         if len(line) > _LONGEST_LINE or not line.strip():
             continue
         last, in_block = line, in_block or line.strip() == "---"
         for entry in _values_in(line, in_block):
-            held = found.get(entry.name)
-            if math.isfinite(entry.value) and (held is None or entry.dialect <= held.dialect):
-                found[entry.name] = entry
-    if not found and (bare := _BARE.fullmatch(last)) and math.isfinite(float(bare["value"])):
-        return (PrintedValue("", Dialect.BARE, float(bare["value"])),)
+            _keep(found, entry)
+    for entry in _figures(last_json_object(text[-_LONGEST_REPORT:]) or {}):
+        _keep(found, entry)
+    bare = bare_number(last)
+    if not found and bare is not None and math.isfinite(bare):
+        return (PrintedValue("", Dialect.BARE, bare),)
     return tuple(sorted(found.values(), key=lambda entry: entry.dialect))
+
+
+def _keep(found: dict[str, PrintedValue], entry: PrintedValue) -> None:
+    held = found.get(entry.name)
+    if math.isfinite(entry.value) and (held is None or entry.dialect <= held.dialect):
+        found[entry.name] = entry
 
 
 def _values_in(line: str, in_block: bool) -> list[PrintedValue]:
@@ -183,14 +195,9 @@ def _values_in(line: str, in_block: bool) -> list[PrintedValue]:
         if match := pattern.fullmatch(line):
             actual = Dialect.BLOCK if in_block and dialect is Dialect.NAMED else dialect
             return [PrintedValue(match["name"], actual, float(match["value"]))]
-    if line.lstrip().startswith("{"):
-        try:
-            given = json.loads(line)
-        except (ValueError, RecursionError):
-            return []
-        if isinstance(given, dict):
-            numbers = {
-                k: v for k, v in given.items() if isinstance(v, int | float) and not isinstance(v, bool)
-            }
-            return [PrintedValue(name, Dialect.JSON, float(value)) for name, value in numbers.items()]
-    return []
+    return _figures(json_object(line.strip()) or {})
+
+
+def _figures(report: Mapping[str, Any]) -> list[PrintedValue]:
+    numbers = ((name, number_of(value)) for name, value in report.items())
+    return [PrintedValue(name, Dialect.JSON, value) for name, value in numbers if value is not None]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import foreign
 
+from sessions.printed_metric import MetricReader
 from supervisor.config import read_config
 from supervisor.lab_toml import lab_toml, toml_string
 from supervisor.recognition.directions import direction_of
@@ -257,9 +258,25 @@ def test_what_a_run_printed() -> None:
     )
     assert printed_values("loss: 9\rloss: 4\n---\nval_bpb:   0.99\n")[0].name == "val_bpb"
     assert printed_values('{"pass": true, "score": 0.5}') == (PrintedValue("score", Dialect.JSON, 0.5),)
+    report = 'done\n{\n  "score": 2,\n  "parts": {"a": 1}\n}\n'
+    assert printed_values(report) == (PrintedValue("score", Dialect.JSON, 2.0),)
+    assert printed_values("\x1b[32mloss: 1.5\x1b[0m\n")[0].value == 1.5
     assert printed_values("working\n 12.5\n") == (PrintedValue("", Dialect.BARE, 12.5),)
     assert printed_values("loss: nan\nmse: inf\nms: 1e999\n" + "x" * 5000 + ": 1\n") == ()
     assert printed_values('{"score": NaN, "loss": Infinity}') == ()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "METRIC score=2\n", "METRIC:score=3\nscore: 9\n", "EVAL_RESULT: score=4\n", "score: 1\nscore: 5e-1\n",
+        '{"score": 6}\n', '{\n"score": 7\n}', "words\n8.5\n", "---\nscore:   0.99\n", "METRIC score = 1\n",
+    ],
+)  # fmt: skip
+def test_what_is_offered_is_what_the_lab_will_read(output: str) -> None:
+    reader = MetricReader("score")
+    reader.take(output.encode())
+    assert printed_values(output)[0].value == reader.reading().value
 
 
 @given(st.text(), st.text())
