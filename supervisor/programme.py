@@ -35,13 +35,15 @@ def program_text(answers: Answers, noise: Spread | None) -> str:
         lines.append(f"- Off-limits: {one_line(answers.off_limits)}.")
     if finding.timeout_s:
         lines.append(f"- One measurement may take {finding.timeout_s:g} seconds.")
-    lines += ["", "## What counts", ""]
-    if noise is not None and noise.sd:
-        lines.append(
-            f"The unchanged code measured {noise.mean:.6g} ± {noise.sd:.2g} ({noise.runs} runs). Gains below "
-            "that noise cannot be told from it: look for larger ones first."
-        )
-    elif noise is not None:
-        lines.append(f"The unchanged code measured {noise.mean:.6g} every time ({noise.runs} runs).")
-    lines.append("One idea per experiment, with what it should do to the metric written down before it runs.")
-    return "\n".join(lines) + "\n"
+    return "\n".join((*lines, "", "## What counts", "", *_what_counts(noise))) + "\n"
+
+
+def _what_counts(noise: Spread | None) -> list[str]:
+    lines = ["One idea per experiment, with what it should do to the metric written down before it runs."]
+    if noise is None:
+        return lines
+    measured = f"The unchanged code measured {noise.mean:.6g}"
+    if not noise.sd:
+        return [f"{measured} every time ({noise.runs} runs).", *lines]
+    told = "Gains below that cannot be told from noise: look for larger ones first."
+    return [f"{measured} ± {noise.sd:.2g} ({noise.runs} runs). {told}", *lines]

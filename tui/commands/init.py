@@ -65,7 +65,7 @@ def init(
     tell is asked in a terminal; a project of which nothing is known is asked eight questions and measured.
     """
     from supervisor.errors import LabError
-    from supervisor.init import init_folder, repository_for
+    from supervisor.init import expect_whole, init_folder, repository_for, write_lab
     from supervisor.survey import survey
 
     if as_json and tried:
@@ -85,11 +85,7 @@ def init(
     finding, program = _settled(seen, _with_flags(seen, said), asks, dry_run, as_json)
     if tried and finding is not None and not finding.missing:
         _try(seen, finding)
-    report = None
-    if not dry_run:
-        from supervisor.init import expect_whole, write_lab
-
-        report = write_lab(seen.root, expect_whole(seen.root, finding), program)
+    report = None if dry_run else write_lab(seen.root, expect_whole(seen.root, finding), program)
     _say_found(seen, finding, report, as_json)
 
 
