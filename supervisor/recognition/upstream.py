@@ -17,8 +17,9 @@ _LOOKED_THROUGH = ("prepare.py", "train.py", "pyproject.toml")
 _MARKS = {
     Kind.MLX: (r"^\s*(?:import|from) mlx\b|^\s*[\"']mlx[><=~\"'\[]|mlx\.core",),
     Kind.WIN_RTX: (r"LOCALAPPDATA|os\.name == [\"']nt[\"']|AUTORESEARCH_CACHE_DIR",),
-    Kind.MACOS: (r"backends\.mps|verify_macos_env|sys\.platform != [\"']darwin[\"']",),
+    Kind.MACOS: (r"verify_macos_env|sys\.platform != [\"']darwin[\"']", r"backends\.mps"),
 }
+_ALSO_CUDA = r"torch\.cuda|[\"']cuda[\"']"  # with it, a word about MPS makes a fork for any machine
 _GREP = r"grep\s+[\"']\^(?P<name>[A-Za-z_]\w*):"
 
 
@@ -46,7 +47,8 @@ def _fork(tree: Tree) -> tuple[Kind, str]:
     for kind, patterns in _MARKS.items():
         for path in _LOOKED_THROUGH:
             seen: Seen | None = next(filter(None, (tree.find(path, pattern) for pattern in patterns)), None)
-            if seen:
+            portable = seen and "mps" in seen.match[0] and any(tree.find(p, _ALSO_CUDA) for p in FILES)
+            if seen and not portable:
                 return kind, seen.where
     return Kind.UPSTREAM, CANVAS
 

@@ -118,6 +118,14 @@ def test_forks_of_upstream_differ_in_caches_and_cautions() -> None:
     assert "~/.cache/huggingface" in found_in(kernels).caches
 
 
+def test_a_fork_for_any_machine_is_not_taken_for_the_macs() -> None:
+    files = foreign.karpathy_files(foreign.Fork.MACOS)
+    both = {"train.py": files["train.py"] + 'device = "cuda" if torch.cuda.is_available() else "mps"\n'}
+    assert found_in(files | both).kind is Kind.UPSTREAM
+    only = {"prepare.py": 'if sys.platform != "darwin":\n    raise RuntimeError\n' + files["prepare.py"]}
+    assert found_in(files | both | only).kind is Kind.MACOS
+
+
 def test_a_session_is_read_from_its_log_then_its_prompt_then_its_script() -> None:
     files = foreign.auto_files()
     finding = found_in(files)
