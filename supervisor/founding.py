@@ -75,6 +75,11 @@ def found_campaign(
     fingerprint = set_up(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
+    runs = baseline_runs_for(len(found))
+    if not lab.has_referee:
+        say(
+            f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
+        )
     campaigns.record_devices(store, found, now)
     campaigns.start_campaign(
         store,
@@ -93,7 +98,7 @@ def found_campaign(
             drafts_ahead=config.agents.drafts_ahead,
             approve=config.agents.approve,
             seed=secrets.randbelow(2**31 - 1000),
-            baseline_runs=baseline_runs_for(len(found)),
+            baseline_runs=runs,
         ),
         now,
     )

@@ -24,6 +24,7 @@ from supervisor.states import (
 )
 
 if TYPE_CHECKING:
+    from supervisor.guarantees import Guarantees
     from supervisor.promotion.model import Promotion
 
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
@@ -331,6 +332,7 @@ class LabSnapshot:
     counted: int = 0  # verdicts that count against the limit
     experiments_per_hour: float = 0.0
     promotions: tuple[Promotion, ...] = ()  # oldest first
+    guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
 

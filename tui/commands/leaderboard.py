@@ -105,6 +105,8 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
     if rows and in_terminal():
         say(LEGEND, style="dim")
+        if snapshot.guarantees and snapshot.guarantees.line:
+            say(snapshot.guarantees.line, style="dim")
 
 
 def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
