@@ -47,6 +47,7 @@ class LaunchOptions:
     experiments: int | None = None  # from now on
     hours: float | None = None
     usd: float | None = None
+    history: Path | None = None  # of another harness, to be imported
 
 
 def found_campaign(
