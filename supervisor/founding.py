@@ -47,6 +47,7 @@ class LaunchOptions:
     experiments: int | None = None  # from now on
     hours: float | None = None
     usd: float | None = None
+    history: Path | None = None  # of another harness, to be imported
 
 
 def found_campaign(
@@ -75,6 +76,11 @@ def found_campaign(
     fingerprint = set_up(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
+    runs = baseline_runs_for(len(found))
+    if not lab.has_referee:
+        say(
+            f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
+        )
     campaigns.record_devices(store, found, now)
     campaigns.start_campaign(
         store,
@@ -93,7 +99,7 @@ def found_campaign(
             drafts_ahead=config.agents.drafts_ahead,
             approve=config.agents.approve,
             seed=secrets.randbelow(2**31 - 1000),
-            baseline_runs=baseline_runs_for(len(found)),
+            baseline_runs=runs,
         ),
         now,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from supervisor.guarantees import guarantees_of
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.notes import read_notes
@@ -27,7 +28,8 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
     rows = replace(rows, trouble=disk_trouble(lab.state_dir))
-    return with_standing(rows, lab.config.decide.noise_floor)
+    given = guarantees_of(lab.config, has_referee=lab.has_referee)
+    return with_standing(rows, lab.config.decide.noise_floor, given)
 
 
 @dataclass(slots=True)

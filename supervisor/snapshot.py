@@ -24,6 +24,7 @@ from supervisor.states import (
 )
 
 if TYPE_CHECKING:
+    from supervisor.guarantees import Guarantees
     from supervisor.promotion.model import Promotion
 
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
@@ -308,6 +309,19 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedLine:
+    """One experiment of another harness: another setting, ranked with nothing of ours."""
+
+    source: str  # the file it came from
+    commit: str
+    metric_name: str
+    metric: float | None  # None: it has no score
+    memory_gb: float | None
+    status: str  # keep, discard, crash
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabSnapshot:
     """The whole lab at one moment."""
 
@@ -331,6 +345,8 @@ class LabSnapshot:
     counted: int = 0  # verdicts that count against the limit
     experiments_per_hour: float = 0.0
     promotions: tuple[Promotion, ...] = ()  # oldest first
+    imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
+    guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
 

@@ -107,6 +107,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "reason": campaign.reason if campaign else "",
         "supervisor_alive": snapshot.supervisor_alive,
         "trouble": snapshot.trouble,
+        "guarantees": _guarantees_record(snapshot),
         "drift": dataclasses.asdict(snapshot.drift) if snapshot.drift else None,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
@@ -175,6 +176,11 @@ def _ranked_record(snapshot: LabSnapshot, row: Row) -> dict[str, Any]:
         "dots": row.dots,
         "unverified": row.unverified,
     }
+
+
+def _guarantees_record(snapshot: LabSnapshot) -> dict[str, Any] | None:
+    given = snapshot.guarantees
+    return dataclasses.asdict(given) | {"weaker": list(given.weaker)} if given else None
 
 
 def _run_record(run: Run) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from supervisor.states import (
 )
 from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
+from supervisor.store.imported import read_imported
 from supervisor.store.promotion_rows import read_promotions
 from supervisor.store.steps import spending_by
 
@@ -77,6 +78,7 @@ def read_rows(
             events=_events(db, tag),
             promotions=read_promotions(db, tag, {trial.id: trial for trial in trials}),
             trials=trials,
+            imported=read_imported(db),
             baseline_id=None if row["baseline_id"] is None else ids.experiment_id(row["baseline_id"]),
             supervisor_alive=supervisor_alive,
         )
