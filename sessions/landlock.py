@@ -10,6 +10,7 @@ import ctypes
 import os
 import struct
 import sys
+import warnings  # noqa: F401 - execvp imports it, when nothing can be read any more
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 PR_SET_NO_NEW_PRIVS = 38

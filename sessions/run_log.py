@@ -91,16 +91,6 @@ def failure_reason(text: str) -> str:
     return _shortened(spoken[-1], "") if spoken else ""
 
 
-def last_metric(text: str, name: str) -> float | None:
-    """The number of the last `name: number` line of a program's output, or None."""
-    pattern = re.compile(rf"^\s*{re.escape(name)}:\s*(?P<value>[-+]?[\w.+-]+)\s*$", re.MULTILINE)
-    found = pattern.findall(without_escapes(text.replace("\r", "\n")))
-    try:
-        return float(found[-1]) if found else None
-    except ValueError:
-        return None
-
-
 def _place(lines: list[str]) -> str:
     """Where in the program's own files the last traceback passes, as "train.py:12"."""
     start = max((i for i, line in enumerate(lines) if line.strip() == _TRACEBACK), default=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sessions.printed_metric import is_rounded
+from sessions.printed_metric import Reading, is_rounded
 from sessions.run_channel import Heard, PhaseStamp, Spent, number_of
 from sessions.training_runs import RunPhase, RunSpec, Suspicion
 
@@ -26,10 +26,10 @@ def find_contradiction(heard: Heard, ended: PhaseStamp, printed: Sequence[str], 
 
 
 def find_suspicions(
-    heard: Heard, ended: PhaseStamp, printed: Sequence[str], left_over: int, spec: RunSpec
+    heard: Heard, ended: PhaseStamp, reading: Reading, left_over: int, spec: RunSpec
 ) -> tuple[Suspicion, ...]:
     """What looks like gaming, seen from outside."""
-    return tuple(_suspicions(heard, ended, printed, left_over, spec))
+    return tuple(_suspicions(heard, ended, reading, left_over, spec))
 
 
 def starting_spent(heard: Heard, ended: PhaseStamp) -> Spent:
@@ -81,7 +81,7 @@ def _clock_lies(heard: Heard, ended: PhaseStamp, trained_s: float, spec: RunSpec
 
 
 def _suspicions(
-    heard: Heard, ended: PhaseStamp, printed: Sequence[str], left_over: int, spec: RunSpec
+    heard: Heard, ended: PhaseStamp, reading: Reading, left_over: int, spec: RunSpec
 ) -> Iterator[Suspicion]:
     expected = spec.expected
     if spec.has_referee and heard.stamp(RunPhase.TRAINING):
@@ -95,9 +95,13 @@ def _suspicions(
             yield from _too_much("compute-after-the-clock", late, expected.evaluating_cpu_s, spec)
     if left_over:
         yield Suspicion("processes-left", f"{left_over} of its processes outlived it")
-    if not spec.has_referee and len(printed) > 1:
-        values = ", ".join(text[:20] for text in printed[:5])
-        yield Suspicion("several-metric-lines", f"it printed {spec.metric} as {values}; the last one counts")
+    # That a lab prints its metric as it goes is no sign of anything; that two reports of it differ is.
+    if not spec.has_referee and reading.others:
+        values = ", ".join(f"{value:g} ({dialect})" for dialect, value in reading.others)
+        yield Suspicion(
+            "several-metric-lines",
+            f"{spec.metric} {reading.value:g} ({reading.dialect}) counts; it also printed {values}",
+        )
 
 
 def _too_much(rule: str, spent: Spent, usual_s: float | None, spec: RunSpec) -> Iterator[Suspicion]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sessions.printed_metric import Reading
 from sessions.run_channel import Heard, PhaseStamp, number_of
-from sessions.run_log import failure_reason, last_metric
+from sessions.run_log import failure_reason
 from sessions.run_story import find_contradiction
 from sessions.training_runs import RunEnding, RunPhase, RunSpec
 
@@ -40,7 +41,8 @@ class Attempt:
     killed_for_memory: bool = False  # by the kernel
     start_problem: str = ""  # why it was never started
     ended: PhaseStamp = _NEVER_STARTED  # when nothing of it was left
-    printed: tuple[str, ...] = ()  # the different values of its metric lines
+    printed: tuple[str, ...] = ()  # the different values of its metric lines, beside a referee
+    reading: Reading = field(default_factory=Reading)  # what its output says of its metrics, without one
     left_over: int = 0  # processes that outlived it
 
 
@@ -103,7 +105,7 @@ def _failure(attempt: Attempt) -> Finding:
 
 def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
     if not spec.has_referee:
-        return _checked(last_metric(attempt.tail, spec.metric), spec)
+        return _printed_result(attempt.reading, spec)
     reports = attempt.heard.reports
     if not reports:
         said = failure_reason(attempt.tail)
@@ -124,6 +126,12 @@ def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
     if attempt.heard.stamp(RunPhase.TRAINING) is None:
         return Finding(RunEnding.CRASHED, "it reported a result without having trained")
     return _checked(number_of(report.get("value")), spec)
+
+
+def _printed_result(reading: Reading, spec: RunSpec) -> Finding:
+    if reading.refused:
+        return Finding(RunEnding.CRASHED, 'its report says "pass": false')
+    return _checked(reading.value, spec)
 
 
 def _checked(value: float | None, spec: RunSpec) -> Finding:

@@ -153,8 +153,9 @@ class Runner:
             evaluated_bytes=count_of(report.get("evaluated_bytes")),
             starting_cpu_s=starting_spent(heard, ended).cpu_s if began_to_train else None,
             evaluating_cpu_s=evaluating_spent(heard, ended).cpu_s if ended_training else None,
-            suspicions=find_suspicions(heard, ended, attempt.printed, attempt.left_over, spec),
+            suspicions=find_suspicions(heard, ended, attempt.reading, attempt.left_over, spec),
             report=report,
+            also=attempt.reading.also,
         )
 
     def _write_progress(self, progress: RunProgress) -> None:

@@ -52,8 +52,23 @@ def view_of(spec: RunSpec) -> View:
     watched = spec.has_referee and spec.referee is not None
     referee = (spec.referee,) if spec.referee is not None else ()
     cwd, hidden = spec.cwd.resolve(), tuple(path.resolve() for path in spec.hidden)
-    readable = (*spec.readable, *referee)
+    programs = () if spec.has_referee else tuple(programs_on(spec.env.get("PATH", "")))
+    readable = (*spec.readable, *spec.caches, *referee, *programs)
     return View(cwd, spec.env, readable, hidden, not watched, spec.device_file)
+
+
+def programs_on(search_path: str) -> set[Path]:
+    """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
+    folders = [folder for folder in _search_path(search_path) if folder.is_absolute() and folder.is_dir()]
+    pythons = (
+        folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
+    )
+    found = set(folders).union(*map(python_homes, map(str, pythons)))
+    # pyenv's, asdf's and mise's shims start what lies beside their folder.
+    found |= {folder.parent for folder in folders if folder.name == "shims"}
+    # A home is no folder of programs, even when somebody put it on their search path.
+    homes = (Path.home(), Path("/root"), Path("/home"), Path("/tmp"))
+    return {folder for folder in found if not any(home.is_relative_to(folder.resolve()) for home in homes)}
 
 
 def accelerators(own: Path | None = None, folder: Path = Path("/dev")) -> list[Path]:
@@ -101,6 +116,9 @@ def python_homes(program: str) -> set[Path]:
 
 
 def _is_python_home(folder: Path) -> bool:
+    # /bin and /lib may be links into /usr: with the root as a Python's home all would lie open.
+    if folder == Path("/"):
+        return False
     return (folder / "pyvenv.cfg").is_file() or any(folder.glob("lib/python*/os.py"))
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from sessions.printed_metric import PrintedMetric
+from sessions.printed_metric import MetricReader, PrintedMetric
 from sessions.private_folders import PrivateFolders
 from sessions.processes import (
     TreeMeter,
@@ -95,13 +95,16 @@ class Trainer:
         """Start it and see it through to its end; nothing of it is left when this returns."""
         began, kills_before = time.monotonic(), oom_kills()
         self._printed = PrintedMetric(self._spec.metric)
+        self._reader = MetricReader(self._spec.metric, self._spec.also, self._spec.metric_format)
         self._pid, self._status, self._timed_out = -1, None, False
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
         self._channel = channel = RunChannel(ours)
         stamps = channel.heard.stamps
         stamps.append(PhaseStamp(RunPhase.STARTING, began, self._meter.sample()))
-        private = PrivateFolders(self._spec.directory / ("private-smoke" if smoke else "private"))
+        private = PrivateFolders(
+            self._spec.directory / ("private-smoke" if smoke else "private"), self._spec.caches
+        )
         try:
             channel.assign(self._spec, smoke)
             private.make()
@@ -128,6 +131,7 @@ class Trainer:
             killed_for_memory=self._exit_code() == -signal.SIGKILL and oom_kills() > kills_before,
             ended=self._ended,
             printed=self._printed.values(),
+            reading=self._reader.reading(),
             left_over=self._left_behind,
         )
 
@@ -201,7 +205,10 @@ class Trainer:
             data = os.read(output, _CHUNK)
         except BlockingIOError:
             return True
-        self._printed.take(data)
+        if self._spec.has_referee:
+            self._printed.take(data)
+        else:
+            self._reader.take(data)
         # What a run prints once it has the sealed text could be that text.
         if self._channel.heard.holdout is None:
             self._log.write(data)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from sessions.metric_formats import MetricFormat
+
 SPEC_FILE = "spec.json"
 OUTCOME_FILE = "outcome.json"
 PROGRESS_FILE = "progress.json"
@@ -66,11 +68,14 @@ class RunSpec:
     timeout_s: float  # wall clock of the whole run, smoke included
     metric: str = "val_bpb"
     smoke: bool = True  # a run of seconds first, inside the same lease, with the same argv
-    has_referee: bool = True  # False: the last printed `metric: number` line serves
+    has_referee: bool = True  # False: what the command prints serves, see `metric_format`
+    metric_format: MetricFormat = MetricFormat.AUTO
+    also: tuple[str, ...] = ()  # secondary metrics that may be printed
     core: int | None = None  # pin the process tree to this CPU core
     device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
+    caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too
     sandbox: bool = True  # no network and no other user files, where the system offers it
     referee: Path | None = None  # the referee's copy: its files are hashed before and after
     protected: tuple[Path, ...] = ()  # files of the bench that may not change while the rest of it may
@@ -128,6 +133,7 @@ class RunOutcome:
     evaluating_cpu_s: float | None = None  # after the last batch
     suspicions: tuple[Suspicion, ...] = ()
     report: dict[str, Any] = dataclasses.field(default_factory=dict)  # the referee's, as sent
+    also: dict[str, float] = dataclasses.field(default_factory=dict)  # secondary metrics that were printed
 
 
 def to_json(record: RunSpec | RunOutcome | RunProgress) -> str:
@@ -149,8 +155,9 @@ def read_spec(directory: Path) -> RunSpec:
     """The spec of the run in `directory`. Raises OSError or ValueError when it is not there or not whole."""
     data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
     data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
-    data["argv"] = tuple(data["argv"])
-    for name in ("readable", "protected", "hidden"):
+    data["argv"], data["also"] = tuple(data["argv"]), tuple(data.get("also", ()))
+    data["metric_format"] = MetricFormat(data.get("metric_format", MetricFormat.AUTO))
+    for name in ("readable", "caches", "protected", "hidden"):
         data[name] = tuple(Path(entry) for entry in data.get(name, ()))
     for name in ("referee", "holdout", "device_file"):
         data[name] = None if data.get(name) is None else Path(data[name])

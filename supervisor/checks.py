@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sessions.sandbox import wrap
+from sessions.sandbox_view import programs_on
 from sessions.training_runs import RunSpec
 from supervisor.lab import STATE_FOLDER, Lab
 from supervisor.running import command_argv, lab_python, training_env
+from supervisor.uv_environment import uv_readable
 
 
 def failed_check(lab: Lab, worktree: Path) -> str:
@@ -17,26 +23,29 @@ def failed_check(lab: Lab, worktree: Path) -> str:
     if not lab.config.checks.command:
         return ""
     timeout_s = lab.config.checks.timeout_s
-    with tempfile.TemporaryDirectory() as own:
+    with tempfile.TemporaryDirectory() as own, _to_check(lab, worktree) as checked:
         argv = command_argv(lab.config.checks.command, lab_python(lab))
         spec = RunSpec(
             run_id="checks",
             directory=Path(own),
-            cwd=worktree,
+            cwd=checked,
             argv=argv,
-            env=training_env(lab, worktree, worktree, "cpu") | {"HOME": own, "TMPDIR": own},
+            env=training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own},
             seed=0,
             budget_s=timeout_s,
             clock="wall",
             device="cpu",
             timeout_s=timeout_s,
-            referee=worktree,  # nothing in it may change: what is checked is what is committed
+            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", ""))),
+            caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
+            has_referee=checked == worktree,
+            referee=checked,  # nothing in it may change: what is checked is what is committed
             hidden=(lab.state_dir, lab.root / STATE_FOLDER),
         )
         try:
             done = subprocess.run(
                 wrap(argv, spec),
-                cwd=worktree,
+                cwd=checked,
                 env=spec.env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -52,3 +61,15 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             return f"they do not start: {error}"
     said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     return (said[-1][:300] if said else f"exit code {done.returncode}") if done.returncode else ""
+
+
+@contextmanager
+def _to_check(lab: Lab, worktree: Path) -> Iterator[Path]:
+    """Where the checks run: a lab of another kind may build there, so it gets a copy that is thrown away."""
+    if lab.has_referee:
+        yield worktree
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / worktree.name
+        shutil.copytree(worktree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        yield copy

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sessions.metric_formats import MetricFormat
 from supervisor.audit.rules import RULE_IDS
 from supervisor.states import Clock, Direction, Mode
 
@@ -103,6 +104,8 @@ class MetricSection(Section):
 
     name: Name = "val_bpb"
     direction: Direction = Direction.LOWER
+    # How a lab without a referee prints it: "auto" takes any dialect; see sessions/metric_formats.py for the words.
+    format: MetricFormat = MetricFormat.AUTO
     also: tuple[SecondaryMetric, ...] = ()
 
 

@@ -25,6 +25,7 @@ from supervisor.store import campaigns, devices
 from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
 from supervisor.store.reading import tags
+from supervisor.uv_environment import make_environment, uv_setup_variables
 
 FINGERPRINT_KEY = "data_fingerprint:"  # the line by which prepare.py names the data
 MAIN_BRANCHES = ("main", "master")
@@ -46,6 +47,7 @@ class LaunchOptions:
     experiments: int | None = None  # from now on
     hours: float | None = None
     usd: float | None = None
+    history: Path | None = None  # of another harness, to be imported
 
 
 def found_campaign(
@@ -69,9 +71,16 @@ def found_campaign(
     files = referee_files(repository, base, lab.config.lab.canvas(repository.list_files(base)))
     referee = hash_referee(files)
     write_referee(lab.referee_dir, files)
-    fingerprint = set_up(lab, _checkout_of(lab, repository, base), say)
+    checkout = _checkout_of(lab, repository, base)
+    make_environment(lab, checkout, say)
+    fingerprint = set_up(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
+    runs = baseline_runs_for(len(found))
+    if not lab.has_referee:
+        say(
+            f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
+        )
     devices.record_devices(store, found, now, listed_uuids())
     campaigns.start_campaign(
         store,
@@ -90,7 +99,7 @@ def found_campaign(
             drafts_ahead=config.agents.drafts_ahead,
             approve=config.agents.approve,
             seed=secrets.randbelow(2**31 - 1000),
-            baseline_runs=baseline_runs_for(len(found)),
+            baseline_runs=runs,
         ),
         now,
     )
@@ -112,7 +121,7 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
         process = subprocess.Popen(
             argv,
             cwd=checkout,
-            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)},
+            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)} | uv_setup_variables(lab),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

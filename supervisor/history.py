@@ -1,20 +1,18 @@
-"""Histories of other harnesses: a results.tsv in karpathy's five columns, read and ranked as it stands."""
+"""Histories of other harnesses, read and ranked as they stand."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from supervisor.errors import LabError
+from supervisor.history_dialects import HistoryError as HistoryError
+from supervisor.history_dialects import RawLine, parse_history
+from supervisor.states import Direction
 
 _NOISE_SDS = 2.0  # as on the lab's own leaderboard
 _SEED_SWAP = re.compile(r"\bseed\b.*\d+\s*(?:to|->|→)\s*\d+", re.IGNORECASE)
-_STATUSES = frozenset({"keep", "discard", "crash"})
-
-
-class HistoryError(LabError):
-    """The file is no history; the text says in one line what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,14 @@ class Line:
     memory_gb: float | None
     status: str
     description: str
-    rank: int | None  # 1 is the lowest metric; None: no score
+    rank: int | None  # 1 is the best metric; None: no score
     gain: float | None  # over the best kept before it, positive is better; None: nothing to compare with
     inside_noise: bool  # a keep whose gain may be luck
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A whole file, in its order; lower is better."""
+    """A whole file, in its order."""
 
     metric_name: str
     lines: tuple[Line, ...]
@@ -53,38 +51,13 @@ class History:
         return math.fsum(one.gain for one in self.keeps if one.gain is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    number: int
-    commit: str
-    metric: float | None
-    memory_gb: float | None
-    status: str
-    description: str
-
-
 def read_history(content: bytes, noise_sd: float | None = None) -> History:
-    """Read the bytes of a results.tsv. Raises HistoryError when it has no header or no usable line."""
-    texts = [
-        (number, text)
-        for number, text in enumerate(content.decode("utf-8-sig", "replace").splitlines(), start=1)
-        if text.strip()
-    ]
-    if not texts:
-        raise HistoryError(
-            "The file is empty: a history starts with commit, val_bpb, memory_gb, status, description."
-        )
-    header = [name.strip() for name in texts[0][1].split("\t")]
-    if len(header) < 5 or (header[0], header[3]) != ("commit", "status"):
-        raise HistoryError(
-            "The first line is not the header commit, val_bpb, memory_gb, status, description."
-        )
-    raws = [raw for number, text in texts[1:] if (raw := _read_line(number, text)) is not None]
-    if not raws:
-        raise HistoryError("The file has a header and no usable line below it.")
-    gains = _gains(raws)
+    """Read the bytes of a history in any dialect. Raises HistoryError when it has no header or no usable line."""
+    found = parse_history(content)
+    raws = found.lines
+    gains = _gains(raws, found.direction)
     sd = noise_sd if noise_sd is not None else _seed_swap_sd(raws, gains)
-    ranks = _ranks(raws)
+    ranks = _ranks(raws, found.direction)
     lines = tuple(
         Line(
             number=raw.number,
@@ -99,40 +72,24 @@ def read_history(content: bytes, noise_sd: float | None = None) -> History:
         )
         for raw, gain in zip(raws, gains, strict=True)
     )
-    return History(header[1], lines, len(texts) - 1 - len(raws), sd, noise_sd is not None)
+    return History(found.metric_name, lines, found.skipped, sd, noise_sd is not None)
 
 
-def _read_line(number: int, text: str) -> _Raw | None:
-    cells = [cell.strip() for cell in text.split("\t", 4)]
-    if len(cells) != 5 or (status := cells[3].lower()) not in _STATUSES:
-        return None
-    metric, memory_gb = _number(cells[1]), _number(cells[2])
-    if status == "crash":
-        metric = None
-    elif metric is None or metric <= 0:  # a score of nothing is how a crash looks in this dialect
-        return None
-    return _Raw(number, cells[0], metric, memory_gb, status, cells[4])
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _gains(raws: list[_Raw]) -> list[float | None]:
+def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:
     best: float | None = None
     gains: list[float | None] = []
     for raw in raws:
-        gains.append(None if best is None or raw.metric is None else best - raw.metric)
+        gains.append(None if best is None or raw.metric is None else direction.sign * (raw.metric - best))
         if raw.status == "keep" and raw.metric is not None:
-            best = raw.metric if best is None else min(best, raw.metric)
+            best = (
+                raw.metric
+                if best is None
+                else direction.sign * max(direction.sign * best, direction.sign * raw.metric)
+            )
     return gains
 
 
-def _seed_swap_sd(raws: list[_Raw], gains: list[float | None]) -> float | None:
+def _seed_swap_sd(raws: Sequence[RawLine], gains: list[float | None]) -> float | None:
     """The difference of two runs has √2 times one run's SD."""
     swaps = [
         gain for raw, gain in zip(raws, gains, strict=True) if gain and _SEED_SWAP.search(raw.description)
@@ -140,12 +97,12 @@ def _seed_swap_sd(raws: list[_Raw], gains: list[float | None]) -> float | None:
     return math.sqrt(math.fsum(gain**2 for gain in swaps) / len(swaps) / 2) if swaps else None
 
 
-def _ranks(raws: list[_Raw]) -> dict[int, int]:
-    scored = sorted((raw.metric, raw.number) for raw in raws if raw.metric is not None)
+def _ranks(raws: Sequence[RawLine], direction: Direction) -> dict[int, int]:
+    scored = sorted((-direction.sign * raw.metric, raw.number) for raw in raws if raw.metric is not None)
     return {number: rank for rank, (_, number) in enumerate(scored, start=1)}
 
 
-def _is_inside_noise(raw: _Raw, gain: float | None, sd: float | None) -> bool:
+def _is_inside_noise(raw: RawLine, gain: float | None, sd: float | None) -> bool:
     if raw.status != "keep" or gain is None or sd is None:
         return False
     return gain <= _NOISE_SDS * math.sqrt(2) * sd

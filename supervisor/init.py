@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.errors import NotARepository
 from sessions.git import Repository
-from supervisor.config import CONFIG_FILE, karpathy_config
+from supervisor.config import CONFIG_FILE
 from supervisor.errors import LabError
-from supervisor.lab import STATE_FOLDER, Layout, detect_layout
+from supervisor.lab import STATE_FOLDER
+from supervisor.lab_toml import config_of, lab_toml
+from supervisor.recognition.finding import Fact, Finding
+from supervisor.survey import find_repository, survey
 
 TEMPLATE_FILES = ("program.md", "prepare.py", "training/train.py")
 # What the template's train.py is set to; the knobs of other presets are stamped into it as plain text.
 PRESETS = {"cpu": "a plain textbook start for one pinned CPU core, 20 s of CPU time a run"}
 DEFAULT_PRESET = "cpu"
 IGNORED = f"{STATE_FOLDER}/\n.venv/\n__pycache__/\n"
-LIKELY_CANVASES = ("training/train.py", "train.py", "src/train.py", "scripts/train.py", "main.py")
+# The flag by which each fact is said ahead; `Finding.missing` names the facts.
+FLAGS = {
+    Fact.EDITABLE: "--editable FILE",
+    Fact.COMMAND: "--command 'LINE'",
+    Fact.METRIC: "--metric NAME",
+    Fact.DIRECTION: "--direction lower|higher",
+}
+UNTOLD = {
+    Fact.EDITABLE: "which file may change",
+    Fact.COMMAND: "what command measures it",
+    Fact.METRIC: "what the printed metric is called",
+    Fact.DIRECTION: "whether lower or higher is better",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What `init_lab` did."""
+    """What was made."""
 
     root: Path
     created: tuple[str, ...]  # paths relative to `root`
@@ -36,22 +49,33 @@ def template_path() -> Path:
     return shipped if shipped.is_dir() else here.parent
 
 
-def init_lab(directory: Path, preset: str = DEFAULT_PRESET) -> InitReport:
-    """Make `directory` a lab. Raises LabError when it is one, or when there is nothing to go by."""
-    if preset not in PRESETS:
-        raise LabError(f"there is no preset {preset!r}; known: {', '.join(PRESETS)}")
+def template_text(file: str, preset: str) -> str:  # noqa: ARG001 (the one preset is what the files say)
+    """A template file as a new lab of that preset gets it."""
+    return (template_path() / file).read_text(encoding="utf-8")
+
+
+def repository_for(directory: Path) -> Repository | None:
+    """The repository that `directory` is to be a lab of; None: a folder to be made a new one. Raises LabError."""
     directory = directory.expanduser().resolve()
     if directory.exists() and not directory.is_dir():
         raise LabError(f"{directory} is a file; name a folder")
-    if directory.is_dir() and any(directory.iterdir()):
-        try:
-            return _init_repository(Repository.find(directory).root)
-        except NotARepository:
-            pass
-    return _init_folder(directory)
+    # An empty folder inside a repository becomes a lab of its own.
+    return find_repository(directory) if directory.is_dir() and any(directory.iterdir()) else None
 
 
-def _init_folder(directory: Path) -> InitReport:
+def init_lab(directory: Path, preset: str = DEFAULT_PRESET) -> InitReport:
+    """Make `directory` a lab without asking. Raises LabError when it is one, or when something can't be told."""
+    if preset not in PRESETS:
+        raise LabError(f"there is no preset {preset!r}; known: {', '.join(PRESETS)}")
+    repository = repository_for(directory)
+    if repository is None:
+        return init_folder(directory.expanduser().resolve(), preset)
+    seen = survey(repository)
+    return write_lab(seen.root, expect_whole(seen.root, seen.finding))
+
+
+def init_folder(directory: Path, preset: str) -> InitReport:
+    """A new lab from the template, with its first commit. Raises LabError."""
     taken = [file for file in TEMPLATE_FILES if (directory / file).exists()]
     if taken:
         raise LabError(
@@ -61,7 +85,7 @@ def _init_folder(directory: Path) -> InitReport:
     created = list(TEMPLATE_FILES)
     for file in TEMPLATE_FILES:
         (directory / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(template_path() / file, directory / file)
+        (directory / file).write_text(template_text(file, preset), encoding="utf-8", newline="")
     if not (directory / ".gitignore").exists():
         (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
         created.insert(0, ".gitignore")
@@ -70,57 +94,34 @@ def _init_folder(directory: Path) -> InitReport:
     return InitReport(directory, tuple(created), commit)
 
 
-def _init_repository(root: Path) -> InitReport:
-    file = root / CONFIG_FILE
-    if file.exists():
+def expect_whole(root: Path, finding: Finding | None) -> Finding:
+    """The finding, when nothing that a lab needs is missing. Raises LabError naming the answers."""
+    if finding is None:
         raise LabError(
-            f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
+            f"nothing in {root} is known as a lab; say --editable FILE --command 'LINE' --metric NAME, "
+            "or run `autoresearch-tui init` in a terminal and be asked"
         )
-    file.write_text(config_for(root), encoding="utf-8")
-    return InitReport(root, (CONFIG_FILE,), None)
+    if finding.missing:
+        untold = " and ".join(UNTOLD[fact] for fact in finding.missing)
+        flags = " ".join(FLAGS[fact] for fact in finding.missing)
+        raise LabError(f"the files do not tell {untold}; say {flags}")
+    return finding
 
 
-def config_for(root: Path) -> str:
-    """The text of an autoresearch.toml for the repository at `root`. Raises LabError when nothing fits."""
-    match detect_layout(root):
-        case Layout.OURS:
-            lab = _lab_lines("training/train.py", "{python} training/train.py", "{python} prepare.py")
-        case Layout.KARPATHY:
-            theirs = karpathy_config().lab
-            caches = f'\ncaches   = ["{theirs.caches[0]}"]  # folders that a run may read'
-            lab = _lab_lines(theirs.editable[0], theirs.command, theirs.setup) + caches
-        case _:
-            canvas = next((path for path in LIKELY_CANVASES if (root / path).is_file()), None)
-            if canvas is None:
-                raise LabError(
-                    f"{root} has none of {', '.join(LIKELY_CANVASES)}: write an {CONFIG_FILE} "
-                    "with [lab] editable and command, and [metric] name (README.md, “Any repository”)"
-                )
-            lab = _lab_lines(canvas, f"{{python}} {canvas}", "")
-    return f"""{lab}
-# python = ""           # default: the lab's own .venv or uv environment, else the tool's
-# budget_s = 300        # training seconds; default: 20 of CPU time on a CPU, else 300
-# seed_env = "SEED"     # how the command takes a seed, if it does
-# env = []              # variables passed on; everything else but a short allow-list is not
-
-[metric]
-name = "val_bpb"        # the command prints `val_bpb: 1.234`, or reports it through our referee
-direction = "lower"
-
-[agents]
-juniors = 2
-# chief  = {{ backend = "offline" }}
-# junior = {{ backend = "offline" }}
-
-[limits]                # any one ends the run
-# experiments = 100
-# hours = 8
-# usd = 20
-"""
+def write_lab(root: Path, finding: Finding, program: str = "") -> InitReport:
+    """Write autoresearch.toml, and program.md where there is none and `program` says something."""
+    config_of(finding)  # what the lab could not read is not written
+    created = [CONFIG_FILE]
+    _write_new(root / CONFIG_FILE, lab_toml(finding))
+    if program and not (root / "program.md").exists():
+        _write_new(root / "program.md", program)
+        created.append("program.md")
+    return InitReport(root, tuple(created), None)
 
 
-def _lab_lines(canvas: str, command: str, setup: str) -> str:
-    return f"""[lab]
-editable = ["{canvas}"]  # all else is protected
-command  = "{command}"
-setup    = "{setup}\""""
+def _write_new(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise LabError(f"{file} cannot be written: {error.strerror}") from None

@@ -13,6 +13,8 @@ from supervisor.config import AgentSpec
 from supervisor.crew import supervisor_argv
 from supervisor.errors import LaunchError
 from supervisor.founding import LaunchOptions, Say, found_campaign
+from supervisor.guarantees import guarantees_of
+from supervisor.importing import import_history
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.reading import read_snapshot
@@ -32,6 +34,8 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     `say` gets a line for each longer step, and the output of the lab's set-up command.
     """
     check_version()
+    for line in guarantees_of(lab.config, has_referee=lab.has_referee).explained:
+        say(f"note: {line}")
     campaign = open_campaign(lab, options, say)
     start_supervisor(lab, LabServer(socket_name_for(lab.root)))
     return campaign
@@ -51,6 +55,8 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
         found_campaign(lab, store, repository, found, options, say)
     else:
         _join(store, snapshot, found, options)
+    if options.history is not None:
+        say(import_history(lab, store, options.history))
     snapshot = read_snapshot(lab, store, time.time())
     assert snapshot.campaign is not None
     _staff(lab, store, snapshot, options)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from supervisor.device_trouble import device_trouble
+from supervisor.guarantees import guarantees_of
 from supervisor.lab import Lab
 from supervisor.locks import is_locked
 from supervisor.notes import read_notes
@@ -28,7 +29,8 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
     rows = replace(rows, trouble=disk_trouble(lab.state_dir) or device_trouble(rows))
-    return with_standing(rows, lab.config.decide.noise_floor)
+    given = guarantees_of(lab.config, has_referee=lab.has_referee)
+    return with_standing(rows, lab.config.decide.noise_floor, given)
 
 
 @dataclass(slots=True)

@@ -31,8 +31,25 @@ def write_results(path: Path, snapshot: LabSnapshot) -> None:
         if e.state is ExperimentState.DECIDED and e.verdict is not Verdict.THOUGHT
     ]
     decided.sort(key=lambda e: (e.decided_at or 0.0, e.id))
-    lines = [f"commit\t{campaign.metric}\tmemory_gb\tstatus\tdescription", *(_row(e) for e in decided)]
+    lines = [
+        f"commit\t{campaign.metric}\tmemory_gb\tstatus\tdescription",
+        *_imported(snapshot),
+        *(_row(e) for e in decided),
+    ]
     write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _imported(snapshot: LabSnapshot) -> list[str]:
+    """What the person's own file had before, where it is about the same metric: a notebook goes on from it."""
+    assert snapshot.campaign is not None
+    lines = []
+    for one in snapshot.imported:
+        if one.metric_name == snapshot.campaign.metric:
+            said = " ".join(one.description.split())
+            lines.append(
+                f"{one.commit}\t{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}\t{one.status}\t{said}"
+            )
+    return lines
 
 
 def _row(experiment: Experiment) -> str:

@@ -35,6 +35,7 @@ from supervisor.snapshot import Campaign, Device, Experiment, Run, Setting
 from supervisor.states import RunKind
 from supervisor.store import devices, reading, runs
 from supervisor.store.connection import Store
+from supervisor.uv_environment import environment_of, uv_readable, uv_variables
 
 START_GRACE_S = 20.0  # a runner that holds no lock this long after its start will not come
 
@@ -148,8 +149,9 @@ def lab_python(lab: Lab) -> str:
     """The interpreter that trains: the lab's own, else the tool's."""
     if lab.config.lab.python:
         return str(lab.root / lab.config.lab.python)
-    own = lab.root / ".venv" / "bin" / "python"
-    return str(own) if own.exists() and os.access(own, os.X_OK) else sys.executable
+    folders = (lab.root / ".venv", environment_of(lab))
+    pythons = (folder / "bin" / "python" for folder in folders if folder is not None)
+    return next((str(python) for python in pythons if os.access(python, os.X_OK)), sys.executable)
 
 
 def cli_path() -> Path:
@@ -187,7 +189,7 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
         env |= {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
     if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return env
+    return env | uv_variables(lab)
 
 
 def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
@@ -213,11 +215,14 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
         timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
         metric=campaign.metric,
+        metric_format=lab.config.metric.format,
+        also=tuple(one.name for one in lab.config.metric.also),
         core=core,
         device_file=reading.device_file(store, job.device.id),
         marker=run_marker(lab, job.run),
         has_referee=lab.has_referee,
-        readable=(referee, data_cache(), *(Path(c).expanduser() for c in lab.config.lab.caches)),
+        readable=(referee, data_cache(), *uv_readable(lab)),
+        caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
         referee=referee,
         protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
         hidden=(lab.state_dir, lab.root / STATE_FOLDER),

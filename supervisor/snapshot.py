@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from supervisor.states import (
 )
 
 if TYPE_CHECKING:
+    from supervisor.guarantees import Guarantees
     from supervisor.promotion.model import Promotion
 
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
@@ -122,6 +124,7 @@ class Run:
     starting_cpu_s: float | None = None  # CPU seconds before the first batch, warm-up left out
     evaluating_cpu_s: float | None = None  # CPU seconds after the last batch
     evaluated_bytes: int | None = None
+    also: Mapping[str, float] = field(default_factory=dict, hash=False)  # secondary metrics by name
     attempt: int = 1  # 2 when the first one's runner was lost, or what it measured could not count
     disturbed: str = ""  # why what is being measured will not count: it is ended and made again
     voided: tuple[str, ...] = ()  # why earlier attempts did not count
@@ -192,6 +195,15 @@ class Experiment:
         """The best honest figure there is: the mean of its unbiased runs, else of its deciding ones."""
         values = [run.metric for run in (self.unbiased_runs or self.deciding_runs) if run.metric is not None]
         return sum(values) / len(values) if values else None
+
+    @property
+    def also(self) -> dict[str, float]:
+        """The means of its secondary metrics, over the runs that its metric is from."""
+        found: dict[str, list[float]] = {}
+        for run in self.unbiased_runs or self.deciding_runs:
+            for name, value in run.also.items():
+                found.setdefault(name, []).append(value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +316,19 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedLine:
+    """One experiment of another harness: another setting, ranked with nothing of ours."""
+
+    source: str  # the file it came from
+    commit: str
+    metric_name: str
+    metric: float | None  # None: it has no score
+    memory_gb: float | None
+    status: str  # keep, discard, crash
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabSnapshot:
     """The whole lab at one moment."""
 
@@ -327,6 +352,8 @@ class LabSnapshot:
     counted: int = 0  # verdicts that count against the limit
     experiments_per_hour: float = 0.0
     promotions: tuple[Promotion, ...] = ()  # oldest first
+    imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
+    guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from supervisor.audit.rules import CLEARED_BY_HOLDOUT
 from supervisor.budgets import spent_out
 from supervisor.drift import drift_of, noise_groups
+from supervisor.guarantees import EXACT_SHARE_OF_LEVEL, Guarantees, repeats_exactly
 from supervisor.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
 from supervisor.noise import estimate_noise, mean
 from supervisor.snapshot import Drift, Experiment, LabSnapshot, Noise
@@ -19,18 +20,22 @@ LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard erro
 CLIMBED = frozenset({Verdict.BASELINE, Verdict.KEEP})
 
 
-def with_standing(snapshot: LabSnapshot, noise_floor: float) -> LabSnapshot:
-    """The snapshot with everything that follows from its rows filled in."""
+def with_standing(
+    snapshot: LabSnapshot, noise_floor: float, guarantees: Guarantees | None = None
+) -> LabSnapshot:
+    """The snapshot with everything that follows from its rows filled in. `guarantees`: None, those of our referee."""
     campaign = snapshot.campaign
     if campaign is None:
-        return snapshot
+        return replace(snapshot, guarantees=guarantees)
     decided = [e for e in snapshot.experiments if e.state is ExperimentState.DECIDED]
     counted = sum(e.id != snapshot.baseline_id for e in decided)
     hours = campaign.running_s / 3600
     champion, drift = _champion(snapshot), drift_of(snapshot, noise_floor)
+    noise, guarantees = _noise(snapshot, drift, noise_floor, guarantees)
     return replace(
         snapshot,
-        noise=_noise(snapshot, drift, noise_floor),
+        noise=noise,
+        guarantees=guarantees,
         drift=drift,
         champion_id=champion.id if champion else None,
         kept=sum(e.verdict is Verdict.KEEP for e in decided),
@@ -137,6 +142,15 @@ def _champion(snapshot: LabSnapshot) -> Experiment | None:
     return max(proven, key=lambda e: sign * mean(values(e, unbiased=True)), default=None)
 
 
-def _noise(snapshot: LabSnapshot, drift: Drift | None, floor: float) -> Noise | None:
+def _noise(
+    snapshot: LabSnapshot, drift: Drift | None, floor: float, guarantees: Guarantees | None
+) -> tuple[Noise | None, Guarantees | None]:
     groups = noise_groups(snapshot, drift)
-    return estimate_noise(groups, floor=floor) if groups else None
+    if not groups:
+        return None, guarantees
+    # Under a seed of each run's own, equal numbers are a coincidence; without one they are the lab's nature.
+    if guarantees is not None and not guarantees.seeds and repeats_exactly(groups):
+        level = max(abs(value) for group in groups for value in group)
+        exact = estimate_noise(groups, prior_weight=0.0, floor=max(floor, EXACT_SHARE_OF_LEVEL * level))
+        return exact, replace(guarantees, deterministic=True)
+    return estimate_noise(groups, floor=floor), guarantees

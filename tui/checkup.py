@@ -39,7 +39,14 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
     yield Check(
         "lab", Health.GOOD, f"{lab.root} ({lab.layout.value}, edits {', '.join(lab.config.lab.editable)})"
     )
-    for check in (check_training, check_data, check_state, check_supervisor, check_worktrees):
+    for check in (
+        check_training,
+        check_guarantees,
+        check_data,
+        check_state,
+        check_supervisor,
+        check_worktrees,
+    ):
         yield _guarded(check, lab)
     yield from check_minds(lab)
 
@@ -124,6 +131,18 @@ def check_training(lab: Lab) -> Check:
         )
     version, cuda = json.loads(said.splitlines()[-1])
     return Check("training", Health.GOOD, f"torch {version}, {'CUDA' if cuda else 'no CUDA'} ({python})")
+
+
+def check_guarantees(lab: Lab) -> Check:
+    """What the lab's scores can be trusted for."""
+    from tui.lab_calls import read_lab
+
+    given = read_lab(lab).guarantees
+    if given is None or not given.weaker:
+        return Check(
+            "guarantees", Health.GOOD, "measured by the referee: seeds, smoke runs, probes and a holdout"
+        )
+    return Check("guarantees", Health.WARNING, f"{given.line}; {'; '.join(given.explained)}")
 
 
 def check_data(lab: Lab) -> Check:

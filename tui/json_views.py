@@ -81,7 +81,7 @@ def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str
         "verdict": experiment.verdict.value if experiment.verdict else None,
         "reason": experiment.reason,
         "metric": metric,
-        "metrics": {} if metric is None else {name: metric},
+        "metrics": {} if metric is None else {name: metric, **experiment.also},
         "gain": experiment.gain,
         "gain_interval": _interval(experiment),
         "runs": [_run_record(run) for run in experiment.runs],
@@ -133,6 +133,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "reason": campaign.reason if campaign else "",
         "supervisor_alive": snapshot.supervisor_alive,
         "trouble": snapshot.trouble,
+        "guarantees": _guarantees_record(snapshot),
         "drift": dataclasses.asdict(snapshot.drift) if snapshot.drift else None,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
@@ -203,6 +204,11 @@ def _ranked_record(snapshot: LabSnapshot, row: Row) -> dict[str, Any]:
     }
 
 
+def _guarantees_record(snapshot: LabSnapshot) -> dict[str, Any] | None:
+    given = snapshot.guarantees
+    return dataclasses.asdict(given) | {"weaker": list(given.weaker)} if given else None
+
+
 def _run_record(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
@@ -213,6 +219,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "device": run.device,
         "metric": run.metric,
+        "also": dict(run.also),
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "training_s": run.training_s,

@@ -32,10 +32,14 @@ PERSON = "person"
 def read_lab(lab: Lab) -> LabSnapshot:
     """The lab as it is now; an empty snapshot before the first launch. Makes nothing."""
     if not lab.db.exists():
+        from supervisor.guarantees import guarantees_of
         from supervisor.notes import read_notes
 
         notes = read_notes(lab.notes_dir)
-        return LabSnapshot(root=lab.root, taken_at=time.time(), version=0, campaign=None, notes=notes)
+        given = guarantees_of(lab.config, has_referee=lab.has_referee)
+        return LabSnapshot(
+            root=lab.root, taken_at=time.time(), version=0, campaign=None, notes=notes, guarantees=given
+        )
     from supervisor.reading import read_snapshot
 
     return read_snapshot(lab, _store(lab), time.time())

@@ -136,7 +136,8 @@ def _fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], w
         del least[spare]
     for index in least:
         if columns[index].wide:
-            least[index] = max(1, min(natural[index], least[index] + room))
+            narrow, least[index] = least[index], max(1, min(natural[index], least[index] + room))
+            room -= least[index] - narrow
     return least
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from roles.backend import (
@@ -39,7 +40,10 @@ class OfflineBackend:
 
     def plan(self, brief: PlanBrief, report: Report) -> Plan:
         """Hypotheses that nobody tried and no open one holds. Raises BackendError on an unknown canvas."""
-        canvas = _searchable(brief.canvas)
+        canvases = _searchable(brief.canvas)
+        if not canvases:
+            return _nothing_to_plan(brief, report)
+        canvas = canvases[brief.seed % len(canvases)]
         champion = brief.champion
         search = Search(
             canvas,
@@ -69,7 +73,10 @@ class OfflineBackend:
 
     def edit(self, task: EditTask, report: Report) -> EditOutcome:
         """Apply the hypothesis, or form one when there is none. Raises BackendError on an unknown canvas."""
-        canvas = _searchable(_canvases(task))
+        canvases = _searchable(_canvases(task))
+        if not canvases:
+            return EditOutcome(EditResult.THOUGHT, "Nothing to step", "", _nothing(_canvases(task)))
+        canvas = _meant_canvas(task, canvases)
         search = Search(canvas, task.incumbent.id, task.tried, task.noise_sd, task.incumbent.metric)
         if task.repair:
             return _refused(
@@ -99,19 +106,45 @@ class OfflineBackend:
         return reflection
 
 
-def _searchable(canvases: Sequence[Canvas]) -> Canvas:
-    """The first canvas with something to step or to restructure."""
-    problem = "there is no editable file"
+def _searchable(canvases: Sequence[Canvas]) -> list[Canvas]:
+    """The canvases with something to step or to restructure. Raises BackendError when there is no canvas at all."""
+    if not canvases:
+        raise BackendError(f"offline cannot work on this canvas: there is no editable file; {_ADVICE}")
+    return [canvas for canvas in canvases if not _why_not(canvas)]
+
+
+def _why_not(canvas: Canvas) -> str:
+    """Why a search can do nothing with this file; "" when it can."""
+    try:
+        knobs = read_knobs(canvas.text)
+    except UnreadableCanvasError as error:
+        return f"{canvas.path}: {error}"
+    if knobs or any(entry.apply(canvas.text) for entry in CATALOGUE.values()):
+        return ""
+    return f"{canvas.path} has no top-level number to step and nothing that its catalogue recognises"
+
+
+def _nothing(canvases: Sequence[Canvas]) -> str:
+    return f"offline cannot work on this canvas: {'; '.join(map(_why_not, canvases))}; {_ADVICE}"
+
+
+def _nothing_to_plan(brief: PlanBrief, report: Report) -> Plan:
+    why = _nothing(brief.canvas)
+    report.say(why)
+    return Plan((), why)
+
+
+def _meant_canvas(task: EditTask, canvases: Sequence[Canvas]) -> Canvas:
+    """The file that the hypothesis' edit fits; without one, whichever the lot falls on."""
+    drawn = canvases[task.seed % len(canvases)]
+    if task.hypothesis is None:
+        return drawn
     for canvas in canvases:
-        try:
-            knobs = read_knobs(canvas.text)
-        except UnreadableCanvasError as error:
-            problem = f"{canvas.path}: {error}"
-            continue
-        if knobs or any(entry.apply(canvas.text) for entry in CATALOGUE.values()):
-            return canvas
-        problem = f"{canvas.path} has no top-level number to step and nothing that its catalogue recognises"
-    raise BackendError(f"offline cannot work on this canvas: {problem}; {_ADVICE}")
+        edit = _meant(task, canvas)
+        with suppress(NotApplicableError):
+            if edit is not None and edit.apply(canvas.text):
+                return canvas
+    return drawn
 
 
 def _asked_for(messages: Sequence[str], search: Search) -> list[Proposal]:

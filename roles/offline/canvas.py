@@ -9,7 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from roles.offline.text_canvas import named_numbers
+
 Literal = int | float | str | bool
+_ACTS = (
+    ast.Assert,
+    ast.Call,
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.For,
+    ast.While,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,15 @@ def parsed(text: str) -> Source:
     return Source(text)
 
 
+@lru_cache(maxsize=64)
+def is_python(text: str) -> bool:
+    """Whether it parses and does something: a header full of #define is Python too, all of it comments."""
+    try:
+        return bool(parsed(text).tree.body)
+    except UnreadableCanvasError:
+        return False
+
+
 def splice(text: str, changes: Iterable[tuple[Span, str]]) -> str:
     """`text` with each span replaced; the spans do not overlap."""
     for span, replacement in sorted(changes, key=lambda change: change[0].start, reverse=True):
@@ -95,30 +117,38 @@ def splice(text: str, changes: Iterable[tuple[Span, str]]) -> str:
 def read_knobs(text: str) -> dict[str, Knob]:
     """The knobs of a canvas by name: its UPPER_CASE literals, or every top-level number when it has none.
 
-    Raises UnreadableCanvasError when `text` is no Python. An empty result: nothing here can be stepped.
+    Of text that is no Python: the numbers that a line gives a name.
+    Raises UnreadableCanvasError when it is neither. An empty result: nothing here can be stepped.
     """
     return {knob.name: knob for knob in _read_knobs(text)}
 
 
 @lru_cache(maxsize=64)
 def _read_knobs(text: str) -> tuple[Knob, ...]:
+    if not is_python(text):
+        numbers = named_numbers(text)
+        if not numbers:
+            parsed(text)  # raises, unless it is Python that says nothing
+        return tuple(Knob(n.name, n.value, Span(n.start, n.end), n.comment) for n in numbers)
     source = parsed(text)
     comments = source.comments()
     assigned = dict(_assignments(source.tree))
     upper = {name: node for name, node in assigned.items() if name.isupper() and not name.startswith("_")}
+    settles = any(_is_number(_literal(node)) for node in upper.values())
     knobs = []
-    for name, node in (upper or assigned).items():
+    for name, node in (upper if settles else assigned).items():
         value = _literal(node)
-        if value is None or (not upper and isinstance(value, (str, bool))):
+        if value is None or (name not in upper and not _is_number(value)):
             continue
         knobs.append(Knob(name, value, source.span(node), comments.get(node.end_lineno or 0, "")))
     return tuple(knobs)
 
 
 def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
-    """Top-level `name = …` and `name: type = …`; one that is assigned twice is no knob."""
+    """Top-level `name = …` and `name: type = …`; one that is assigned twice, or counted up, is no knob."""
     found: dict[str, ast.expr] = {}
-    twice = set()
+    counted = (node.target for node in ast.walk(tree) if isinstance(node, ast.AugAssign))
+    twice = {target.id for target in counted if isinstance(target, ast.Name)}
     for node in tree.body:
         target: ast.expr | None = None
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -141,6 +171,10 @@ def _literal(node: ast.expr) -> Literal | None:
     return value if isinstance(value, (int, float, str)) else None
 
 
+def _is_number(value: Literal | None) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _arithmetic(node: ast.expr) -> Literal | None:
     match node:
         case ast.Constant(value=int() | float() as value):
@@ -158,8 +192,13 @@ def _arithmetic(node: ast.expr) -> Literal | None:
 
 @lru_cache(maxsize=16)
 def used_names(text: str) -> frozenset[str]:
-    """The names that the code reads anywhere but in its top-level asserts."""
-    body = [node for node in parsed(text).tree.body if not isinstance(node, ast.Assert)]
+    """The names that the code reads anywhere but in its top-level asserts; of other languages all that it has."""
+    if not is_python(text):
+        return frozenset(number.name for number in named_numbers(text))
+    tree = parsed(text).tree
+    if not any(isinstance(node, _ACTS) for node in ast.walk(tree)):  # a file of settings: others read it
+        return frozenset(name for name, _ in _assignments(tree))
+    body = [node for node in tree.body if not isinstance(node, ast.Assert)]
     return frozenset(
         name.id
         for node in body
@@ -190,5 +229,7 @@ def set_knobs(text: str, values: Mapping[str, Literal]) -> str | None:
 
 
 def normalised(text: str) -> str:
-    """The code alone, without comments and layout. Raises UnreadableCanvasError."""
+    """The code alone, without comments and layout; of other languages without layout."""
+    if not is_python(text):
+        return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     return ast.unparse(parsed(text).tree)

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from roles.offline.canvas import Literal, parsed
+from roles.offline.canvas import Literal, is_python, parsed
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -37,7 +37,7 @@ def violated(text: str, values: Mapping[str, Literal]) -> str | None:
 
     An assert that needs more than knobs and plain arithmetic says nothing.
     """
-    for node in parsed(text).tree.body:
+    for node in parsed(text).tree.body if is_python(text) else ():
         if isinstance(node, ast.Assert):
             try:
                 holds = _value(node.test, values)

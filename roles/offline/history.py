@@ -88,7 +88,7 @@ def _steps_in(hunk: Hunk) -> list[Step] | None:
 
 
 def _knob_on(line: str) -> tuple[str, int | float | str | bool] | None:
-    if not re.match(r"[A-Za-z]", line):
+    if not re.match(r"[A-Za-z]|#\s*define\b", line):
         return None  # indented: inside a function, no knob
     try:
         knobs = read_knobs(line)

@@ -6,13 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from roles.offline.canvas import Knob, Literal, used_names, written
+from roles.offline.canvas import Knob, Literal, is_python, used_names, written
 from roles.offline.constraints import violated
 
 # Steps here would change speed, memory or the question, not the answer.
 _HANDS_OFF = re.compile(
     r"(^|_)(THREADS?|COMPILE|SEED|DEVICE|DTYPE|LOG|PRINT|VERBOSE|PATH|DIR|FILE|WORKERS|MAX_ROWS|VOCAB(_SIZE)?"
     r"|SEQ(_LEN)?|SEQUENCE_LENGTH|MAX_SEQ_LEN|BLOCK_SIZE|BUDGET|TIME(_BUDGET)?|EVAL\w*|STEPS|EPOCHS|PEAK_FLOPS)(_|$)"
+)
+# What a command's contract with the outside is made of, in any language.
+_CONTRACT = re.compile(
+    r"(^|_)(VERSION|PORT|HOST|URL|MAGIC|ABI|SEED|RANDOM_STATE|THREADS?|VERBOSE|DEBUG|LOG\w*|TIMEOUT\w*|REPEATS?"
+    r"|EXIT\w*|ERRNO|GUARD|_H|YEAR)(_|$)"
 )
 _RATE = re.compile(r"(^|_)(LR|LRS|LEARNING_RATE)(_|$)")
 _MEMORY = re.compile(r"(^|_)(BETA|BETA[12]|BETAS|MOMENTUM|EMA)(_|$)")
@@ -48,9 +53,9 @@ def choices(knob: Knob) -> tuple[str, ...]:
     return found if knob.value in found else ()
 
 
-def is_hands_off(name: str) -> bool:
-    """Whether a knob is about speed, memory or the measurement, so that a step would teach nothing."""
-    return bool(_HANDS_OFF.search(name.upper()))
+def is_hands_off(name: str, *, training: bool = True) -> bool:
+    """Whether a knob is about the measurement (of a training: speed and memory too): a step would teach nothing."""
+    return bool(_CONTRACT.search(name.upper())) or (training and bool(_HANDS_OFF.search(name.upper())))
 
 
 def is_dormant(knob: Knob, knobs: Mapping[str, Knob]) -> bool:
@@ -70,7 +75,11 @@ def is_dormant(knob: Knob, knobs: Mapping[str, Knob]) -> bool:
 
 def steps_of(knob: Knob, text: str, knobs: Mapping[str, Knob]) -> tuple[Step, ...]:
     """The sensible steps of one knob of the canvas `text`; those that break its own asserts are left out."""
-    if is_hands_off(knob.name) or is_dormant(knob, knobs) or knob.name not in used_names(text):
+    if (
+        is_hands_off(knob.name, training=is_python(text))
+        or is_dormant(knob, knobs)
+        or knob.name not in used_names(text)
+    ):
         return ()
     values = {name: other.value for name, other in knobs.items()}
     steps = (

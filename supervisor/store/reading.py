@@ -41,6 +41,7 @@ from supervisor.states import (
 )
 from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
+from supervisor.store.imported import read_imported
 from supervisor.store.promotion_rows import read_promotions
 from supervisor.store.steps import spending_by
 
@@ -79,6 +80,7 @@ def read_rows(
             events=_events(db, tag),
             promotions=read_promotions(db, tag, {trial.id: trial for trial in trials}),
             trials=trials,
+            imported=read_imported(db),
             baseline_id=None if row["baseline_id"] is None else ids.experiment_id(row["baseline_id"]),
             supervisor_alive=supervisor_alive,
         )
@@ -318,6 +320,7 @@ def _run(row: Row) -> Run:
         evaluating_cpu_s=row["evaluating_cpu_s"],
         evaluated_bytes=row["evaluated_bytes"],
         attempt=row["attempt"],
+        also=json.loads(row["also"]) if row["also"] else {},
         disturbed=row["disturbed"],
         voided=tuple(json.loads(row["voided"])),
         progress=None if row["progress"] is None else _progress(json.loads(row["progress"])),

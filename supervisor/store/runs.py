@@ -59,7 +59,7 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
         changed = db.execute(
             "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
             "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, holdout = ?, "
-            "starting_cpu_s = ?, evaluating_cpu_s = ?, evaluated_bytes = ?, progress = NULL "
+            "starting_cpu_s = ?, evaluating_cpu_s = ?, evaluated_bytes = ?, also = ?, progress = NULL "
             "WHERE id = ? AND state = ?",
             (
                 RunState.FINISHED,
@@ -77,6 +77,7 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
                 outcome.starting_cpu_s,
                 outcome.evaluating_cpu_s,
                 outcome.evaluated_bytes,
+                json.dumps(outcome.also) if outcome.also else "",
                 run,
                 RunState.RUNNING,
             ),

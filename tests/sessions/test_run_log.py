@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions.run_log import failure_reason, last_metric
+from sessions.run_log import failure_reason
 
 CHAINED = """
 try:
@@ -54,10 +54,3 @@ def test_a_reason_stays_short_and_keeps_its_place() -> None:
     text = f"{frame}ValueError: {'y' * 5000}\n"
     assert len(failure_reason(text)) <= 300
     assert failure_reason(text).endswith("… (train.py:7)")
-
-
-def test_the_last_metric_line_counts() -> None:
-    text = "val_bpb: 2.0\n---\nval_bpb:          0.997900\r\nother_val_bpb: 1\nval_bpb: was good\n"
-    assert last_metric(text, "val_bpb") == 0.9979
-    assert last_metric("val_bpb: nan", "val_bpb") != last_metric("val_bpb: nan", "val_bpb")
-    assert last_metric("nothing", "val_bpb") is None

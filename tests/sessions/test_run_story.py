@@ -118,12 +118,15 @@ def test_what_is_strange_is_a_suspicion(
     assert quiet.suspicions == ()
 
 
-def test_several_metric_lines_of_a_foreign_lab_are_a_suspicion(make: Make, cli: Path) -> None:
+def test_two_reports_of_a_foreign_lab_that_differ_are_a_suspicion(make: Make, cli: Path) -> None:
     outcome = run(make(trainers.FOREIGN, head="", has_referee=False), cli)
-    assert outcome.metric == 1.625
-    assert [seen.rule for seen in outcome.suspicions] == ["several-metric-lines"]
-    outcome = run(make("print('val_bpb: 1.5')\nprint('val_bpb: 1.5')", head="", has_referee=False), cli)
-    assert (outcome.metric, outcome.suspicions) == (1.5, ())
+    assert (outcome.metric, outcome.suspicions) == (1.625, ()), "a metric that is printed as it goes is none"
+    both = "print('METRIC val_bpb=1.5')\nprint('val_bpb: 0.9')"
+    outcome = run(make(both, head="", has_referee=False), cli)
+    assert outcome.metric == 1.5
+    assert [seen.detail for seen in outcome.suspicions] == [
+        "val_bpb 1.5 (metric) counts; it also printed 0.9 (colon)"
+    ]
 
 
 # Tampering

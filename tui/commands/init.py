@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.init import DEFAULT_PRESET, PRESETS, init_lab
+from supervisor.init import DEFAULT_PRESET, PRESETS
+from tui.commands.choosing import json_option
 from tui.commands.running import Command
-from tui.output import say
+from tui.output import in_terminal, print_json, say
+
+if TYPE_CHECKING:
+    from supervisor.init import InitReport
+    from supervisor.recognition.finding import Finding
+    from supervisor.survey import Survey
 
 
 @click.command(
     cls=Command,
     examples=(
-        "autoresearch-tui init mylab     a new lab in mylab/, with its first commit",
-        "autoresearch-tui init           here: a new lab, or an autoresearch.toml for the repository around",
+        "autoresearch-tui init mylab           a new lab in mylab/, with its first commit",
+        "autoresearch-tui init                 here: a new lab, or an autoresearch.toml for the repository around",
+        "autoresearch-tui init --yes           the same, without a question",
+        "autoresearch-tui init --dry-run       what it finds and where it was seen; nothing is written",
+        "autoresearch-tui init --editable src/solver.c --command 'make bench' --metric latency_ms",
     ),
 )
 @click.argument("directory", metavar="[DIR]", default=".")
@@ -28,16 +40,151 @@ from tui.output import say
     + "; ".join(f"{name}: {text}" for name, text in PRESETS.items())
     + ".",
 )
-def init(directory: str, preset: str) -> None:
+@click.option(
+    "--yes", "-y", is_flag=True, help="Ask nothing: take what is found, and guesses where it is unclear."
+)
+@click.option("--editable", metavar="FILES", help="What may change; files, folders or globs.")
+@click.option("--command", "command_line", metavar="LINE", help="What measures it, and prints the metric.")
+@click.option("--metric", metavar="NAME", help="What the printed metric is called.")
+@click.option("--direction", metavar="WAY", help="lower or higher: which is better.")
+@click.option("--budget", metavar="TIME", help="Training time that the command is to spend: 300, 5m.")
+@click.option("--timeout", metavar="TIME", help="The longest that one measurement may take: 90s, 10m.")
+@click.option("--checks", metavar="LINE", help="A command that must pass before an edit is measured.")
+@click.option(
+    "--try", "tried", is_flag=True, help="Measure the code three times as it stands, and show its noise."
+)
+@click.option("--dry-run", is_flag=True, help="Show what is found and write nothing.")
+@json_option
+def init(
+    directory: str, preset: str, yes: bool, tried: bool, dry_run: bool, as_json: bool, **said: str | None
+) -> None:
     """Make a lab.
 
     An empty or plain folder becomes a lab with its first commit. In an existing repository only an
-    autoresearch.toml is written for what is found there, and nothing is committed.
+    autoresearch.toml is written for what is found there, and nothing is committed. What its files don't
+    tell is asked in a terminal; a project of which nothing is known is asked eight questions and measured.
     """
-    report = init_lab(Path(directory), preset)
-    if report.commit:
-        say(f"a lab in {report.root}: {', '.join(report.created)} (commit {report.commit[:7]})")
-        say("next: say what you want researched in program.md, then `autoresearch-tui launch`")
-    else:
-        say(f"wrote {report.root / report.created[0]}; nothing was committed")
+    from supervisor.errors import LabError
+    from supervisor.init import expect_whole, init_folder, repository_for, write_lab
+    from supervisor.survey import survey
+
+    if as_json and tried:
+        raise click.UsageError("--try shows its runs to a person; leave --json away")
+    folder = Path(directory).expanduser().resolve()
+    if preset not in PRESETS:
+        raise LabError(f"there is no preset {preset!r}; known: {', '.join(PRESETS)}")
+    repository = repository_for(folder)
+    if repository is None:
+        given = [name for name, value in said.items() if value is not None]
+        if given or tried or dry_run:
+            raise LabError(f"{folder} is no repository; flags about what is found there need one")
+        _say_new(init_folder(folder, preset), as_json)
+        return
+    seen = survey(repository)
+    asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
+    finding, program = _settled(seen, _with_flags(seen, said), asks, dry_run, as_json)
+    if tried and finding is not None and not finding.missing:
+        _try(seen, finding)
+    report = None if dry_run else write_lab(seen.root, expect_whole(seen.root, finding), program)
+    _say_found(seen, finding, report, as_json)
+
+
+def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
+    """What was found, with what the person said ahead. Raises LabError for an answer that can't be taken."""
+    from supervisor import answers as taking
+    from supervisor.errors import LabError
+    from supervisor.recognition.finding import Finding, Kind
+    from supervisor.states import Clock
+
+    flags = {
+        "editable": taking.take_editable,
+        "command_line": taking.take_command,
+        "metric": taking.take_metric,
+        "direction": taking.take_direction,
+        "budget": taking.take_budget,
+        "timeout": taking.take_timeout,
+        "checks": taking.take_checks_command,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        return seen.finding
+    known = taking.Answers(seen.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
+    for name, take in flags.items():
+        if name in given:
+            try:
+                known = take(known, given[name], seen.tree)
+            except taking.BadAnswer as problem:
+                raise LabError(f"--{name.removesuffix('_line')}: {problem}") from None
+    return known.finding
+
+
+def _settled(
+    seen: Survey, finding: Finding | None, asks: bool, dry_run: bool, as_json: bool
+) -> tuple[Finding | None, str]:
+    """The finding with its gaps filled, and the text of a first program.md where the person was asked it all."""
+    from supervisor.init import expect_whole
+    from tui.init_views import say_cautions, say_finding, say_guesses
+
+    if finding is None and asks:
+        from tui.wizard import ask_lab
+
+        say_cautions(seen.notes)
+        return ask_lab(seen, None)
+    if not dry_run and not asks:
+        finding = expect_whole(seen.root, finding)
+    if finding is None or as_json:
+        return finding, ""
+    say_finding(seen, finding)
+    if asks:
+        return _gaps_filled(seen, finding), ""
+    say_guesses(finding)
+    return finding, ""
+
+
+def _gaps_filled(seen: Survey, finding: Finding) -> Finding:
+    from supervisor.answers import Answers
+    from supervisor.questions import gaps_of
+    from tui.asking import HOW, ask_all
+
+    # A name tells its direction, so a gap may close while another is filled.
+    while gaps := gaps_of(finding):
+        say(HOW, style="dim")
+        finding = ask_all(gaps[:1], Answers(finding), seen.tree).finding
+    return replace(finding, guesses=frozenset())
+
+
+def _try(seen: Survey, finding: Finding) -> None:
+    from supervisor.errors import LabError
+    from supervisor.trial import spread_of
+    from tui.trying import measure, say_spread, why_no_number
+
+    _, runs = measure(seen.root, seen.base, finding)
+    spread = spread_of(runs, finding.metric)
+    if spread is None:
+        raise LabError(f"the command gave no {finding.metric}: {why_no_number(runs[-1])}")
+    say_spread(spread, finding.metric)
+
+
+def _say_found(seen: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:
+    from tui.init_views import found_json
+
+    if as_json:
+        print_json(found_json(seen, finding, report))
+    elif report is not None:
+        say(
+            f"wrote {' and '.join(str(report.root / name) for name in report.created)}; nothing was committed"
+        )
         say("next: read it, then `autoresearch-tui launch`")
+    elif finding is None:
+        say(f"nothing in {seen.root} is known as a lab; in a terminal `autoresearch-tui init` asks")
+    else:
+        say("nothing was written")
+
+
+def _say_new(report: InitReport, as_json: bool) -> None:
+    if as_json:
+        made = {"root": str(report.root), "written": list(report.created), "commit": report.commit}
+        print_json({"schema": 1, **made})
+        return
+    say(f"a lab in {report.root}: {', '.join(report.created)} (commit {(report.commit or '')[:7]})")
+    say("next: say what you want researched in program.md, then `autoresearch-tui launch`")

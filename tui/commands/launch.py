@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -45,6 +46,13 @@ from tui.output import say
     "--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="End when thinking has cost $X."
 )
 @click.option(
+    "--import",
+    "history",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take over a results.tsv or autoresearch.jsonl: told in briefs, never ranked with ours.",
+)
+@click.option(
     "--headless", is_flag=True, help="No TUI: progress here until the run ends, then the leaderboard."
 )
 @lab_options
@@ -59,6 +67,7 @@ def launch(
     experiments: int | None,
     hours: float | None,
     usd: float | None,
+    history: Path | None,
     headless: bool,
 ) -> None:
     """Start the lab's run, join it, or resume it where it was; then open the TUI.
@@ -87,6 +96,7 @@ def launch(
             experiments=experiments,
             hours=hours,
             usd=usd,
+            history=history,
         ),
         say,
     )

@@ -18,6 +18,7 @@ from tui.commands.running import Command
 from tui.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.json_views import leaderboard_view
 from tui.output import Column, in_terminal, print_json, print_table, say
+from tui.plain import plain
 
 LEGEND = "●●● 3 runs decided beforehand  ≈ inside the noise  ⚑ flagged, ? not verified"
 EMPTY = "Nothing is measured yet: the first rows are the baseline's."
@@ -103,8 +104,24 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         if in_terminal():
             say(_heading(snapshot, setting), style="dim")
         print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+    if in_terminal():
+        _tell_imported(snapshot)
     if rows and in_terminal():
         say(LEGEND, style="dim")
+        if snapshot.guarantees and snapshot.guarantees.line:
+            say(snapshot.guarantees.line, style="dim")
+
+
+def _tell_imported(snapshot: LabSnapshot) -> None:
+    if not snapshot.imported:
+        return
+    scored = [one.metric for one in snapshot.imported if one.metric is not None]
+    span = f", {metric(min(scored))} to {metric(max(scored))}" if scored else ""
+    files = ", ".join(sorted({plain(Path(one.source).name) for one in snapshot.imported}))
+    say(
+        f"imported: {len(snapshot.imported)} experiments of {files}{span}: another setting, not ranked here",
+        style="dim",
+    )
 
 
 def _heading(snapshot: LabSnapshot, setting_id: str) -> str:

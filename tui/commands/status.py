@@ -111,6 +111,8 @@ def _details(snapshot: LabSnapshot) -> list[str]:
         lines.append(plain(snapshot.trouble))
     if snapshot.drift:
         lines.append(drift_in_words(snapshot))
+    if snapshot.guarantees and snapshot.guarantees.line:
+        lines.append(snapshot.guarantees.line)
     limits = campaign.limits
     said = [
         f"{snapshot.counted}/{limits.experiments} experiments" if limits.experiments is not None else "",

@@ -75,6 +75,8 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
         parts.append((2, ((f"✕ {plain(snapshot.trouble)}", Tone.BAD),)))
     if snapshot.drift:
         parts.append((2, ((f"! machine drifts {change(snapshot.drift.change)}", Tone.WARN),)))
+    if snapshot.guarantees and snapshot.guarantees.line:
+        parts.append((8, ((snapshot.guarantees.line, Tone.MUTED),)))
     parts += _promotion_parts(snapshot)
     parts.append((3, _metric_spans(snapshot, campaign)))
     limit = f"/{campaign.limits.experiments}" if campaign.limits.experiments else ""

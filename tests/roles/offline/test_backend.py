@@ -121,11 +121,12 @@ def test_foreign_newlines_survive(past: Past, make: Make, tmp_path: Path) -> Non
     assert (tmp_path / PATH).read_bytes() == expected
 
 
-def test_an_unknown_canvas_raises_one_line(past: Past, make: Make, tmp_path: Path) -> None:
+def test_a_canvas_without_anything_to_step_is_a_thought(past: Past, make: Make, tmp_path: Path) -> None:
     task = past.task(tmp_path, make.hypothesis("DEPTH = 2"))
     (tmp_path / PATH).write_text("print('hello')\n")
-    with pytest.raises(BackendError, match="offline cannot work on this canvas"):
-        OfflineBackend().edit(task, quiet)
+    outcome = OfflineBackend().edit(task, quiet)
+    assert outcome.result is EditResult.THOUGHT
+    assert "offline cannot work on this canvas" in outcome.explanation
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,15 @@ def test_before_the_baseline_there_is_a_plan_too(past: Past) -> None:
         ("", "no top-level number"),
     ],
 )
-def test_an_unknown_canvas_is_refused_plainly(past: Past, text: str, says: str) -> None:
-    with pytest.raises(BackendError, match=says) as caught:
-        plan(past, canvas=(Canvas("main.py", text),), tried=(), champion=None)
-    assert "\n" not in str(caught.value)
-    assert "choose a backend that thinks" in str(caught.value)
+def test_a_canvas_without_anything_to_step_is_said_plainly(past: Past, text: str, says: str) -> None:
+    found = plan(past, canvas=(Canvas("main.py", text),), tried=(), champion=None)
+    assert found.hypotheses == () and says in found.summary
+    assert "\n" not in found.summary and "choose a backend that thinks" in found.summary
+
+
+def test_without_any_canvas_it_raises(past: Past) -> None:
+    with pytest.raises(BackendError, match="no editable file"):
+        plan(past, canvas=(), tried=(), champion=None)
 
 
 def test_any_top_level_number_is_something_to_step(past: Past) -> None:

@@ -1,0 +1,193 @@
+"""A pi-autoresearch session: `.auto/`, or the older flat `autoresearch.*` files."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from supervisor.recognition.directions import direction_of
+from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.metrics import add_direction, add_metric
+from supervisor.recognition.surroundings import add_surroundings, quoted
+from supervisor.recognition.tree import Tree
+from supervisor.states import Clock, Direction
+
+TIMEOUT_S = 600.0  # that client's own for a run
+_MOST_FILES = 12
+_PRIMARY = re.compile(
+    r"\*\*Primary\*\*\s*:\s*`?(?P<name>[\w./µ-]+)`?\s*(?:\((?P<about>[^)]*)\)|(?P<rest>.*))", re.I
+)
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+(?P<text>.*)")
+_TICKED = re.compile(r"`([^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The files of one session."""
+
+    measure: str
+    checks: str
+    prompt: str
+    log: str
+    config: str
+
+
+LAYOUTS = (
+    Session(
+        *(f".auto/{name}" for name in ("measure.sh", "checks.sh", "prompt.md", "log.jsonl", "config.json"))
+    ),
+    Session(*(f"autoresearch.{name}" for name in ("sh", "checks.sh", "md", "jsonl", "config.json"))),
+)
+
+
+def recognise(tree: Tree) -> Finding | None:
+    """A session whose measuring script is tracked."""
+    files = next((layout for layout in LAYOUTS if layout.measure in tree), None)
+    if files is None:
+        return None
+    finding = Finding(Kind.AUTO, 0.97, clock=Clock.WALL)
+    finding = finding.with_fact(Fact.COMMAND, _shell(tree, files.measure), files.measure, "it measures")
+    judges = tuple(path for path in (files.measure, files.checks) if path in tree)
+    finding = finding.with_fact(Fact.PROTECTED, judges, files.measure, "the session's own scripts")
+    finding = _add_scope(finding, tree, files)
+    finding = _add_primary(finding, tree, files)
+    finding = finding.with_fact(Fact.TIMEOUT_S, TIMEOUT_S, "", "pi-autoresearch's own limit for a run")
+    if files.checks in tree:
+        finding = finding.with_fact(
+            Fact.CHECKS, _shell(tree, files.checks), files.checks, "must pass before a run"
+        )
+    return add_surroundings(_add_limits(finding, tree, files), tree, (files.measure, *finding.editable))
+
+
+def untracked_session(tree: Tree) -> str:
+    """The measuring script that lies on the disk and not in git, where no run would see it; "" without one."""
+    for layout in LAYOUTS:
+        if layout.measure not in tree and (tree.root / layout.measure).is_file():
+            return layout.measure
+    return ""
+
+
+def _shell(tree: Tree, script: str) -> str:
+    shebang = tree.text(script).partition("\n")[0]
+    known = re.match(r"#!\s*\S*?(?:env\s+)?(?P<shell>bash|sh|zsh)\b", shebang)
+    if shebang.startswith("#!") and not known:
+        return f"./{quoted(script)}"
+    return f"{known['shell'] if known else 'bash'} {quoted(script)}"
+
+
+def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
+    """The prompt's list of files in scope: files as they are, folders and globs as what they hold."""
+    paths: list[str] = []
+    globs: list[str] = []
+    where = ""
+    for line, text in _section(tree, files.prompt, "files in scope"):
+        where = where or f"{files.prompt}:{line}"
+        for named in _paths_in(text):
+            if named.startswith((".auto", "autoresearch.")):
+                continue
+            held = _held(tree, named)
+            paths += held
+            if held and held != (named,):
+                globs.append(named if "*" in named else f"{named.rstrip('/')}/*")
+    protected = (*finding.protected,)
+    paths = [path for path in dict.fromkeys(paths) if path not in protected]
+    if not paths:
+        return finding
+    kept, flat = paths[:_MOST_FILES], tuple(glob for glob in dict.fromkeys(globs) if "**" not in glob)
+    finding = finding.with_fact(Fact.EDITABLE, tuple(kept), where, "its files in scope")
+    if len(paths) > _MOST_FILES and not flat:
+        finding = finding.with_caution(
+            f"{files.prompt} names {len(paths)} files; the first {_MOST_FILES} are taken"
+        )
+    return finding.with_fact(Fact.NEW_FILES, flat, where, "a folder in scope") if flat else finding
+
+
+def _held(tree: Tree, named: str) -> tuple[str, ...]:
+    if named in tree:
+        return (named,)
+    if "*" in named:
+        return tree.below(named.split("*")[0].rstrip("/")) if "**" in named else tree.matching(named)
+    return tree.below(named)
+
+
+def _paths_in(bullet: str) -> list[str]:
+    ticked = _TICKED.findall(bullet)
+    named = ticked or bullet.split()[:1]
+    return [word.strip().removeprefix("./").rstrip(":,;") for word in named if " " not in word.strip()]
+
+
+def _section(tree: Tree, path: str, title: str) -> list[tuple[int, str]]:
+    """The bullets under the heading of that title, with their lines."""
+    inside, found = False, []
+    for line, text in enumerate(tree.text(path).splitlines(), 1):
+        if text.startswith("#"):
+            inside = text.strip("# ").lower().startswith(title)
+        elif inside and (bullet := _BULLET.match(text)):
+            found.append((line, bullet["text"]))
+    return found
+
+
+def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
+    """The metric by the log's header, else by the prompt's primary metric, else by what the script prints."""
+    for line, text in reversed(list(enumerate(tree.text(files.log).splitlines(), 1))):
+        header = _header(text)
+        if header:
+            where, name = f"{files.log}:{line}", header["metricName"]
+            finding = finding.with_fact(Fact.METRIC, name, where, "the session's primary metric")
+            if header.get("bestDirection") in tuple(Direction):
+                way = Direction(header["bestDirection"])
+                return finding.with_fact(Fact.DIRECTION, way, where, "the session's own word")
+            return add_direction(finding, tree, (files.prompt,))
+    lines = [*tree.text(files.prompt).splitlines(), ""]
+    for line, (text, below) in enumerate(pairwise(lines), 1):
+        whole = text if _BULLET.match(below) else f"{text} {below.strip()}"  # a bullet may go on below
+        if found := _PRIMARY.search(text) and _PRIMARY.search(whole):
+            where = f"{files.prompt}:{line}"
+            finding = finding.with_fact(Fact.METRIC, found["name"], where, "its primary metric")
+            about = f"{found['about'] or ''} {found['rest'] or ''}".lower()
+            said = [
+                way
+                for way in Direction
+                if f"{way.value} is better" in about or f"{way.value} better" in about
+            ]
+            if len(said) == 1:
+                return finding.with_fact(Fact.DIRECTION, said[0], where, "said there")
+            named = direction_of(found["name"])
+            return finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
+    return add_metric(finding, tree, (files.measure, *_scripts_named(tree, files.measure)))
+
+
+def _header(text: str) -> dict[str, str]:
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(entry, dict) or entry.get("type") != "config":
+        return {}
+    name = entry.get("metricName")
+    return entry if isinstance(name, str) and re.fullmatch(r"[\w./µ-]{1,60}", name) else {}
+
+
+def _scripts_named(tree: Tree, script: str) -> list[str]:
+    words = re.findall(r"[\w./-]+", tree.text(script))
+    return [word.removeprefix("./") for word in words if word.removeprefix("./") in tree]
+
+
+def _add_limits(finding: Finding, tree: Tree, files: Session) -> Finding:
+    try:
+        given = json.loads(tree.text(files.config) or "{}")
+    except (ValueError, RecursionError):
+        return finding.with_caution(f"{files.config} is no JSON and was passed over")
+    if not isinstance(given, dict):
+        return finding
+    most = given.get("maxIterations")
+    if isinstance(most, int) and not isinstance(most, bool) and most > 0:
+        finding = finding.with_fact(Fact.EXPERIMENTS, most, files.config, "its maxIterations")
+    folder = given.get("workingDir")
+    if isinstance(folder, str) and folder.strip("./"):
+        finding = finding.with_caution(
+            f"{files.config} has a workingDir ({folder}); runs start at the top of the checkout"
+        )
+    return finding

@@ -1,0 +1,162 @@
+"""Projects that are built before they are measured: make, CMake, Cargo, Go, npm."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.metrics import add_metric
+from supervisor.recognition.surroundings import add_own_pace, add_surroundings
+from supervisor.recognition.tree import Tree
+from supervisor.states import Direction
+
+_MOST_FILES = 12
+_MEASURES = r"bench(?:mark)?s?|perf|measure"
+_SOURCES = re.compile(r"\.(c|cc|cpp|cxx|cu|rs|go|zig|js|mjs|ts)$")
+_NOT_SOLUTIONS = re.compile(
+    r"(^|/|_|-|\.)(bench\w*|perf\w*|measure\w*|tests?|spec|vendor|third_party|node_modules|dist|build|examples?|"
+    r"main_test|config)(/|_|-|\.)",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How one build system measures here."""
+
+    command: str
+    where: str
+    why: str
+    build: str = ""  # what builds without measuring, where the two are apart
+    checks: str = ""
+    checks_where: str = ""
+
+
+def recognise(tree: Tree) -> Finding | None:
+    """The first build system that knows how to measure."""
+    build = next(filter(None, (look(tree) for look in _SYSTEMS)), None)
+    if build is None:
+        return None
+    finding = Finding(Kind.COMPILED, 0.75)
+    finding = finding.with_fact(Fact.COMMAND, build.command, build.where, build.why)
+    finding = _add_sources(finding, tree)
+    measuring = [path for path in tree.files if _SOURCES.search(path) and re.search(_MEASURES, path, re.I)]
+    mains = [path for path in tree.files if PurePosixPath(path).stem == "main" and _SOURCES.search(path)]
+    finding = finding.with_fact(
+        Fact.PROTECTED, (build.where.partition(":")[0], *measuring[:3]), build.where, "it measures"
+    )
+    finding = add_metric(finding, tree, (*measuring, *mains, *tree.matching("*.sh"), *finding.editable))
+    if not finding.metric:
+        finding = _timed(finding, build)
+    if build.checks:
+        finding = finding.with_fact(Fact.CHECKS, build.checks, build.checks_where, "must pass before a run")
+    return add_own_pace(add_surroundings(finding, tree, measuring))
+
+
+def _timed(finding: Finding, build: Build) -> Finding:
+    """Nothing prints a metric: how long the measuring takes, the build left out where it can be."""
+    first = f"{build.build} && " if build.build else ""
+    command = f"bash -c '{first}TIMEFORMAT=\"seconds: %R\" && time {build.command}'"
+    finding = finding.with_fact(
+        Fact.COMMAND, command, build.where, "nothing printed is a metric: it is timed"
+    )
+    finding = finding.with_fact(Fact.METRIC, "seconds", build.where, "how long it takes")
+    finding = finding.with_fact(Fact.DIRECTION, Direction.LOWER, "", "less time is better")
+    return finding.with_caution(
+        "run time on a shared machine is noisy; a bench that prints a count is steadier"
+    )
+
+
+def _add_sources(finding: Finding, tree: Tree) -> Finding:
+    found = [path for path in tree.files if _SOURCES.search(path) and not _NOT_SOLUTIONS.search(f"/{path}")]
+    inner = [path for path in found if path.startswith(("src/", "lib/", "internal/", "pkg/"))] or found
+    apart = [path for path in inner if PurePosixPath(path).stem != "main"] or inner
+    if not apart:
+        return finding
+    if len(apart) > _MOST_FILES:
+        return finding.with_caution(f"{len(apart)} source files could be meant; name those that may change")
+    why = "the one source that is not the bench" if len(apart) == 1 else "the sources that are not the bench"
+    return finding.with_fact(Fact.EDITABLE, tuple(apart), apart[0], why, guess=len(apart) > 1)
+
+
+def _make(tree: Tree) -> Build | None:
+    file = tree.first(("Makefile", "makefile", "GNUmakefile"))
+    seen = tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)") if file else None
+    if file is None or seen is None:
+        return None
+    tests = tree.find(file, r"^(?P<target>test|check)\s*:(?!=)")
+    builds = tree.find(file, r"^(?P<target>all|build)\s*:(?!=)")
+    return Build(
+        command=f"make -s {seen.match['target']}",
+        where=seen.where,
+        why="the target builds and measures",
+        build=f"make -s {builds.match['target']}" if builds else "",
+        checks=f"make -s {tests.match['target']}" if tests else "",
+        checks_where=tests.where if tests else "",
+    )
+
+
+def _cmake(tree: Tree) -> Build | None:
+    pattern = rf"add_(?:executable|custom_target)\s*\(\s*(?P<target>\w*(?:{_MEASURES})\w*)"
+    seen = tree.find("CMakeLists.txt", pattern)
+    if seen is None:
+        return None
+    target, folder = seen.match["target"], "build-lab"
+    build = f"cmake -S . -B {folder} -DCMAKE_BUILD_TYPE=Release && cmake --build {folder} --target {target}"
+    run = "true" if "custom_target" in seen.match[0] else f"{folder}/{target}"
+    return Build(f"sh -c '{build} && {run}'", seen.where, "the target builds, its program measures")
+
+
+def _cargo(tree: Tree) -> Build | None:
+    program = tree.first(tuple(f"src/bin/{name}.rs" for name in ("bench", "benchmark", "perf", "measure")))
+    checks = "cargo test --offline --quiet"
+    if "Cargo.toml" in tree and program:
+        run = f"cargo run --offline --quiet --release --bin {PurePosixPath(program).stem}"
+        return Build(
+            run, program, "the program measures", "cargo build --offline --quiet --release", checks, program
+        )
+    benches = tree.matching("benches/*.rs")
+    if "Cargo.toml" in tree and benches:
+        run = "cargo bench --offline --quiet"
+        return Build(run, benches[0], "cargo's benches", f"{run} --no-run", checks, benches[0])
+    return None
+
+
+def _go(tree: Tree) -> Build | None:
+    if "go.mod" not in tree:
+        return None
+    program = next((p for p in tree.files if re.match(rf"(cmd/)?({_MEASURES})/main\.go$", p)), None)
+    if program:
+        return Build(f"go run ./{PurePosixPath(program).parent}", program, "the program measures",
+                     "go build ./...", "go test ./...", "go.mod")  # fmt: skip
+    for path in tree.files:
+        if path.endswith("_test.go") and (seen := tree.find(path, r"^func Benchmark\w+\(")):
+            return Build("go test -run NONE -bench . ./...", seen.where, "its benchmarks",
+                         "go build ./...", "go test ./...", "go.mod")  # fmt: skip
+    return None
+
+
+def _npm(tree: Tree) -> Build | None:
+    try:
+        scripts = json.loads(tree.text("package.json") or "{}").get("scripts", {})
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    names = [name for name in scripts if re.fullmatch(_MEASURES, name)] if isinstance(scripts, dict) else []
+    if not names:
+        return None
+    seen = tree.find("package.json", rf"\"{names[0]}\"\s*:")
+    return Build(
+        command=f"npm run --silent {names[0]}",
+        where=seen.where if seen else "package.json",
+        why="the script measures",
+        build="npm run --silent build" if "build" in scripts else "",
+        checks="npm test --silent" if "test" in scripts else "",
+        checks_where="package.json",
+    )
+
+
+_SYSTEMS: tuple[Callable[[Tree], Build | None], ...] = (_make, _cmake, _cargo, _go, _npm)
