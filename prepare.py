@@ -430,6 +430,8 @@ class Fetching:
                 work(target)
                 return
             except (OSError, http.client.HTTPException, ValueError) as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()
                 failures = 1 if self._received_of(target) > had else failures + 1
                 said = error.reason if isinstance(error, urllib.error.URLError) else error
                 reason = "".join(
@@ -468,10 +470,11 @@ class Fetching:
         try:
             with open_url(url, "HEAD") as answer:
                 headers = answer.headers
-        except urllib.error.HTTPError as answer:
-            if not 300 <= answer.code < 400:
+        except urllib.error.HTTPError as error:
+            if not 300 <= error.code < 400:
                 raise
-            headers = answer.headers
+            error.close()
+            headers = error.headers
         etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
         size = int(headers.get("X-Linked-Size") or headers.get("Content-Length") or 0)
         if size < 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sessions.sandbox import wrap
 from sessions.training_runs import RunSpec
 from supervisor.lab import STATE_FOLDER, Lab
-from supervisor.running import command_argv, lab_python, training_env
+from supervisor.running import command_argv, lab_python, sealed_data, training_env
 
 
 def failed_check(lab: Lab, worktree: Path) -> str:
@@ -31,7 +31,7 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             device="cpu",
             timeout_s=timeout_s,
             referee=worktree,  # nothing in it may change: what is checked is what is committed
-            hidden=(lab.state_dir, lab.root / STATE_FOLDER),
+            hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
         )
         try:
             done = subprocess.run(
