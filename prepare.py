@@ -22,6 +22,7 @@ import argparse
 import collections
 import contextlib
 import copy
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -375,8 +376,8 @@ class Fetching:
         self.missing, self.progress = missing, progress
         self.remotes: dict[Path, Remote] = {}
         self.over = threading.Event()
-        self.troubles: list[BaseException] = []  # an end of it all
-        self.trouble = ""  # the latest that is being lived with
+        self.end: BaseException | None = None  # of it all
+        self.trouble = ""  # that is being lived with
 
     def run(self) -> None:
         """Fetch them all. Raises DataError; whatever ends it, what has come is kept."""
@@ -384,44 +385,39 @@ class Fetching:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             self._in_threads(self._describe, lambda: f"asking for {len(self.missing)} files")
-            size, self.had = sum(each.size for each in self.remotes.values()), self._received()
+            self.size, self.had = sum(each.size for each in self.remotes.values()), self._received()
             # Of text there is about 2.7 times as much as of parquet, and of tokens two thirds of that.
-            need_room(next(iter(self.missing)).parent, size - self.had, 1.8 * size)
+            need_room(cache_root(), self.size - self.had + 1.8 * self.size)
             self.began_s = time.monotonic()
             self._in_threads(self._fetch, self._how_far)
         finally:
             self.over.set()
-        self.progress.show(f"fetched {len(self.missing)} files, {size / 1e6:.0f} MB", done=True)
+        self.progress.show(f"fetched {len(self.missing)} files, {self.size / 1e6:.0f} MB", done=True)
 
     def _in_threads(self, work: Callable[[Path], None], how_far: Callable[[], str]) -> None:
-        waiting = collections.deque(self.missing)
+        waiting = iter(list(self.missing))
 
         def go_on() -> None:
-            while not self.over.is_set():
-                try:
-                    target = waiting.popleft()
-                except IndexError:
-                    return
-                try:
+            try:
+                while not self.over.is_set() and (target := next(waiting, None)):
                     self._persist(work, target)
-                except BaseException as error:
-                    self.troubles.append(error)
-                    self.over.set()
+            except BaseException as error:
+                self.end = self.end or error
+                self.over.set()
 
         # Daemons, not a pool: nobody waits for a silent server once this is interrupted.
         threads = [threading.Thread(target=go_on, daemon=True) for _ in range(FETCHED_AT_ONCE)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads) and not self.troubles:
+        while not self.end and (alive := [thread for thread in threads if thread.is_alive()]):
             self.progress.show(how_far())
-            threads[0].join(0.02) if threads[0].is_alive() else time.sleep(0.02)
-        if self.troubles:
-            raise self.troubles[0]
+            alive[0].join(0.02)
+        if self.end:
+            raise self.end
 
     def _persist(self, work: Callable[[Path], None], target: Path) -> None:
-        """Do the work, as often as it takes; give up when it brings nothing any more."""
+        """Do the work, as often as it takes; give up when it brings nothing any more. Raises DataError."""
         import http.client
-        import urllib.error
 
         failures = 0
         while not self.over.is_set():
@@ -430,37 +426,41 @@ class Fetching:
                 work(target)
                 return
             except (OSError, http.client.HTTPException, ValueError) as error:
-                if isinstance(error, urllib.error.HTTPError):
-                    error.close()
                 failures = 1 if self._received_of(target) > had else failures + 1
-                said = error.reason if isinstance(error, urllib.error.URLError) else error
-                reason = "".join(
-                    letter for letter in str(said or type(error).__name__) if letter.isprintable()
-                )
-                status = error.code if isinstance(error, urllib.error.HTTPError) else 0
-                self.trouble = f"{target.name}: {f'{status} ' if status else ''}{reason}"
-                url = self.missing[target]
-                if status in FINAL_ANSWERS:
-                    raise DataError(
-                        f"{url} answers {status} {reason}: see DATA_SOURCE, HF_ENDPOINT, HF_TOKEN"
-                    ) from error
-                if failures >= FETCH_TRIES:
-                    raise DataError(
-                        f"cannot fetch {url}: {reason}; what has come is kept: run `python prepare.py` again when "
-                        f"the network is back, name a mirror in HF_ENDPOINT, or copy the file to {target.parent}"
-                    ) from error
-                asked_s = (
-                    error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
-                )
-                pause_s = max(
-                    RETRY_PAUSE_S * 2 ** (failures - 1), float(asked_s) if asked_s.isdecimal() else 0.0
-                )
-                self.over.wait(min(pause_s, LONGEST_PAUSE_S))
-                work = self._again if work == self._fetch else work
+                asked_s = self._judge(error, target, failures)
+                self.over.wait(min(max(RETRY_PAUSE_S * 2 ** (failures - 1), asked_s), LONGEST_PAUSE_S))
 
-    def _again(self, target: Path) -> None:
-        self._describe(target)  # it may have changed
-        self._fetch(target)
+    def _judge(self, error: Exception, target: Path, failures: int) -> float:
+        """How long the server asks to be left alone. Raises DataError where it makes no sense to go on."""
+        import urllib.error
+
+        url, status, asked_s = self.missing[target], 0, ""
+        reason = (
+            str(error.reason if isinstance(error, urllib.error.URLError) else error) or type(error).__name__
+        )
+        reason = "".join(letter for letter in reason if letter.isprintable())
+        if isinstance(error, urllib.error.HTTPError):
+            status, asked_s = error.code, error.headers.get("Retry-After", "")
+            error.close()
+        elif isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+        ):
+            raise DataError(
+                f"cannot write to {target.parent}: {reason}; AUTORESEARCH_CACHE moves it"
+            ) from error
+        if status in FINAL_ANSWERS:
+            said = f"{url} answers {status} {reason}"
+            raise DataError(f"{said}: see DATA_SOURCE, HF_ENDPOINT, HF_TOKEN") from error
+        if failures >= FETCH_TRIES:
+            wayout = "when the network is back, name a mirror in HF_ENDPOINT, or copy the file to"
+            kept = "what has come is kept: run `python prepare.py` again"
+            raise DataError(f"cannot fetch {url}: {reason}; {kept} {wayout} {target.parent}") from error
+        self.trouble = f"; {target.name}: {reason}, trying again"
+        self.remotes.pop(target, None)  # it may have changed
+        return float(asked_s) if asked_s.isdecimal() else 0.0
 
     def _describe(self, target: Path) -> None:
         """Ask for size and identity, without following the hub to its storage: the hub alone knows the sha256."""
@@ -483,54 +483,49 @@ class Fetching:
         self.remotes[target] = Remote(url, size, etag, etag if known else "")
 
     def _fetch(self, target: Path) -> None:
+        if target not in self.remotes:
+            self._describe(target)
         remote = self.remotes[target]
         part = remote.part_of(target)
-        for other in target.parent.glob(f"{target.name}.*.part"):
-            if other != part:
-                other.unlink()
-        have = size_of(part)
-        if have < remote.size:
-            self._receive(remote, part, have)
-        if size_of(part) < remote.size and not self.over.is_set():
-            raise ConnectionError(f"cut at {size_of(part)} of {remote.size} bytes")
+        for other in set(target.parent.glob(f"{target.name}.*.part")) - {part}:
+            other.unlink()
+        if size_of(part) < remote.size:
+            self._receive(remote, part)
         if self.over.is_set():
             return
+        if size_of(part) < remote.size:
+            raise ConnectionError(f"cut at {size_of(part)} of {remote.size} bytes")
         if size_of(part) > remote.size or (remote.sha256 and file_sha256(part) != remote.sha256):
             part.unlink()
             raise ValueError("its bytes are not what the server says of them")
         part.replace(target)
 
-    def _receive(self, remote: Remote, part: Path, have: int) -> None:
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        if have and remote.etag and not remote.sha256:
+    def _receive(self, remote: Remote, part: Path) -> None:
+        headers = {"Range": f"bytes={size_of(part)}-"} if size_of(part) else {}
+        if headers and remote.etag and not remote.sha256:
             headers["If-Range"] = f'"{remote.etag}"'
         with open_url(remote.url, "GET", headers) as answer:
-            goes_on = answer.status == 206
-            whole = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get(
-                "Content-Length"
-            )
-            if whole and whole != "*" and int(whole) != remote.size:
+            said = answer.headers.get("Content-Range") or answer.headers.get("Content-Length") or ""
+            if (whole := said.rpartition("/")[2]).isdecimal() and int(whole) != remote.size:
                 raise ValueError(f"it was {remote.size} bytes and is {whole} now")
-            with part.open("ab" if goes_on else "wb", buffering=0) as file:
+            with part.open("ab" if answer.status == 206 else "wb") as file:
                 while not self.over.is_set() and (block := answer.read1(2**20)):
-                    write_block(file, block)
+                    file.write(block)
+                    file.flush()  # nothing is lost that has come
                 os.fsync(file)
 
     def _received_of(self, target: Path) -> int:
-        remote = self.remotes.get(target)
-        return 0 if remote is None else max(size_of(target), size_of(remote.part_of(target)))
+        return max(map(size_of, (target, *target.parent.glob(f"{target.name}.*.part"))))
 
     def _received(self) -> int:
-        return sum(map(self._received_of, list(self.remotes)))
+        return sum(map(self._received_of, self.missing))
 
     def _how_far(self) -> str:
-        size, have = sum(each.size for each in list(self.remotes.values())), self._received()
+        have, files = self._received(), sum(target.exists() for target in self.missing)
         speed = (have - self.had) / max(time.monotonic() - self.began_s, 0.1)
-        left = f", {(size - have) / speed:.0f} s left" if speed > 0 else ""
-        files = sum(target.exists() for target in self.missing)
-        trouble = f"; {self.trouble}, trying again" if self.trouble else ""
-        what = f"fetching: {files} of {len(self.missing)} files, {have / 1e6:.0f} of {size / 1e6:.0f} MB"
-        return f"{what}, {speed / 1e6:.1f} MB/s{left}{trouble}"
+        left = f", {(self.size - have) / speed:.0f} s left" if speed > 0 else ""
+        what = f"fetching: {files} of {len(self.missing)} files, {have / 1e6:.0f} of {self.size / 1e6:.0f} MB"
+        return f"{what}, {speed / 1e6:.1f} MB/s{left}{self.trouble}"
 
 
 def open_url(url: str, method: str, headers: dict[str, str] | None = None) -> Any:
@@ -542,20 +537,11 @@ def open_url(url: str, method: str, headers: dict[str, str] | None = None) -> An
             linked = request.get_method() == "HEAD" and "X-Linked-Etag" in answer[3]
             return None if linked else super().redirect_request(request, *answer)
 
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "autoresearch-tui"} | (headers or {}), method=method
-    )
+    headers = {"User-Agent": "autoresearch-tui"} | (headers or {})
+    request = urllib.request.Request(url, headers=headers, method=method)
     if token := os.environ.get("HF_TOKEN"):
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     return urllib.request.build_opener(StopsAtStorage).open(request, timeout=SILENCE_S)
-
-
-def write_block(file: Any, block: bytes) -> None:
-    """Write it whole. A disk that is full is no reason to ask the server again: raises DataError."""
-    try:
-        file.write(block)
-    except OSError as error:
-        raise DataError(f"cannot write {file.name}: {error.strerror}; AUTORESEARCH_CACHE moves it") from error
 
 
 def size_of(path: Path) -> int:
@@ -566,9 +552,9 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def need_room(folder: Path, *needed: float) -> None:
+def need_room(folder: Path, wanted: float) -> None:
     """Raises DataError where so many bytes would not fit."""
-    free, wanted = shutil.disk_usage(folder).free, sum(needed)
+    free = shutil.disk_usage(folder).free
     if wanted > free:
         lack = f"{folder} needs about {wanted / 1e9:.1f} GB and has {free / 1e9:.1f} GB free"
         raise DataError(f"{lack}: AUTORESEARCH_CACHE moves it, and fewer shards (climbmix:2) need less")

@@ -160,7 +160,7 @@ def test_a_busy_server_is_given_time(fetcher: ModuleType, hub: Hub, shards: dict
 
 def test_a_server_that_stays_busy_is_one_line(fetcher: ModuleType, hub: Hub) -> None:
     hub.busy = 10**6
-    with pytest.raises(fetcher.DataError, match="Service Unavailable.*HF_ENDPOINT") as caught:
+    with pytest.raises(fetcher.DataError, match=r"Service Unavailable.*HF_ENDPOINT") as caught:
         fetch(fetcher, VAL)
     assert len(hub.asked) == fetcher.FETCH_TRIES
     assert "\n" not in str(caught.value)
