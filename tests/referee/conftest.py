@@ -20,7 +20,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from referee.hub import Hub, serving
+
+from tests.referee.hub import Hub, serving
 
 PREPARE = Path(__file__).parents[2] / "prepare.py"
 WORDS = [

@@ -16,9 +16,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from referee.conftest import PREPARE, clean_environment, story, write_parquet
-from referee.hub import Hub
 from tokenizers import Tokenizer
+
+from tests.referee.conftest import PREPARE, clean_environment, story, write_parquet
+from tests.referee.hub import Hub
 
 VAL, HELD = "shard_06542.parquet", "shard_06541.parquet"
 

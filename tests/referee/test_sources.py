@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from referee.conftest import PREPARE, clean_environment, story, write_parquet
 from tokenizers import Tokenizer
+
+from tests.referee.conftest import PREPARE, clean_environment, story, write_parquet
 
 # What the referee wrote before it knew streams: scores that were taken then still hold.
 OLD_CORPUS = "94ac792f94453145"
