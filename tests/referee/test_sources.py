@@ -317,3 +317,29 @@ def test_prepare_itself_imports_no_http() -> None:
     lines = PREPARE.read_text().splitlines()
     imports = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
     assert not imports & {"urllib", "http", "pyarrow", "ssl"}
+
+
+def test_interrupted_while_encoding_it_goes_on(
+    preparer: ModuleType, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bytes_of(preparer, preparer.prepare(str(parquet)))
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "stopped"))
+    script = CHILD.replace("prepare.prepare(sys.argv[1], workers=2)", "prepare.main()")
+    argv = [sys.executable, "-c", script, "--source", str(parquet), "--workers", "2"]
+    environment = clean_environment(AUTORESEARCH_CACHE=str(preparer.cache_root()))
+    process = subprocess.Popen(argv, env=environment, text=True, stderr=subprocess.PIPE)
+    while journal_of(preparer.cache_root())["read"] == 0:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "goes on from here" in said and "Traceback" not in said
+    reached = journal_of(preparer.cache_root())["read"]
+    assert 0 < reached < 1600
+    assert bytes_of(preparer, preparer.prepare(str(parquet))) == whole
+
+
+def test_a_lab_hides_what_is_sealed_from_runs_and_checks() -> None:
+    for module in ("running", "checks"):
+        path = PREPARE.parent / "supervisor" / f"{module}.py"
+        assert "STATE_FOLDER, sealed_data())" in path.read_text()
