@@ -1534,7 +1534,8 @@ def finish(model: nn.Module, **extras: float) -> float:
 def main() -> None:
     """Prepare the data, or check that it is there."""
     parser = argparse.ArgumentParser(
-        description="Prepare the data of this lab, or check it and mend what is damaged."
+        description="Prepare the data of this lab, or check it and mend what is damaged.",
+        epilog="HF_ENDPOINT names a mirror of the Hugging Face hub; HF_TOKEN is sent to it, where one is needed.",
     )
     parser.add_argument("--source", default=DATA_SOURCE, help="as DATA_SOURCE at the head of this file")
     parser.add_argument("--cache", help="where prepared data goes (default: ~/.cache/autoresearch-tui)")
