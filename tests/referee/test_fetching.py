@@ -213,7 +213,7 @@ def test_a_silent_server_is_asked_again(
 def test_a_few_are_fetched_at_once(fetcher: ModuleType, hub: Hub, shards: dict[str, bytes]) -> None:
     hub.bytes_per_s = 4 * len(shards[VAL])
     assert len(fetch(fetcher, *shards)) == 4
-    assert 2 <= hub.most_at_once <= fetcher.FETCHED_AT_ONCE
+    assert 3 <= hub.most_at_once <= fetcher.FETCHED_AT_ONCE  # of files in turn two may seem to overlap
 
 
 def test_the_token_goes_to_the_hub_alone(

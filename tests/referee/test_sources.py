@@ -207,14 +207,29 @@ def bytes_of(referee: ModuleType, folder: Path) -> dict[str, bytes]:
     return files | {"holdout.bin": (referee.sealed_root() / f"{folder.name}.bin").read_bytes()}
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture
+def whole(preparer: ModuleType, parquet: Path, known: dict[str, bytes]) -> dict[str, bytes]:
+    """What undisturbed preparing makes of it."""
+    if not known:
+        known |= bytes_of(preparer, preparer.prepare(str(parquet), workers=1))
+    return known
+
+
 def test_the_number_of_workers_changes_no_byte(
-    preparer: ModuleType, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    preparer: ModuleType,
+    parquet: Path,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = []
-    for workers in (1, 2, 5):
+    for workers in (2, 5):
         monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / f"{workers}"))
-        found.append(bytes_of(preparer, preparer.prepare(str(parquet), workers=workers)))
-    assert found[0] == found[1] == found[2]
+        assert bytes_of(preparer, preparer.prepare(str(parquet), workers=workers)) == whole
 
 
 CHILD = """
@@ -237,9 +252,12 @@ def journal_of(cache: Path) -> dict[str, Any]:
 
 
 def test_killed_again_and_again_it_goes_on(
-    preparer: ModuleType, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    preparer: ModuleType,
+    parquet: Path,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = bytes_of(preparer, preparer.prepare(str(parquet)))
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "killed"))
     cache, reached = preparer.cache_root(), 0
     for _ in range(2):
@@ -267,15 +285,25 @@ def test_killed_again_and_again_it_goes_on(
 
 
 def test_a_draft_that_lost_something_is_begun_anew(
-    preparer: ModuleType, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    preparer: ModuleType,
+    parquet: Path,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = bytes_of(preparer, preparer.prepare(str(parquet)))
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "killed"))
-    process = start_child(parquet, preparer.cache_root())
-    while journal_of(preparer.cache_root())["read"] == 0:
-        assert process.poll() is None
-    process.kill()
-    process.communicate(timeout=10)
+    keep = preparer.keep_tally
+
+    def then_stop(*given: Any) -> None:
+        keep(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(preparer, "JOURNAL_S", 0.0)
+        interrupted.setattr(preparer, "keep_tally", then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            preparer.prepare(str(parquet))
+    assert journal_of(preparer.cache_root())["read"] > 0
     (held,) = preparer.sealed_root().glob(".draft-*.bin")
     held.unlink()
     assert bytes_of(preparer, preparer.prepare(str(parquet))) == whole
@@ -320,9 +348,12 @@ def test_prepare_itself_imports_no_http() -> None:
 
 
 def test_interrupted_while_encoding_it_goes_on(
-    preparer: ModuleType, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    preparer: ModuleType,
+    parquet: Path,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = bytes_of(preparer, preparer.prepare(str(parquet)))
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "stopped"))
     script = CHILD.replace("prepare.prepare(sys.argv[1], workers=2)", "prepare.main()")
     argv = [sys.executable, "-c", script, "--source", str(parquet), "--workers", "2"]
