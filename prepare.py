@@ -1,7 +1,7 @@
 """The referee: data, tokenizer, clock, seed and evaluation. Nobody edits it during a run.
 
-    python prepare.py                    prepare the data, or check what is there and mend it
-    python prepare.py --source ~/texts   prepare another source
+    python prepare.py                       prepare the data, or check what is there and mend it
+    python prepare.py --source climbmix:4   prepare another source; stopped, it goes on where it was
 
 The canvas (training/train.py) sees a run in this order:
 
@@ -12,16 +12,20 @@ The canvas (training/train.py) sees a run in this order:
     prepare.finish(model)                                    probes, val_bpb, the one report
 
 The evaluation calls `logits = model(x)`, x int64 [B, T], logits [B, T, vocab_size]; targets are never handed
-over. Prepared data is in ~/.cache/autoresearch-tui/<fingerprint>; AUTORESEARCH_CACHE moves it.
+over. Prepared data is in ~/.cache/autoresearch-tui/<fingerprint>; AUTORESEARCH_CACHE moves it. Beside that
+folder, in one of the same name and -sealed, lies what no run may read: the holdout.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import copy
+import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -33,9 +37,11 @@ import shutil
 import socket
 import sys
 import sysconfig
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,12 +56,14 @@ from torch import Tensor, nn
 # What this lab measures. A change here makes a new setting: scores before and after are not ranked together.
 # ----------------------------------------------------------------------------------------------------------
 
-DATA_SOURCE = "python"  # the standard library's own source; or the path of a text file or a folder of them
-VOCAB_SIZE = 2048  # the last id is BOS, the others are byte-level BPE
+# "python", the standard library's own source; "climbmix", or "climbmix:20" for so many training shards;
+# "tinystories"; or the path of a text or parquet file, or of a folder of them.
+DATA_SOURCE = "python"
+VOCAB_SIZE = 2048  # at most 65536: the last id is BOS, the others are byte-level BPE
 MAX_SEQ_LEN = 128  # context length of the evaluation, and of training batches that ask for no other
 EVAL_TOKENS = 2**16  # scored tokens, about 200 kB of text: the same ones, in the same windows
 VAL_PERCENT, HOLDOUT_PERCENT = 8, 8  # of the documents
-CHUNK_CHARS = 2048  # documents are cut into chunks of at most this; BOS stands before each
+CHUNK_CHARS = 2048  # documents are cut into chunks of at most this, 0: never; BOS stands before each
 SECTION_CHARS = 2**16  # a single file is cut into sections of this, so that every split gets some
 TOKENIZER_CHARS = 2**26  # the tokenizer learns from this much training text at most
 DATA_FORMAT = 2  # goes up when this file would write other bytes for the same text
@@ -95,49 +103,204 @@ class Rejected(RefereeError):  # noqa: N818 - it names the verdict
 # Documents: where text comes from, which split it is in, and how it is cut.
 # ----------------------------------------------------------------------------------------------------------
 
-Document = tuple[str, str]  # a name, which alone decides the split, and the text
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set of the Hugging Face hub: parquet files with a column of text."""
+
+    repository: str
+    file: str  # numbered where there are several
+    shards: int = 1  # of several the last is the validation text and the one before it the holdout
+    trained_on: int = 1  # shards, unless the source names a number
+
+    def parts(self, trained_on: int) -> list[tuple[str, str]]:
+        """Files and their splits; of "" each row's name decides."""
+        if self.shards == 1:
+            return [(self.file, "")]
+        numbers = [*range(trained_on), self.shards - 1, self.shards - 2]
+        return list(zip(map(self.file.format, numbers), [*["train"] * trained_on, *SPLITS[1:]], strict=True))
+
+
+HUBS = {
+    "climbmix": Hub("karpathy/climbmix-400b-shuffle", "shard_{:05d}.parquet", shards=6543, trained_on=10),
+    "tinystories": Hub("karpathy/tinystories-gpt4-clean", "tinystories_gpt4_clean.parquet"),
+}
+TEXT_COLUMN = "text"
+ROWS_AT_ONCE = 64
 # pydoc_data is one large file of prose: in a split by files it would outweigh all code there.
 NOT_THE_LIBRARY = set("test tests idle_test pydoc_data site-packages dist-packages __pycache__".split())
+SECTIONS_AT_ONCE = 2**10  # of a text file: 64 MB
 
 
-def python_documents() -> Iterator[Document]:
+@dataclass(frozen=True)
+class Corpus:
+    """A source, opened: what it is, and its documents, always in the same order."""
+
+    sha256: str
+    text_bytes: int  # about
+    read: Callable[[int], Iterator[tuple[str, str, str]]]  # split, name, text; from the n-th document on
+
+
+def open_corpus(source: str, progress: Progress, splits: tuple[str, ...] = SPLITS) -> Corpus:
+    """The source, fetched first if need be; of shards only those of `splits`. Raises DataError."""
+    try:
+        if asked := hub_of(source):
+            parts = [(name, split) for name, split in asked[0].parts(asked[1]) if split in ("", *splits)]
+            return parquet_corpus(fetch_parts(asked[0], parts, progress))
+        if found := parquet_parts(Path(source).expanduser()):
+            return parquet_corpus([(path, split) for path, split in found if split in ("", *splits)])
+        return text_corpus(source)
+    except OSError as error:
+        raise DataError(f"cannot read the data source {source!r}: {error}") from error
+
+
+def hub_of(source: str) -> tuple[Hub, int] | None:
+    """The data set of the hub that is meant, and how many shards are trained on. Raises DataError."""
+    name, _, count = source.partition(":")
+    if name not in HUBS:
+        return None
+    hub, most = HUBS[name], max(1, HUBS[name].shards - 2)
+    if count and not (count.isdecimal() and 1 <= int(count) <= most):
+        raise DataError(f"the data source {source!r}: {name} has 1 to {most} shards to train on")
+    return hub, int(count or hub.trained_on)
+
+
+def parquet_parts(path: Path) -> list[tuple[Path, str]]:
+    """A parquet file, or those of a folder: of three or more the last two are validation text and holdout."""
+    if path.suffix == ".parquet":
+        return [(path, "")]
+    files = sorted(each for each in path.glob("*.parquet") if not each.name.startswith("."))
+    if len(files) < 3:
+        return [(file, "") for file in files]
+    return [*((file, "train") for file in files[:-2]), (files[-1], "val"), (files[-2], "holdout")]
+
+
+def parquet_corpus(parts: list[tuple[Path, str]]) -> Corpus:
+    """Parquet files, row by row. They are what their bytes are."""
+    digest = sha256(json.dumps([(path.name, file_sha256(path), split) for path, split in parts]))
+    sizes = {path: parquet_size(path) for path, _ in parts}
+
+    def read(start: int) -> Iterator[tuple[str, str, str]]:
+        for path, split in parts:
+            rows, _ = sizes[path]
+            for row, text in parquet_rows(path, start) if start < rows else ():
+                name = f"{path.name}:{row}"
+                yield split or split_of(name), name, text
+            start = max(0, start - rows)
+
+    return Corpus(digest, sum(size for _, size in sizes.values()), read)
+
+
+@contextlib.contextmanager
+def reading_parquet(path: Path) -> Iterator[Any]:
+    """The pyarrow file. Raises DataError, for whatever goes wrong while it is read, too."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError("parquet needs pyarrow: `pip install pyarrow`") from error
+    try:
+        # With a buffer, pages are read one by one, not all of a row group at once.
+        with pyarrow.parquet.ParquetFile(path, buffer_size=2**20) as file:
+            if TEXT_COLUMN not in (names := file.schema_arrow.names):
+                raise DataError(f"{path} has no column {TEXT_COLUMN!r}, it has {', '.join(names)[:200]}")
+            yield file
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from error
+
+
+def parquet_size(path: Path) -> tuple[int, int]:
+    """How many rows there are, and about how many bytes of text."""
+    with reading_parquet(path) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+        size = sum(each.total_uncompressed_size for each in columns if each.path_in_schema == TEXT_COLUMN)
+        return file.metadata.num_rows, size
+
+
+def parquet_rows(path: Path, start: int) -> Iterator[tuple[int, str]]:
+    """The rows from `start` on, numbered; one without text is ""."""
+    with reading_parquet(path) as file:
+        lengths = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        ends = list(itertools.accumulate(lengths))
+        groups = [number for number, end in enumerate(ends) if end > start]
+        row = ends[groups[0]] - lengths[groups[0]] if groups else 0
+        for batch in file.iter_batches(ROWS_AT_ONCE, groups, [TEXT_COLUMN], use_threads=False):
+            for text in batch.column(0).to_pylist():
+                if row >= start:
+                    yield row, text if isinstance(text, str) else ""
+                row += 1
+
+
+def text_corpus(source: str) -> Corpus:
+    """The standard library, a text file or a folder of them. They are what their documents are."""
+    digest, size = hashlib.sha256(b"["), 0
+    for number, (name, text) in enumerate(read_documents(source)):
+        digest.update(f"{', ' * bool(number)}{json.dumps([name, sha256(text)])}".encode())
+        size += len(text)
+    digest.update(b"]")
+
+    def read(start: int) -> Iterator[tuple[str, str, str]]:
+        for name, text in itertools.islice(read_documents(source), start, None):
+            yield split_of(name), name, text
+
+    return Corpus(digest.hexdigest(), size, read)
+
+
+def read_documents(source: str) -> Iterator[tuple[str, str]]:
+    """Names and texts, in the order of the names' hashes: the head of a split is a fair sample."""
+    try:
+        root = Path(source).expanduser()
+        if source == "python":
+            found: Iterable[tuple[str, str]] = read_files(library_files())
+        else:
+            found = read_files(folder_files(root)) if root.is_dir() else read_sections(root)
+        yield from ((name, text) for name, text in found if text.strip())
+    except OSError as error:
+        raise DataError(f"cannot read the data source {source!r}: {error}") from error
+
+
+def library_files() -> Iterator[tuple[str, Path]]:
     """The standard library without its tests: 11 MB of real text that is on every machine."""
     root = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(root.rglob("*.py")):
+    for path in root.rglob("*.py"):
         name = path.relative_to(root)
         # _sysconfigdata tells how this very interpreter was compiled.
         if NOT_THE_LIBRARY.isdisjoint(name.parts) and not name.name.startswith("_sysconfigdata"):
-            yield name.as_posix(), read_text(path)
+            yield name.as_posix(), path
 
 
-def path_documents(root: Path) -> Iterator[Document]:
-    """The sections of a text file, or the text files of a folder; hidden and binary ones are passed over."""
-    if not root.is_dir():
-        text = read_text(root)
-        for start in range(0, len(text), SECTION_CHARS):
-            yield f"{start // SECTION_CHARS:08d}", text[start : start + SECTION_CHARS]
-    for path in sorted(root.rglob("*")):
+def folder_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a folder; hidden ones are passed over."""
+    for path in root.rglob("*"):
         name = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.is_file() and not hidden and "\0" not in (text := read_text(path)):
-            yield name.as_posix(), text
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield name.as_posix(), path
 
 
-SOURCES: dict[str, Callable[[], Iterator[Document]]] = {"python": python_documents}  # another kind goes here
+def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
+    """The texts of files; binary ones are passed over, and bytes that are not UTF-8 become U+FFFD."""
+    for name, path in sorted(files, key=lambda each: sha256(each[0])):
+        text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+        if "\0" not in text:
+            yield name, text
 
 
-def read_text(path: Path) -> str:
-    """The file as text; bytes that are not UTF-8 become U+FFFD."""
-    return path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
-
-
-def read_documents(source: str) -> list[Document]:
-    """All documents in the order of their names' hashes, so that the head of a split is a fair sample."""
-    documents = SOURCES[source]() if source in SOURCES else path_documents(Path(source).expanduser())
-    try:
-        return sorted((each for each in documents if each[1].strip()), key=lambda each: sha256(each[0]))
-    except OSError as error:
-        raise DataError(f"cannot read the data source {source!r}: {error}") from error
+def read_sections(path: Path) -> Iterator[tuple[str, str]]:
+    """The sections of a text file, SECTIONS_AT_ONCE of them sorted at a time: a file may be larger than memory."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        sections, text = [], ""
+        for number in itertools.count():
+            while len(text) <= SECTION_CHARS and (more := file.read(SECTION_CHARS)):
+                text = (text + more).replace("\r\n", "\n")  # one that is cut in two is whole the next time
+            if text:
+                sections.append((f"{number:08d}", text[:SECTION_CHARS]))
+            if len(sections) == SECTIONS_AT_ONCE or not text:
+                yield from sorted(sections, key=lambda each: sha256(each[0]))
+                sections = []
+            if not text:
+                return
+            text = text[SECTION_CHARS:]
 
 
 def sha256(text: str) -> str:
@@ -153,7 +316,7 @@ def split_of(name: str) -> str:
 
 def cut(text: str, boundaries: tuple[str, ...] = (r"(?<=\n\n)(?=\S)", r"(?<=\n)")) -> list[str]:
     """Chunks that joined give `text`, cut at top-level blocks where possible, else lines, else anywhere."""
-    if len(text) <= CHUNK_CHARS:
+    if len(text) <= CHUNK_CHARS or not CHUNK_CHARS:
         return [text]
     if not boundaries:
         return [text[start : start + CHUNK_CHARS] for start in range(0, len(text), CHUNK_CHARS)]
@@ -167,9 +330,244 @@ def cut(text: str, boundaries: tuple[str, ...] = (r"(?<=\n\n)(?=\S)", r"(?<=\n)"
 
 
 # ----------------------------------------------------------------------------------------------------------
-# Preparing: one tokenizer, one array of tokens per split, in a folder named by what is in it.
-# The holdout is sealed: no run may read it, so it never lies in the cache, only where --holdout says.
+# Fetching: files of the hub, a few at once. A cut connection is gone on with where it was cut, a file that has
+# changed meanwhile is begun anew, and what the hub knows of a file (its size, its sha256) must hold.
 # ----------------------------------------------------------------------------------------------------------
+
+FETCHED_AT_ONCE = 4
+FETCH_TRIES = 5  # in a row that brought nothing
+RETRY_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0  # doubled each time
+SILENCE_S = 30.0  # of a server, after which it is asked again
+FINAL_ANSWERS = {400, 401, 403, 404, 405, 410, 451}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a server says of a file."""
+
+    url: str
+    size: int
+    etag: str
+    sha256: str  # "" where it does not say
+
+    def part_of(self, target: Path) -> Path:
+        """Where its bytes gather: elsewhere for another version of the file."""
+        return target.with_name(f"{target.name}.{sha256(f'{self.etag} {self.size}')[:12]}.part")
+
+
+def fetch_parts(hub: Hub, parts: list[tuple[str, str]], progress: Progress) -> list[tuple[Path, str]]:
+    """The files, each where it may lie: with rows of the holdout in it, out of the runs' reach."""
+    base = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    name = hub.repository.rpartition("/")[2]
+    targets = {}
+    for file, split in parts:
+        folder = (cache_root() if split in ("train", "val") else sealed_root()) / "downloads" / name
+        targets[folder / file] = f"{base}/datasets/{hub.repository}/resolve/main/{file}"
+    missing = {target: url for target, url in targets.items() if not target.exists()}
+    if missing:
+        Fetching(missing, progress).run()
+    return [(target, split) for target, (_, split) in zip(targets, parts, strict=True)]
+
+
+class Fetching:
+    """The files that are missing, fetched by a few threads while this one says how far they are."""
+
+    def __init__(self, missing: dict[Path, str], progress: Progress) -> None:
+        self.missing, self.progress = missing, progress
+        self.remotes: dict[Path, Remote] = {}
+        self.over = threading.Event()
+        self.end: BaseException | None = None  # of it all
+        self.trouble = ""  # that is being lived with
+
+    def run(self) -> None:
+        """Fetch them all. Raises DataError; whatever ends it, what has come is kept."""
+        for folder in {target.parent for target in self.missing}:
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._in_threads(self._describe, lambda: f"asking for {len(self.missing)} files")
+            self.size, self.had = sum(each.size for each in self.remotes.values()), self._received()
+            # Of text there is about 2.7 times as much as of parquet, and of tokens two thirds of that.
+            need_room(cache_root(), self.size - self.had + 1.8 * self.size)
+            self.began_s = time.monotonic()
+            self._in_threads(self._fetch, self._how_far)
+        finally:
+            self.over.set()
+        self.progress.show(f"fetched {len(self.missing)} files, {self.size / 1e6:.0f} MB", done=True)
+
+    def _in_threads(self, work: Callable[[Path], None], how_far: Callable[[], str]) -> None:
+        waiting = iter(list(self.missing))
+
+        def go_on() -> None:
+            try:
+                while not self.over.is_set() and (target := next(waiting, None)):
+                    self._persist(work, target)
+            except BaseException as error:
+                self.end = self.end or error
+                self.over.set()
+
+        # Daemons, not a pool: nobody waits for a silent server once this is interrupted.
+        threads = [threading.Thread(target=go_on, daemon=True) for _ in range(FETCHED_AT_ONCE)]
+        for thread in threads:
+            thread.start()
+        while not self.end and (alive := [thread for thread in threads if thread.is_alive()]):
+            self.progress.show(how_far())
+            alive[0].join(0.02)
+        if self.end:
+            raise self.end
+
+    def _persist(self, work: Callable[[Path], None], target: Path) -> None:
+        """Do the work, as often as it takes; give up when it brings nothing any more. Raises DataError."""
+        import http.client
+
+        failures = 0
+        while not self.over.is_set():
+            had = self._received_of(target)
+            try:
+                work(target)
+                return
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                failures = 1 if self._received_of(target) > had else failures + 1
+                asked_s = self._judge(error, target, failures)
+                self.over.wait(min(max(RETRY_PAUSE_S * 2 ** (failures - 1), asked_s), LONGEST_PAUSE_S))
+
+    def _judge(self, error: Exception, target: Path, failures: int) -> float:
+        """How long the server asks to be left alone. Raises DataError where it makes no sense to go on."""
+        import urllib.error
+
+        url, status, asked_s = self.missing[target], 0, ""
+        reason = (
+            str(error.reason if isinstance(error, urllib.error.URLError) else error) or type(error).__name__
+        )
+        reason = "".join(letter for letter in reason if letter.isprintable())
+        if isinstance(error, urllib.error.HTTPError):
+            status, asked_s = error.code, error.headers.get("Retry-After", "")
+            error.close()
+        elif isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+        ):
+            raise DataError(
+                f"cannot write to {target.parent}: {reason}; AUTORESEARCH_CACHE moves it"
+            ) from error
+        if status in FINAL_ANSWERS:
+            said = f"{url} answers {status} {reason}"
+            raise DataError(f"{said}: see DATA_SOURCE, HF_ENDPOINT, HF_TOKEN") from error
+        if failures >= FETCH_TRIES:
+            wayout = "when the network is back, name a mirror in HF_ENDPOINT, or copy the file to"
+            kept = "what has come is kept: run `python prepare.py` again"
+            raise DataError(f"cannot fetch {url}: {reason}; {kept} {wayout} {target.parent}") from error
+        self.trouble = f"; {target.name}: {reason}, trying again"
+        self.remotes.pop(target, None)  # it may have changed
+        return float(asked_s) if asked_s.isdecimal() else 0.0
+
+    def _describe(self, target: Path) -> None:
+        """Ask for size and identity, without following the hub to its storage: the hub alone knows the sha256."""
+        import urllib.error
+
+        url = self.missing[target]
+        try:
+            with open_url(url, "HEAD") as answer:
+                headers = answer.headers
+        except urllib.error.HTTPError as error:
+            if not 300 <= error.code < 400:
+                raise
+            error.close()
+            headers = error.headers
+        etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
+        size = int(headers.get("X-Linked-Size") or headers.get("Content-Length") or 0)
+        if size < 1:
+            raise ValueError("the server does not say how large it is")
+        known = re.fullmatch(r"[0-9a-f]{64}", etag) if "X-Linked-Etag" in headers else None
+        self.remotes[target] = Remote(url, size, etag, etag if known else "")
+
+    def _fetch(self, target: Path) -> None:
+        if target not in self.remotes:
+            self._describe(target)
+        remote = self.remotes[target]
+        part = remote.part_of(target)
+        for other in set(target.parent.glob(f"{target.name}.*.part")) - {part}:
+            other.unlink()
+        if size_of(part) < remote.size:
+            self._receive(remote, part)
+        if self.over.is_set():
+            return
+        if size_of(part) < remote.size:
+            raise ConnectionError(f"cut at {size_of(part)} of {remote.size} bytes")
+        if size_of(part) > remote.size or (remote.sha256 and file_sha256(part) != remote.sha256):
+            part.unlink()
+            raise ValueError("its bytes are not what the server says of them")
+        part.replace(target)
+
+    def _receive(self, remote: Remote, part: Path) -> None:
+        headers = {"Range": f"bytes={size_of(part)}-"} if size_of(part) else {}
+        if headers and remote.etag and not remote.sha256:
+            headers["If-Range"] = f'"{remote.etag}"'
+        with open_url(remote.url, "GET", headers) as answer:
+            said = answer.headers.get("Content-Range") or answer.headers.get("Content-Length") or ""
+            if (whole := said.rpartition("/")[2]).isdecimal() and int(whole) != remote.size:
+                raise ValueError(f"it was {remote.size} bytes and is {whole} now")
+            with part.open("ab" if answer.status == 206 else "wb") as file:
+                while not self.over.is_set() and (block := answer.read1(2**20)):
+                    file.write(block)
+                    file.flush()  # nothing is lost that has come
+                os.fsync(file)
+
+    def _received_of(self, target: Path) -> int:
+        return max(map(size_of, (target, *target.parent.glob(f"{target.name}.*.part"))))
+
+    def _received(self) -> int:
+        return sum(map(self._received_of, self.missing))
+
+    def _how_far(self) -> str:
+        have, files = self._received(), sum(target.exists() for target in self.missing)
+        speed = (have - self.had) / max(time.monotonic() - self.began_s, 0.1)
+        left = f", {(self.size - have) / speed:.0f} s left" if speed > 0 else ""
+        what = f"fetching: {files} of {len(self.missing)} files, {have / 1e6:.0f} of {self.size / 1e6:.0f} MB"
+        return f"{what}, {speed / 1e6:.1f} MB/s{left}{self.trouble}"
+
+
+def open_url(url: str, method: str, headers: dict[str, str] | None = None) -> Any:
+    """The server's answer. HF_TOKEN goes to the hub alone, never to the storage that it refers to."""
+    import urllib.request
+
+    class StopsAtStorage(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, request: Any, *answer: Any) -> Any:
+            linked = request.get_method() == "HEAD" and "X-Linked-Etag" in answer[3]
+            return None if linked else super().redirect_request(request, *answer)
+
+    headers = {"User-Agent": "autoresearch-tui"} | (headers or {})
+    request = urllib.request.Request(url, headers=headers, method=method)
+    if token := os.environ.get("HF_TOKEN"):
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return urllib.request.build_opener(StopsAtStorage).open(request, timeout=SILENCE_S)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def need_room(folder: Path, wanted: float) -> None:
+    """Raises DataError where so many bytes would not fit."""
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        lack = f"{folder} needs about {wanted / 1e9:.1f} GB and has {free / 1e9:.1f} GB free"
+        raise DataError(f"{lack}: AUTORESEARCH_CACHE moves it, and fewer shards (climbmix:2) need less")
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Preparing: one tokenizer, one array of tokens per split, in a folder named by what is in it.
+# The holdout is sealed: no run may read it, so it never lies in the cache, only beside it and where --holdout says.
+# ----------------------------------------------------------------------------------------------------------
+
+BATCH_CHARS = 2**18  # encoded at once by each thread
+JOURNAL_S = 1.0  # how much work a killed preparation loses
+LEFTOVER_S = 7 * 86400.0  # after which nobody will go on with it
 
 
 class Progress:
@@ -192,6 +590,11 @@ def cache_root() -> Path:
     return Path(os.environ.get("AUTORESEARCH_CACHE") or "~/.cache/autoresearch-tui").expanduser()
 
 
+def sealed_root() -> Path:
+    """Where the holdout's text and tokens live: a lab hides this folder from its runs."""
+    return cache_root().with_name(f"{cache_root().name}-sealed")
+
+
 def data_parameters() -> dict[str, int]:
     """All that decides the bytes, besides the text."""
     names = ("DATA_FORMAT", "VOCAB_SIZE", "VAL_PERCENT", "HOLDOUT_PERCENT", "CHUNK_CHARS")
@@ -200,52 +603,59 @@ def data_parameters() -> dict[str, int]:
 
 def pointer_of(source: str) -> Path:
     """The file that names the prepared data of a source on this machine: a run need not read the source."""
-    where = source if source in SOURCES else str(Path(source).expanduser().resolve())
+    asked = hub_of(source)
+    where = source if source == "python" else str(Path(source).expanduser().resolve())
+    where = f"{asked[0].repository}:{asked[1]}" if asked else where
     library = f"{platform.python_version()} {sysconfig.get_path('stdlib')}"
     return cache_root() / f"{sha256(json.dumps([where, library, data_parameters()]))[:16]}.current"
 
 
-def prepare(source: str, holdout: Path | None = None) -> Path:
+def prepare(source: str, holdout: Path | None = None, workers: int = 0) -> Path:
     """The folder of the prepared data, made if need be; with `holdout`, that split's tokens in this file.
 
-    Any number may start at once, any may be killed.
+    Any number may start at once, any may be killed. `workers` threads encode, by default one a core; the bytes
+    are the same whatever their number. What was prepared from the hub is not asked for again.
     """
-    root, progress = cache_root(), Progress()
-    with locked(root, progress):
-        documents = read_documents(source)
-        corpus = sha256(json.dumps([(name, sha256(text)) for name, text in documents]))
+    if not 258 <= VOCAB_SIZE <= 2**16:
+        raise DataError(
+            f"VOCAB_SIZE = {VOCAB_SIZE}: 258 to 65536 are possible, for tokens are kept as uint16"
+        )
+    progress, workers = Progress(), workers or usable_cores()
+    with locked(progress):
         pointer = pointer_of(source)
-        folder = root / pointer.read_text() if pointer.exists() else None
+        folder = cache_root() / pointer.read_text() if pointer.exists() else None
+        corpus = None
         try:
-            if folder and check_folder(folder)["source_sha256"] != corpus:
+            prepared = check_folder(folder)["source_sha256"] if folder else ""
+            if not prepared or not hub_of(source):
+                corpus = open_corpus(source, progress)
+            if corpus and prepared not in ("", corpus.sha256):
                 progress.show("the source has changed since it was prepared", done=True)
                 folder = None
-        except DataError as error:
+        except DamagedError as error:
             progress.show(f"{error}; preparing it again", done=True)
             folder = None
         if folder is None:
-            for leftover in root.glob(".draft-*"):  # the lock is ours: whoever wrote it is gone
-                shutil.rmtree(leftover)
-            draft, replaced = root / ".draft-new", root / ".draft-old"
-            draft.mkdir()
-            tell_giants(documents, progress)
-            folder = root / write_data(draft, documents, corpus, progress)
-            if folder.exists():
-                folder.rename(replaced)
-            draft.rename(folder)
-            shutil.rmtree(replaced, ignore_errors=True)
+            folder = make_folder(corpus or open_corpus(source, progress), workers, progress)
             pointer.with_suffix(".new").write_text(folder.name)
             pointer.with_suffix(".new").replace(pointer)
         if holdout:
-            seal_holdout(holdout, folder, documents, progress)
+            seal_holdout(holdout, folder, source, workers, progress)
     return folder
 
 
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextlib.contextmanager
-def locked(root: Path, progress: Progress) -> Iterator[None]:
+def locked(progress: Progress) -> Iterator[None]:
     """The cache for one process at a time; the lock of a killed one is gone with it."""
+    root = cache_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
+        sealed_root().mkdir(exist_ok=True, mode=0o700)
         lock = (root / ".lock").open("w")
     except OSError as error:
         raise DataError(f"cannot write to {root} ({error.strerror}); AUTORESEARCH_CACHE moves it") from error
@@ -258,56 +668,74 @@ def locked(root: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
-def tell_giants(documents: list[Document], progress: Progress) -> None:
-    """Name a document that is much of its split: a gain may then be one on that kind of text alone."""
-    for split in SPLITS:
-        sizes = {name: len(text) for name, text in documents if split_of(name) == split}
-        giant = max(sizes, key=lambda name: sizes[name], default="")
-        if giant and (share := sizes[giant] / sum(sizes.values())) > GIANT_SHARE:
-            progress.show(
-                f"{giant} is {share:.0%} of {split}: scores there are of that text above all", done=True
-            )
+def make_folder(corpus: Corpus, workers: int, progress: Progress) -> Path:
+    """Tokenizer, tokens and manifest in a folder of the cache. A draft of the same that was left is gone on with."""
+    root, key = cache_root(), sha256(json.dumps([corpus.sha256, data_parameters()]))[:16]
+    draft, sealed = root / f".draft-{key}", sealed_root() / f".draft-{key}.bin"
+    for leftover in (*root.glob(".draft-*"), *sealed_root().glob(".draft-*")):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_S:  # the lock is ours: nobody is at it
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    draft.mkdir(exist_ok=True)
+    need_room(draft, 0.7 * corpus.text_bytes - sum(map(size_of, draft.iterdir())))
+    manifest = write_data(draft, sealed, corpus, workers, progress)
+    folder, replaced = root / str(manifest["fingerprint"]), root / ".draft-replaced"
+    sealed.replace(sealed_root() / f"{folder.name}.bin")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        folder.rename(replaced)
+    draft.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+    return folder
 
 
-def write_data(folder: Path, documents: list[Document], corpus: str, progress: Progress) -> str:
-    """Tokenizer, tokens and manifest into `folder`; returns the fingerprint."""
-    tokenizer = train_tokenizer(chunks_of("train", documents), progress)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    token_bytes_of(tokenizer).tofile(folder / "token_bytes.bin")
-    splits, needed = {}, 8 * MAX_SEQ_LEN + 1
-    for split in SPLITS:
-        chunks = chunks_of(split, documents)
-        tokens = write_tokens(folder / f"{split}.bin", split, chunks, tokenizer, progress)
-        splits[split] = {"tokens": tokens, "bytes": sum(len(chunk.encode()) for chunk in chunks)}
+def write_data(
+    folder: Path, sealed: Path, corpus: Corpus, workers: int, progress: Progress
+) -> dict[str, Any]:
+    """Tokenizer, tokens and manifest into `folder`, the holdout's tokens into `sealed`; returns the manifest."""
+    if not (folder / "tokenizer.json").exists():
+        train_tokenizer(corpus, workers, progress).save(str(folder / "tokenizer.new"))
+        (folder / "tokenizer.new").rename(folder / "tokenizer.json")
+    token_bytes_of(Tokenizer.from_file(str(folder / "tokenizer.json"))).tofile(folder / "token_bytes.bin")
+    files = {"train": folder / "train.bin", "val": folder / "val.bin", "holdout": sealed}
+    journal, needed = folder / "journal.json", 8 * MAX_SEQ_LEN + 1
+    tally = write_tokens(files, corpus, folder / "tokenizer.json", journal, workers, progress)
+    tell_giants(tally, progress)
+    for split, tokens in tally.tokens.items():
         if tokens < needed:
             raise DataError(f"too little text: its {split} split has {tokens} tokens of {needed} needed")
-    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
-    (folder / "holdout.bin").unlink()
-    manifest: dict[str, Any] = {"parameters": data_parameters(), "source_sha256": corpus, "files": files}
-    manifest |= {"fingerprint": fingerprint_of(manifest), "documents": len(documents), "splits": splits}
+    made = {f"{split}.bin": path for split, path in files.items()}
+    made |= {name: folder / name for name in ("token_bytes.bin", "tokenizer.json")}
+    hashes = {name: file_sha256(made[name]) for name in sorted(made)}
+    manifest: dict[str, Any] = {
+        "parameters": data_parameters(),
+        "source_sha256": corpus.sha256,
+        "files": hashes,
+    }
+    splits = {split: {"tokens": tally.tokens[split], "bytes": tally.bytes[split]} for split in SPLITS}
+    manifest |= {"fingerprint": fingerprint_of(manifest), "documents": tally.documents, "splits": splits}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    return str(manifest["fingerprint"])
+    journal.unlink(missing_ok=True)
+    return manifest
 
 
-def seal_holdout(path: Path, folder: Path, documents: list[Document], progress: Progress) -> None:
+def seal_holdout(path: Path, folder: Path, source: str, workers: int, progress: Progress) -> None:
     """The holdout's tokens in `path`, which only its owner may read. Raises DataError."""
     expected = json.loads((folder / "manifest.json").read_text())["files"]["holdout.bin"]
+    kept = sealed_root() / f"{folder.name}.bin"
     if path.exists() and file_sha256(path) == expected:
         return
+    if not kept.exists() or file_sha256(kept) != expected:
+        kept.unlink(missing_ok=True)
+        corpus = open_corpus(source, progress, ("holdout",))
+        write_tokens({"holdout": kept}, corpus, folder / "tokenizer.json", None, workers, progress)
+    if file_sha256(kept) != expected:
+        raise DataError(f"the holdout came out other than in {folder}: remove that folder and prepare again")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    write_tokens(draft, "holdout", chunks_of("holdout", documents), tokenizer, progress)
-    if file_sha256(draft) != expected:
-        raise DataError(f"the holdout came out other than in {folder}: remove that folder and prepare again")
+    shutil.copyfile(kept, draft)
     draft.replace(path)
-
-
-def chunks_of(split: str, documents: list[Document]) -> list[str]:
-    """The text of a split, cut."""
-    return [chunk for name, text in documents if split_of(name) == split for chunk in cut(text)]
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:
@@ -321,24 +749,28 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def train_tokenizer(chunks: list[str], progress: Progress) -> Tokenizer:
+def train_tokenizer(corpus: Corpus, workers: int, progress: Progress) -> Tokenizer:
     """Byte-level BPE over all 256 bytes. BOS is not in it, so no text can spell it."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if workers > 1 else "false"
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=VOCAB_SIZE - 1, initial_alphabet=alphabet, show_progress=False)
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    total = int(min(TOKENIZER_CHARS, ends[-1] if chunks else 0))
+    read = 0
 
     def learn_from() -> Iterator[str]:
-        for chunk, end in zip(chunks, ends, strict=True):
-            if end <= TOKENIZER_CHARS:
-                progress.show(f"tokenizer: {end / 1e6:.1f} of {total / 1e6:.1f} MB read")
-                yield chunk
+        nonlocal read
+        texts = (text for split, _, text in corpus.read(0) if split == "train" and text.strip())
+        for chunk in itertools.chain.from_iterable(map(cut, texts)):
+            if read + len(chunk) > TOKENIZER_CHARS:
+                return
+            read += len(chunk)
+            progress.show(f"tokenizer: {read / 1e6:.1f} MB read")
+            yield chunk
 
     tokenizer.train_from_iterator(learn_from(), trainer)
-    progress.show(f"tokenizer: {tokenizer.get_vocab_size()} tokens from {total / 1e6:.1f} MB", done=True)
+    progress.show(f"tokenizer: {tokenizer.get_vocab_size()} tokens from {read / 1e6:.1f} MB", done=True)
     return tokenizer
 
 
@@ -350,30 +782,157 @@ def token_bytes_of(tokenizer: Tokenizer) -> np.ndarray[Any, np.dtype[np.int32]]:
     return lengths
 
 
-def write_tokens(path: Path, split: str, chunks: list[str], tokenizer: Tokenizer, progress: Progress) -> int:
-    """The split's tokens as uint16, BOS before each chunk; returns how many."""
-    tokens = 0
-    with path.open("wb") as file:
-        for start in range(0, len(chunks), 256):
-            for encoding in tokenizer.encode_batch_fast(chunks[start : start + 256]):
-                np.array([BOS, *encoding.ids], np.uint16).tofile(file)
-                tokens += 1 + len(encoding.ids)
-            progress.show(f"{split}: {start} of {len(chunks)} chunks")
-    progress.show(f"{split}: {tokens} tokens", done=True)
-    return tokens
+@dataclass
+class Tally:
+    """What of a corpus is in the token files: all that a killed preparation needs to go on."""
+
+    read: int = 0  # documents that are behind us, those without text and those of other splits too
+    documents: int = 0
+    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    largest: dict[str, tuple[int, str]] = field(default_factory=lambda: dict.fromkeys(SPLITS, (0, "")))
+
+    def count(self, split: str, name: str, size: int, tokens: int) -> None:
+        """Take a document in: its bytes and its tokens."""
+        self.documents += 1
+        self.tokens[split] += tokens
+        self.bytes[split] += size
+        if size > self.largest[split][0]:
+            self.largest[split] = size, name
+
+    @staticmethod
+    def resumed(journal: Path | None, files: dict[str, Path]) -> Tally:
+        """What the journal says, where the files hold as much; else a fresh one."""
+        try:
+            kept = Tally(**json.loads(journal.read_text())) if journal else Tally()
+            if all(size_of(files[split]) >= 2 * kept.tokens[split] for split in files):
+                return kept
+        except (OSError, ValueError, TypeError, KeyError):
+            pass
+        return Tally()
+
+
+def tell_giants(tally: Tally, progress: Progress) -> None:
+    """Name a document that is much of its split: a gain may then be one on that kind of text alone."""
+    for split, (size, name) in tally.largest.items():
+        if name and (share := size / tally.bytes[split]) > GIANT_SHARE:
+            progress.show(
+                f"{name} is {share:.0%} of {split}: scores there are of that text above all", done=True
+            )
+
+
+Document = tuple[str, str, str]  # split, name, text
+Encoded = list[tuple[str, str, int, bytes]]  # split, name, bytes of text, tokens as uint16
+
+
+def write_tokens(
+    files: dict[str, Path],
+    corpus: Corpus,
+    tokenizer: Path,
+    journal: Path | None,
+    workers: int,
+    progress: Progress,
+) -> Tally:
+    """Each split's tokens as uint16 into its file, BOS before each chunk; goes on from where `journal` says."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each thread is a core
+    tally, encode = Tally.resumed(journal, files), encoder(tokenizer, files)
+    with contextlib.ExitStack() as stack:
+        opened = {}
+        for split, path in files.items():
+            path.touch(mode=0o600 if split == "holdout" else 0o644)
+            opened[split] = stack.enter_context(path.open("ab"))
+            opened[split].truncate(2 * tally.tokens[split])
+        began_s = kept_s = time.monotonic()
+        had = sum(tally.bytes.values())
+        for read, encoded in in_order(encode, batched(corpus.read(tally.read)), workers):
+            tally.read += read
+            for split, name, size, tokens in encoded:
+                opened[split].write(tokens)
+                tally.count(split, name, size, len(tokens) // 2)
+            now_s, done = time.monotonic(), sum(tally.bytes.values())
+            if journal and now_s - kept_s > JOURNAL_S:
+                keep_tally(tally, journal, list(opened.values()))
+                kept_s = time.monotonic()
+            speed = (done - had) / (now_s - began_s)
+            progress.show(
+                f"tokens: {done / 1e6:.0f} of about {corpus.text_bytes / 1e6:.0f} MB, {speed / 1e6:.1f} MB/s"
+            )
+    counts = ", ".join(f"{split} {tally.tokens[split]}" for split in files)
+    progress.show(f"tokens: {counts}", done=True)
+    return tally
+
+
+def keep_tally(tally: Tally, journal: Path, files: list[Any]) -> None:
+    """Into the journal, once the disk has what it says."""
+    for file in files:
+        file.flush()
+        os.fsync(file)
+    journal.with_suffix(".new").write_text(json.dumps(asdict(tally)))
+    journal.with_suffix(".new").replace(journal)
+
+
+def batched(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    """The documents, about BATCH_CHARS of them at a time."""
+    batch, size = [], 0
+    for document in documents:
+        batch.append(document)
+        size += len(document[2])
+        if size >= BATCH_CHARS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def encoder(tokenizer: Path, splits: Iterable[str]) -> Callable[[list[Document]], tuple[int, Encoded]]:
+    """What encodes a batch, in any thread; it returns how many documents those were."""
+    own = threading.local()
+
+    def encode(batch: list[Document]) -> tuple[int, Encoded]:
+        if not hasattr(own, "tokenizer"):  # a shared one has a cache that the threads would wait for
+            own.tokenizer = Tokenizer.from_file(str(tokenizer))
+        wanted = [(split, name, cut(text)) for split, name, text in batch if split in splits and text.strip()]
+        found = iter(own.tokenizer.encode_batch_fast([chunk for *_, chunks in wanted for chunk in chunks]))
+        encoded = []
+        for split, name, chunks in wanted:
+            tokens = b"".join(np.array([BOS, *next(found).ids], np.uint16).tobytes() for _ in chunks)
+            encoded.append((split, name, sum(len(chunk.encode()) for chunk in chunks), tokens))
+        return len(batch), encoded
+
+    return encode
+
+
+def in_order(
+    work: Callable[[list[Document]], tuple[int, Encoded]], batches: Iterator[list[Document]], workers: int
+) -> Iterator[tuple[int, Encoded]]:
+    """`work` on each batch in threads, a few ahead of what is taken; the answers come in the batches' order."""
+    pool, ahead = ThreadPoolExecutor(workers), collections.deque[Future[tuple[int, Encoded]]]()
+    try:
+        for batch in batches:
+            ahead.append(pool.submit(work, batch))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class DamagedError(DataError):
+    """Prepared data is not what its manifest says."""
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """The manifest, once its files were read whole and are what it says. Raises DataError."""
+    """The manifest, once its files were read whole and are what it says. Raises DamagedError."""
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
         sound = fingerprint_of(manifest) == folder.name
         for name in ("tokenizer.json", "token_bytes.bin", "train.bin", "val.bin"):
             sound = sound and file_sha256(folder / name) == manifest["files"][name]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"data in {folder} cannot be read ({error})") from error
+        raise DamagedError(f"data in {folder} cannot be read ({error})") from error
     if not sound:
-        raise DataError(f"data in {folder} is damaged")
+        raise DamagedError(f"data in {folder} is damaged")
     return manifest
 
 
@@ -769,7 +1328,7 @@ def evaluate_bpb(model: nn.Module) -> float:
 
 
 def evaluation_windows(tokens: np.ndarray[Any, np.dtype[np.uint16]]) -> Tensor:
-    """Rows from all over a split, evenly, int64 [N, T + 1]; no token is a target twice.
+    """Rows from all over a split, evenly, int32 [N, T + 1]; no token is a target twice.
 
     From all over, for a few documents say little about others: two splits would rank models differently.
     """
@@ -777,10 +1336,23 @@ def evaluation_windows(tokens: np.ndarray[Any, np.dtype[np.uint16]]) -> Tensor:
     available = (len(tokens) - 1) // MAX_SEQ_LEN
     if available < 1:
         raise DataError(f"too little text to evaluate on: {len(tokens)} tokens")
-    rows = min(wanted // MAX_SEQ_LEN, available)
-    starts = np.arange(rows) * available // rows * MAX_SEQ_LEN
-    index = starts[:, None] + np.arange(MAX_SEQ_LEN + 1)
-    return torch.from_numpy(tokens[index].astype(np.int64))
+    rows = max(1, min(wanted // MAX_SEQ_LEN, available))
+    windows = np.empty((rows, MAX_SEQ_LEN + 1), np.int32)
+    for row, start in enumerate(np.arange(rows) * available // rows * MAX_SEQ_LEN):
+        windows[row] = tokens[start : start + MAX_SEQ_LEN + 1]
+    return torch.from_numpy(windows)
+
+
+def rows_at_once(on: str) -> int:
+    """Rows of a batch of the evaluation: their logits fit the cache of a CPU, or 1/64 of an accelerator's memory."""
+    tokens = 2**11
+    if on != "cpu":
+        mps = on == "mps"
+        memory = (
+            torch.mps.recommended_max_memory() if mps else torch.cuda.get_device_properties(on).total_memory
+        )
+        tokens = min(2**16, 2 ** int(math.log2(memory / 64 / (4 * VOCAB_SIZE))))
+    return max(1, tokens // MAX_SEQ_LEN)
 
 
 def score(model: nn.Module, windows: Tensor, run: Run) -> tuple[float, int]:
@@ -790,35 +1362,36 @@ def score(model: nn.Module, windows: Tensor, run: Run) -> tuple[float, int]:
     again: as they are, and with another future. Nothing tells a model which row it is asked, or why.
     """
     nn.Module.eval(model)
-    x, targets = windows[:, :-1], windows[:, 1:]
     half = any(parameter.dtype != torch.float32 for parameter in model.parameters())
-    probes = Probes(x, exact=run.device == "cpu" and not half)
-    rows, asked = len(x), torch.cat([x, probes.x])
-    tokens_at_once = 2**11 if run.device == "cpu" else 2**14  # the logits of a batch fit the cache of a CPU
-    at_once = max(1, tokens_at_once // MAX_SEQ_LEN)
+    probes = Probes(windows[:, :-1], exact=run.device == "cpu" and not half)
+    asked = torch.cat([windows, F.pad(probes.x, (0, 1))]).to(run.device)
+    at_once = rows_at_once(run.device)
     order = torch.randperm(len(asked), generator=probes.dice)
     order = torch.cat([order, order[: -len(order) % at_once]])  # the last batch has the shape of the others
-    nats = torch.zeros(rows, MAX_SEQ_LEN, dtype=torch.float64)
-    lengths = run.data.token_bytes[targets]
+    lengths = run.data.token_bytes.to(run.device)
+    sums_on = "cpu" if run.device == "mps" else run.device  # MPS has no fp64
+    nats = torch.zeros(len(asked), dtype=torch.float64, device=sums_on)
     with random_state_kept(run.device):
-        before, first = state_hash(model), asked[order[:at_once]].to(run.device)
+        before, first = state_hash(model), asked[order[:at_once].to(run.device), :-1].long()
         at_first = distribution(model, first)
         compare("repeatability", at_first, distribution(model, first), "asking again", probes.exact)
         for batch in torch.split(order, at_once):
-            logits = logits_of(model, asked[batch].to(run.device))
-            probes.take(batch, logits, rows)
-            real = batch < rows
-            goal = targets[batch[real]].to(run.device)
-            losses = F.cross_entropy(logits[real.to(run.device)].transpose(1, 2), goal, reduction="none")
-            nats[batch[real]] = losses.cpu().double()  # on the CPU, for MPS has no fp64
+            rows = asked[batch.to(run.device)].long()
+            goal = rows[:, 1:].flatten()
+            logits = logits_of(model, rows[:, :-1].contiguous())
+            probes.take(batch.tolist(), logits)
+            losses = F.cross_entropy(logits.flatten(0, 1), goal, reduction="none")
+            losses = losses.where(lengths[goal] > 0, 0.0).to(sums_on).double()
+            nats[batch.to(sums_on)] = losses.view(len(batch), -1).sum(1)
         # Again, with the whole text between: a model that remembers was told the answers by then.
         again = distribution(model, first)
         compare("repeatability", at_first, again, "having seen the rest of the text", probes.exact)
         if state_hash(model) != before:
             raise run.refuse(Rejected("mutation: being asked changed the model's parameters or buffers"))
-    nats[lengths == 0] = 0.0
-    probes.judge(nats.sum(1))
-    total, size = float(nats.sum()), int(lengths.sum())
+    nats = nats[: len(windows)].cpu()
+    probes.judge(nats)
+    total = float(nats.sum())
+    size = int(torch.bincount(windows[:, 1:].flatten(), minlength=VOCAB_SIZE) @ run.data.token_bytes)
     if not math.isfinite(total):
         raise run.refuse(Diverged(f"diverged: the model's loss on unseen text is {total:g}"))
     return total / math.log(2) / size, size
@@ -840,14 +1413,17 @@ class Probes:
         within = torch.rand(3 * count, PLACES - 1, generator=self.dice) * self.changed_from
         self.places = torch.cat([within.long(), self.changed_from - 1], 1)  # the last one before the change
         self.answers: dict[tuple[str, int], Tensor] = {}
+        self.awaited: dict[int, list[tuple[str, int]]] = {}  # by row; the probes come after the text's rows
+        for probe, row in enumerate(self.rows.tolist()):
+            self.awaited.setdefault(row, []).append(("true", probe))
+            self.awaited[len(x) + probe] = [("again", probe)]
         self.exact = exact
 
-    def take(self, batch: Tensor, logits: Tensor, rows: int) -> None:
-        """Keep what the judgement needs of a batch's answers; `batch` holds row numbers, probes after `rows`."""
-        for at, row in enumerate(batch.tolist()):
-            for probe in (self.rows == row).nonzero().flatten().tolist() if row < rows else [row - rows]:
-                key = ("true" if row < rows else "again", probe)
-                self.answers[key] = logits[at, self.places[probe].to(logits.device)].softmax(-1)
+    def take(self, batch: list[int], logits: Tensor) -> None:
+        """Keep what the judgement needs of the answers to these rows."""
+        for at, row in enumerate(batch):
+            for key in self.awaited.get(row, ()):
+                self.answers[key] = logits[at, self.places[key[1]].to(logits.device)].softmax(-1).cpu()
 
     def judge(self, nats: Tensor) -> None:
         """Raises Rejected. `nats` is the loss of every real row, fp64 [N]."""
@@ -895,7 +1471,7 @@ def state_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     digest.update(bytes(module.training for module in model.modules()))
     return digest.hexdigest()
 
@@ -958,10 +1534,12 @@ def finish(model: nn.Module, **extras: float) -> float:
 def main() -> None:
     """Prepare the data, or check that it is there."""
     parser = argparse.ArgumentParser(
-        description="Prepare the data of this lab, or check it and mend what is damaged."
+        description="Prepare the data of this lab, or check it and mend what is damaged.",
+        epilog="HF_ENDPOINT names a mirror of the Hugging Face hub; HF_TOKEN is sent to it, where one is needed.",
     )
-    parser.add_argument("--source", default=DATA_SOURCE, help="'python', or a text file or a folder of them")
+    parser.add_argument("--source", default=DATA_SOURCE, help="as DATA_SOURCE at the head of this file")
     parser.add_argument("--cache", help="where prepared data goes (default: ~/.cache/autoresearch-tui)")
+    parser.add_argument("--workers", type=int, default=0, help="threads that encode (default: one a core)")
     sealed = os.environ.get("AUTORESEARCH_HOLDOUT")
     parser.add_argument(
         "--holdout", type=Path, default=sealed, help="also write the sealed split, to this file"
@@ -970,10 +1548,11 @@ def main() -> None:
     if asked.cache:
         os.environ["AUTORESEARCH_CACHE"] = asked.cache
     try:
-        folder = prepare(asked.source, asked.holdout)
+        folder = prepare(asked.source, asked.holdout, max(0, asked.workers))
     except (DataError, OSError) as error:
         sys.exit(f"prepare.py: {error}")
     except KeyboardInterrupt:
+        print("\nprepare.py: interrupted; started again, it goes on from here", file=sys.stderr)
         sys.exit(130)
     splits = json.loads((folder / "manifest.json").read_text())["splits"]
     print(

@@ -14,7 +14,7 @@ from sessions.sandbox import wrap
 from sessions.sandbox_view import programs_on
 from sessions.training_runs import RunSpec
 from supervisor.lab import STATE_FOLDER, Lab
-from supervisor.running import command_argv, lab_python, training_env
+from supervisor.running import command_argv, lab_python, sealed_data, training_env
 from supervisor.uv_environment import uv_readable
 
 
@@ -40,7 +40,7 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
             has_referee=checked == worktree,
             referee=checked,  # nothing in it may change: what is checked is what is committed
-            hidden=(lab.state_dir, lab.root / STATE_FOLDER),
+            hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
         )
         try:
             done = subprocess.run(

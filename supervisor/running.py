@@ -173,6 +173,11 @@ def data_cache() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".cache" / "autoresearch-tui"
 
 
+def sealed_data() -> Path:
+    """Where prepare.py keeps what no run may read, the holdout above all; prepare.py uses the same place."""
+    return data_cache().with_name(f"{data_cache().name}-sealed")
+
+
 def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
     """The whole environment of a training process: a short allow-list and what a run needs."""
     env = {name: os.environ[name] for name in (*PASSED_ON, *lab.config.lab.env) if name in os.environ}
@@ -225,7 +230,7 @@ def _spec(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> 
         caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
         referee=referee,
         protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
-        hidden=(lab.state_dir, lab.root / STATE_FOLDER),
+        hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
         holdout=_holdout_for(lab, setting.data_fingerprint, job.run.kind),
         expected=_expected(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from roles.clients.spec import AgentFile, filled
 from sessions.child_reach import Reach
+from supervisor.running import sealed_data
 
 _PASSED_ON = (
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL"),
@@ -105,9 +106,8 @@ class Rooms:
         readable = tuple(Path(filled(path, places)) for path in self.spec.readable)
         writable = (self.home, self.tmp, *persons, *((worktree,) if may_write else ()))
         state = self.folder.parent.parent  # `.autoresearch`: the holdout, other agents, the store
-        return Reach(
-            program, (worktree, self.folder, *_git_of(worktree), *readable), writable, (state.resolve(),)
-        )
+        hidden = (state.resolve(), sealed_data().resolve())
+        return Reach(program, (worktree, self.folder, *_git_of(worktree), *readable), writable, hidden)
 
     def hider(self) -> Callable[[str], str]:
         """Takes this client's secrets out of a text."""

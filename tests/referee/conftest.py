@@ -17,7 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
+
+from tests.referee.hub import Hub, serving
 
 PREPARE = Path(__file__).parents[2] / "prepare.py"
 WORDS = [
@@ -212,3 +216,48 @@ def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended
 @pytest.fixture
 def assignment() -> dict[str, Any]:
     return {"seed": 42, "budget_s": 0.5, "clock": "cpu", "device": "cpu:0", "smoke": False}
+
+
+def write_parquet(path: Path, rows: list[str | None], rows_a_group: int = 16) -> Path:
+    """A parquet file with one column of text, in groups of so many rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.table({"text": pyarrow.array(rows, pyarrow.string())})
+    pyarrow.parquet.write_table(table, path, row_group_size=rows_a_group)
+    return path
+
+
+def story(dice: random.Random, marker: str, lines: int = 24) -> str:
+    return marker + "\n" + "\n".join(" ".join(dice.choices(WORDS, k=9)) for _ in range(lines))
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Four shards of climbmix, by name: two to train on, validation and holdout."""
+    folder, made = tmp_path_factory.mktemp("shards"), {}
+    for number in (0, 1, 6541, 6542):
+        dice = random.Random(number)
+        rows: list[str | None] = [story(dice, f"shard {number} row {row}") for row in range(100)]
+        path = write_parquet(folder / f"shard_{number:05d}.parquet", rows)
+        made[path.name] = path.read_bytes()
+    return made
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, shards: dict[str, bytes]) -> Iterator[Hub]:
+    with serving() as hub:
+        hub.files = dict(shards)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        yield hub
+
+
+@pytest.fixture
+def fetcher(referee: ModuleType, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The referee with a cache of its own and a hub on loopback, in a hurry."""
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(referee, "RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr(referee, "VOCAB_SIZE", 512)
+    monkeypatch.setattr(referee, "BOS", 511)
+    return referee

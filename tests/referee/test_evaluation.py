@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -267,3 +267,30 @@ def test_evaluation_draws_nothing_and_happens_once(referee: ModuleType) -> None:
     assert (before[1] == np.random.get_state()[1]).all()
     with pytest.raises(referee.RefereeError, match="once"):
         referee.evaluate_bpb(model)
+
+
+@pytest.mark.parametrize(("gigabytes", "rows"), [(8.3, 1), (17, 2), (25, 4), (85, 16), (151, 32)])
+def test_the_logits_of_a_batch_fit_the_accelerator(
+    referee: ModuleType, monkeypatch: pytest.MonkeyPatch, gigabytes: float, rows: int
+) -> None:
+    properties = SimpleNamespace(total_memory=int(gigabytes * 1e9))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(referee, "VOCAB_SIZE", 8192)
+    monkeypatch.setattr(referee, "MAX_SEQ_LEN", 2048)
+    assert referee.rows_at_once("cuda:0") == rows
+    assert rows * 2048 * 8192 * 4 <= max(gigabytes * 1e9 / 64, 2048 * 8192 * 4)
+    assert referee.rows_at_once("cpu") == 1
+
+
+def test_windows_of_a_large_split_are_small_and_spread(
+    referee: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(referee, "EVAL_TOKENS", 2**20)
+    referee.this_run()
+    tokens = np.arange(2**22 + 1).astype(np.uint16)
+    windows = referee.evaluation_windows(tokens)
+    assert windows.shape == (2**13, 129)
+    assert windows.dtype == torch.int32
+    for row in (0, 1, 4000, 8191):
+        start = row * 512
+        assert windows[row].tolist() == tokens[start : start + 129].tolist()
