@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -59,6 +60,8 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             return f"no end after {timeout_s:g} s"
         except OSError as error:
             return f"they do not start: {error}"
+        if changed := _changed(worktree, checked):
+            return f"they changed {changed}: what is checked must be what is committed"
     said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     return (said[-1][:300] if said else f"exit code {done.returncode}") if done.returncode else ""
 
@@ -73,3 +76,17 @@ def _to_check(lab: Lab, worktree: Path) -> Iterator[Path]:
         copy = Path(folder) / worktree.name
         shutil.copytree(worktree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
         yield copy
+
+
+def _changed(worktree: Path, checked: Path) -> str:
+    """The first file of the worktree that is another one in the copy; new ones are the checks' own."""
+    if checked == worktree:
+        return ""
+    for file in sorted(worktree.rglob("*")):
+        path = file.relative_to(worktree)
+        if path.parts[0] == ".git" or file.is_symlink() or not file.is_file():
+            continue
+        copy = checked / path
+        if copy.is_symlink() or not copy.is_file() or not filecmp.cmp(file, copy, shallow=False):
+            return str(path)
+    return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sessions.metric_formats import MetricFormat
 from supervisor.config import AgentSpec, Budget, LabConfig, default_config, karpathy_config, read_config
 from supervisor.errors import ConfigError
 from supervisor.states import Clock, Direction
@@ -235,3 +236,10 @@ def test_a_mind_says_whose_login_it_uses(read: Callable[[str], LabConfig]) -> No
     assert agents.spec_like("pi", chief=True) == AgentSpec(backend="pi")
     with pytest.raises(ConfigError, match=r"auth: Input should be"):
         read('[agents]\nchief = { backend = "claude", auth = "copy" }\n')
+
+
+def test_the_format_of_a_printed_metric_is_one_of_the_dialects(read: Callable[[str], LabConfig]) -> None:
+    assert read("").metric.format is MetricFormat.AUTO
+    assert read('[metric]\nformat = "eval-result"').metric.format is MetricFormat.EVAL_RESULT
+    with pytest.raises(ConfigError, match=r"autoresearch.toml:2: \[metric\] format: must be"):
+        read('[metric]\nformat = "xml"')

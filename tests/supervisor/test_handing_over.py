@@ -95,7 +95,7 @@ def test_an_unknown_rule_is_one_line_that_names_the_known(root: Path) -> None:
     [
         ("import train", ""),
         ("raise SystemExit('the loss is not convex')", "the loss is not convex"),
-        ("open('train.py', 'a').write('X = 0')", "Error"),
+        ("open('train.py', 'a').write('X = 0')", "they changed train.py"),
         ("import time; time.sleep(60)", "no end after 3 s"),
     ],
 )
