@@ -192,7 +192,8 @@ def test_a_c_program_that_is_built_and_run(tmp_path: Path) -> None:
     if not (shutil.which("cc") and shutil.which("make")):
         pytest.skip("no C compiler here: apt install build-essential")
     files = c_files() | {"autoresearch.toml": toml("src/transpose.c", "make -s bench", "cache_misses")}
-    source = files["src/transpose.c"].replace("#define BLOCK 1 ", "#define BLOCK 2 ")
+    source = files["src/transpose.c"].replace("i += BLOCK", "i += ROWS").replace("i + BLOCK", "i + ROWS")
+    source = re.sub(r"#define BLOCK 1 ", "#define ROWS 2 /* of it */\n#define BLOCK 2 ", source)
     with live(find_lab(plant(tmp_path / "transpose", files | {"src/transpose.c": source}))) as lab:
         end = launched(lab)
         expect_what_users_expect(lab, end, "cache_misses")
