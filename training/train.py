@@ -334,11 +334,11 @@ def muon_step(
     if MUON_SCALED:
         size = U.norm(dim=(-2, -1), keepdim=True)
         S.lerp_(U.square().mean(-1 if U.size(-2) >= U.size(-1) else -2, keepdim=True), 0.05)
-        U = U * S.clamp_min(1e-10).rsqrt()
-        U = U * (size / U.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-10))
+        U.mul_(S.clamp_min(1e-10).rsqrt())
+        U.mul_(size / U.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-10))
         decay = decay * (U * P >= 0)
     scale = max(1.0, P.size(-2) / P.size(-1)) ** 0.5
-    return P - lr * (scale * U + decay * P)
+    return P.mul_(1 - lr * decay).sub_(U.mul_(lr * scale))
 
 
 COMPILED_MUON_STEP = torch.compile(muon_step, dynamic=False) if COMPILE and ON_CUDA else muon_step
