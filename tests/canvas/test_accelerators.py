@@ -98,7 +98,7 @@ def test_orthogonalised_matrices_are_nearly_orthogonal(canvas: Callable[..., Any
 
 
 def test_muon_takes_queries_keys_and_values_for_three_matrices(canvas: Callable[..., Any]) -> None:
-    module = canvas(**STRONG, WEIGHT_DECAY=0.0, MUON_LR=1.0)
+    module = canvas(**STRONG | {"MUON_SCALED": False}, WEIGHT_DECAY=0.0, MUON_LR=1.0)
     model = module.GPT()
     optimizer = module.build_optimizers(model)[0]
     weight = model.blocks[0].attention.qkv.weight
@@ -106,7 +106,7 @@ def test_muon_takes_queries_keys_and_values_for_three_matrices(canvas: Callable[
     module.loss_of(model, torch.randint(64, (4, 32)), torch.randint(64, (4, 32))).backward()
     optimizer.step()
     for part in (weight.detach() - before).chunk(3):
-        assert abs(part.norm() - 8.0) < 1.0  # √64: each part is orthogonal by itself
+        assert torch.linalg.svdvals(part).min() > 0.5  # each part is orthogonal by itself
 
 
 def test_what_was_compiled_for_the_copy_serves_the_model(canvas: Callable[..., Any]) -> None:
