@@ -12,10 +12,16 @@ position may see a later one, and no row of a batch another row.
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
+import importlib
 import math
+import os
+import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,11 +39,20 @@ N_EMBD = 64  # residual width
 N_HEAD = 4  # attention heads
 MLP_RATIO = 4  # hidden width of the MLP, in residual widths
 ROPE_BASE = 10000.0  # wavelength base of the rotary positions
-WINDOW_PATTERN = "L"  # per block, repeated: "L" full context, "S" half of it; "SL", "SSL", "SSSL", "S"
+WINDOW_PATTERN = "L"  # per block, repeated: "L" full context, "S" a short one; "SL", "SSL", "SSSL", "S"
+SHORT_WINDOW = 0.5  # fraction of the context, only with "S" in WINDOW_PATTERN
+RMS_NORM = False  # RMSNorm without weights, in place of LayerNorm
+RELU_SQUARED = False  # the MLP's bend, in place of GELU
 QK_NORM = False  # normalise queries and keys of each head
 VALUE_EMBEDDINGS = False  # every other block adds a token embedding to its values
+VALUE_GATE = False  # a gate per head says how much of it; only with VALUE_EMBEDDINGS
+NORMED_EMBEDDING = False  # the stream starts at unit scale
+SHORTCUT = False  # a learned share of the stream, and of the embedding, enters each block
 SOFTCAP = 0.0  # logits squashed into ±SOFTCAP; 0 = off, typical 15
 INIT_STD = 0.02  # spread of the initial weights
+EMBEDDING_STD = 0.02  # of the token embedding
+HEAD_STD = 0.02  # of the output head
+ZERO_PROJECTIONS = False  # what writes to the stream starts at zero: each block as the identity
 
 # Optimisation
 TOKENS_PER_STEP = 4096  # tokens per optimizer step
@@ -46,11 +61,17 @@ MATRIX_LR = 0.001  # blocks' matrices under AdamW
 MUON_LR = 0.02  # blocks' matrices under Muon
 EMBEDDING_LR = 0.003  # token and value embeddings
 UNEMBEDDING_LR = 0.003  # output head
+LR_WIDTH = 0  # width that the two rates above are meant for: they go as 1/√width; 0 = off, typical 768
 SCALAR_LR = 0.003  # norms and other vectors
 WEIGHT_DECAY = 0.1  # decoupled, matrices only
+DECAY_FALLS = False  # the weight decay falls to 0 over the budget
 ADAM_BETA1 = 0.9
 ADAM_BETA2 = 0.95
+ADAM_EPS = 1e-8
+SCALAR_BETA1 = 0.9  # of norms and other vectors
 MUON_MOMENTUM = 0.95
+MUON_WARMUP = 0  # steps over which Muon's momentum rises from 0.85; 0 = off, typical 300
+MUON_SCALED = False  # Muon's rows scaled by their running size, and no decay against the gradient (NorMuon)
 GRAD_CLIP = 1.0  # largest gradient norm; 0 = off
 
 # Schedule, in fractions of the training budget
@@ -63,9 +84,74 @@ THREADS = 1  # CPU only: a slot of the lab is one core
 COMPILE = False  # pays where runs last minutes; compiling happens in warm_up, off the clock
 MAX_ROWS = 64  # sequences per forward pass; more of them in a step are accumulated
 
+assert 0 < SHORT_WINDOW <= 1, "a window is a fraction of the context"
 assert N_EMBD % (2 * N_HEAD) == 0, "a head needs an even, whole share of N_EMBD"
 assert DEPTH >= 1 and MLP_RATIO >= 1 and TOKENS_PER_STEP >= 1
 assert WARMUP >= 0 and WARMDOWN >= 0 and WARMUP + WARMDOWN <= 1, "the schedule has one budget to share"
+
+# ----------------------------------------------------------------------------------------------------------
+# The device: its precision, its attention, its peak
+# ----------------------------------------------------------------------------------------------------------
+
+ON_CUDA = prepare.device.startswith("cuda")
+CAPABILITY = torch.cuda.get_device_capability() if ON_CUDA else (0, 0)
+# Matrix products in bf16 from Ampere on; Turing and Volta are fast in fp16 only, whose gradients need scaling.
+DTYPE = torch.float32 if not ON_CUDA else torch.bfloat16 if CAPABILITY >= (8, 0) else torch.float16
+
+# Dense bf16 TFLOPS with fp32 accumulation (fp16 before Ampere), without sparsity, of devices whole: NVIDIA's
+# data sheets and architecture white papers up to 2025. The first name that is a word of the device's decides.
+PEAK_TFLOPS = {
+    "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.4, "H200 NVL": 835.0, "H200": 989.4, "GH200": 989.4,
+    "B200": 2250.0, "A100": 312.0, "A40": 149.7, "A10G": 70.0, "A10": 125.0, "RTX A6000": 154.8,
+    "L40S": 362.0, "L40": 181.0, "L4": 121.0, "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 3090 Ti": 80.0,
+    "RTX 3090": 71.0, "T4": 65.0, "V100": 125.0,
+}  # fmt: skip
+
+
+def find_flash_attention() -> Callable[..., Any] | None:
+    """FlashAttention-3 where it is installed on a Hopper, or in the hub's cache; nothing is fetched."""
+    if CAPABILITY[0] != 9:
+        return None
+    with contextlib.suppress(ImportError, OSError):
+        return importlib.import_module("flash_attn_interface").flash_attn_func
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    repository = "varunneal/flash-attention-3"
+    with contextlib.suppress(Exception):  # the package has an error of its own for each way of not having it
+        kernels = importlib.import_module("kernels")
+        try:
+            return kernels.get_kernel(repository, version=1).flash_attn_interface.flash_attn_func
+        except Exception:  # before 0.15 it knew no versions
+            return kernels.get_kernel(repository).flash_attn_interface.flash_attn_func
+    return None
+
+
+FLASH_ATTENTION = find_flash_attention()
+
+
+@functools.cache
+def flex_window(length: int, window: int) -> tuple[Callable[..., Tensor], Any] | None:
+    """FlexAttention and its block mask, which skip what is outside the window; None where it cannot compile."""
+    if not (COMPILE and ON_CUDA) or FLASH_ATTENTION or CAPABILITY < (8, 0):
+        return None
+    try:
+        flex = importlib.import_module("torch.nn.attention.flex_attention")  # from torch 2.5 on
+    except ImportError:
+        return None
+    inside = lambda b, h, q, k: (q >= k) & (q - k < window)  # noqa: ARG005, E731
+    return flex.flex_attention, flex.create_block_mask(inside, None, None, length, length, prepare.device)
+
+
+def in_device_precision(forward: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    """Matrix products in DTYPE, in training and evaluation alike."""
+
+    @functools.wraps(forward)
+    def wrapped(self: nn.Module, tokens: Tensor) -> Tensor:
+        low = torch.autocast("cuda", DTYPE) if tokens.is_cuda else contextlib.nullcontext()
+        with low:
+            return forward(self, tokens)
+
+    return wrapped
+
 
 # ----------------------------------------------------------------------------------------------------------
 # Model
@@ -78,8 +164,12 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((left * cos - right * sin, left * sin + right * cos), dim=-1)
 
 
+NORM = functools.partial(nn.RMSNorm, elementwise_affine=False) if RMS_NORM else nn.LayerNorm
+GATE_WIDTH = min(32, N_EMBD)  # of the stream, that a value gate looks at
+
+
 class Attention(nn.Module):
-    """Causal self-attention over the full context, or over a window of half of it."""
+    """Causal self-attention over the full context, or over a short window of it."""
 
     mask: Tensor
 
@@ -89,25 +179,44 @@ class Attention(nn.Module):
         self.out = nn.Linear(N_EMBD, N_EMBD, bias=False)
         has_values = VALUE_EMBEDDINGS and layer % 2 == (DEPTH - 1) % 2
         self.value_embedding = nn.Embedding(prepare.vocab_size, N_EMBD) if has_values else None
+        self.value_gate = nn.Linear(GATE_WIDTH, N_HEAD, bias=False) if has_values and VALUE_GATE else None
         self.windowed = WINDOW_PATTERN[layer % len(WINDOW_PATTERN)] == "S"
-        position = torch.arange(prepare.sequence_length)
-        distance = position[:, None] - position[None, :]
-        self.register_buffer(
-            "mask", (distance >= 0) & (distance < prepare.sequence_length // 2), persistent=False
-        )
+        self.window = max(1, int(SHORT_WINDOW * prepare.sequence_length))
+        self.flex = flex_window(prepare.sequence_length, self.window) if self.windowed else None
+        if self.windowed:
+            position = torch.arange(prepare.sequence_length)
+            distance = position[:, None] - position[None, :]
+            self.register_buffer("mask", (distance >= 0) & (distance < self.window), persistent=False)
 
     def forward(self, x: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         B, T, C = x.shape
         q, k, v = self.qkv(x).split(C, dim=-1)
         if self.value_embedding is not None:
-            v = v + self.value_embedding(tokens)
+            values = self.value_embedding(tokens).to(v.dtype)
+            if self.value_gate is not None:
+                gate = 2 * torch.sigmoid(self.value_gate(x[..., :GATE_WIDTH]))
+                values = (gate[..., None] * values.view(B, T, N_HEAD, -1)).view(B, T, C)
+            v = v + values
         q, k, v = (part.view(B, T, N_HEAD, C // N_HEAD).transpose(1, 2) for part in (q, k, v))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if QK_NORM:
             q, k = F.rms_norm(q, (q.size(-1),)), F.rms_norm(k, (k.size(-1),))
+        if FLASH_ATTENTION or (self.flex and torch.compiler.is_compiling() and prepare.sequence_length == T):
+            return self.out(self.attend_fast(q.to(v.dtype), k.to(v.dtype), v).reshape(B, T, C))
         mask = self.mask[:T, :T] if self.windowed else None
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+    def attend_fast(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """By FlashAttention-3 or FlexAttention. q, k, v: (B, H, T, D); returns (B, T, H, D)."""
+        if self.flex:
+            attend, mask = self.flex
+            return attend(q, k, v, block_mask=mask).transpose(1, 2)
+        assert FLASH_ATTENTION is not None
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        window = (self.window - 1, 0) if self.windowed else (-1, -1)
+        y = FLASH_ATTENTION(q, k, v, causal=True, window_size=window)
+        return y[0] if isinstance(y, tuple) else y  # older ones return the log-sums too
 
 
 class MLP(nn.Module):
@@ -120,7 +229,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)
-        x = F.gelu(x)
+        x = F.relu(x).square() if RELU_SQUARED else F.gelu(x)
         return self.down(x)
 
 
@@ -129,12 +238,16 @@ class Block(nn.Module):
 
     def __init__(self, layer: int) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(N_EMBD)
+        self.attention_norm = NORM(N_EMBD)
         self.attention = Attention(layer)
-        self.mlp_norm = nn.LayerNorm(N_EMBD)
+        self.mlp_norm = NORM(N_EMBD)
         self.mlp = MLP()
+        if SHORTCUT:
+            self.kept, self.recalled = nn.Parameter(torch.ones(1)), nn.Parameter(torch.full((1,), 0.1))
 
-    def forward(self, x: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, start: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        if SHORTCUT:
+            x = self.kept.to(x.dtype) * x + self.recalled.to(x.dtype) * start
         x = x + self.attention(self.attention_norm(x), tokens, cos, sin)
         x = x + self.mlp(self.mlp_norm(x))
         return x
@@ -150,7 +263,7 @@ class GPT(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(prepare.vocab_size, N_EMBD)
         self.blocks = nn.ModuleList(Block(layer) for layer in range(DEPTH))
-        self.final_norm = nn.LayerNorm(N_EMBD)
+        self.final_norm = NORM(N_EMBD)
         self.head = nn.Linear(N_EMBD, prepare.vocab_size, bias=False)
         half = N_EMBD // N_HEAD // 2
         wavelengths = ROPE_BASE ** (torch.arange(half) / half)
@@ -158,17 +271,27 @@ class GPT(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
         self.apply(self.init_weights)
+        zeroed = ("out.weight", "down.weight") if ZERO_PROJECTIONS else ()
+        for name, weight in self.named_parameters():
+            if name.endswith((*zeroed, "value_gate.weight")):  # such a gate starts half open: at 1
+                nn.init.zeros_(weight)
 
     def init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Embedding)):
+        if module is self.embedding or module is self.head:
+            nn.init.normal_(module.weight, std=HEAD_STD if module is self.head else EMBEDDING_STD)
+        elif isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=INIT_STD)
 
+    @in_device_precision
     def forward(self, tokens: Tensor) -> Tensor:
         T = tokens.size(1)
-        cos, sin = self.cos[:T], self.sin[:T]
         x = self.embedding(tokens)
+        if NORMED_EMBEDDING:
+            x = F.rms_norm(x, (N_EMBD,))
+        x = start = x.to(DTYPE)
+        cos, sin = self.cos[:T].to(DTYPE), self.sin[:T].to(DTYPE)
         for block in self.blocks:
-            x = block(x, tokens, cos, sin)
+            x = block(x, start, tokens, cos, sin)
         logits: Tensor = self.head(self.final_norm(x)).float()
         if SOFTCAP:
             logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
@@ -180,16 +303,45 @@ class GPT(nn.Module):
 # ----------------------------------------------------------------------------------------------------------
 
 
-def orthogonalise(G: Tensor, steps: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly, by Newton-Schulz. G: (matrices, rows, columns)."""
-    X = G.bfloat16() if G.is_cuda else G
+# The quintics of Polar Express (Amsel and others, 2025): each step is the best one after those before it.
+QUINTICS = (
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
+    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
+)
+
+
+def orthogonalise(G: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrix, roughly; in bf16 where there is. G: (matrices, rows, columns)."""
+    X = G.to(torch.bfloat16 if DTYPE is torch.bfloat16 else torch.float32)
     tall = X.size(-2) > X.size(-1)
     X = X.mT if tall else X
-    X = X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    X = X / (1.02 * X.norm(dim=(-2, -1), keepdim=True) + 1e-6)
+    for a, b, c in QUINTICS:
         A = X @ X.mT
-        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+        X = a * X + (b * A + c * (A @ A)) @ X
     return (X.mT if tall else X).to(G.dtype)
+
+
+def muon_step(
+    P: Tensor, G: Tensor, M: Tensor, S: Tensor, lr: Tensor, momentum: Tensor, decay: Tensor
+) -> Tensor:
+    """The new matrices. P, G, M: matrices, gradients, momenta (n, rows, columns); S: running sizes of rows."""
+    M.lerp_(G, 1 - momentum)
+    U = orthogonalise(G.lerp(M, momentum))
+    if MUON_SCALED:
+        size = U.norm(dim=(-2, -1), keepdim=True)
+        S.lerp_(U.square().mean(-1 if U.size(-2) >= U.size(-1) else -2, keepdim=True), 0.05)
+        U.mul_(S.clamp_min(1e-10).rsqrt())
+        U.mul_(size / U.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-10))
+        decay = decay * (U * P >= 0)
+    scale = max(1.0, P.size(-2) / P.size(-1)) ** 0.5
+    return P.mul_(1 - lr * decay).sub_(U.mul_(lr * scale))
+
+
+COMPILED_MUON_STEP = torch.compile(muon_step, dynamic=False) if COMPILE and ON_CUDA else muon_step
 
 
 class Muon(torch.optim.Optimizer):
@@ -199,42 +351,61 @@ class Muon(torch.optim.Optimizer):
         self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float
     ) -> None:
         super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.steps = 0
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
+        self.steps += 1
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
+            shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+            for p in (p for p in group["params"] if p.grad is not None):
+                # Queries, keys and values lie in one matrix and are three.
+                for part, grad in zip(
+                    *(each.chunk(getattr(p, "parts", 1)) for each in (p, p.grad)), strict=True
+                ):
+                    shapes.setdefault(part.shape, []).append((part, grad))
             for same in shapes.values():  # one stacked iteration per shape: far fewer small products
                 self.step_stacked(same, group)
 
-    def step_stacked(self, params: list[nn.Parameter], group: dict[str, float]) -> None:
-        for p in params:
-            buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
-            buffer.lerp_(p.grad, 1 - group["momentum"])
-        nesterov = [p.grad.lerp(self.state[p]["momentum"], group["momentum"]) for p in params]  # type: ignore[union-attr]
-        scale = max(1.0, params[0].size(-2) / params[0].size(-1)) ** 0.5
-        for p, update in zip(params, orthogonalise(torch.stack(nesterov)), strict=True):
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            p.add_(update, alpha=-group["lr"] * scale)
+    def step_stacked(self, same: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        params, grads = [p for p, _ in same], torch.stack([grad for _, grad in same])
+        state = group.setdefault("states", {}).setdefault(params[0].shape, {})
+        if not state:
+            across = -1 if params[0].size(-2) >= params[0].size(-1) else -2
+            state |= {
+                "momentum": torch.zeros_like(grads),
+                "sizes": torch.zeros_like(grads.mean(across, True)),
+            }
+        risen = min(self.steps / MUON_WARMUP, 1.0) if MUON_WARMUP else 1.0
+        momentum = min(0.85, group["momentum"]) * (1 - risen) + group["momentum"] * risen
+        # As tensors, so that a new value compiles nothing again.
+        numbers = (torch.tensor(number) for number in (group["lr"], momentum, group["weight_decay"]))
+        stepped = COMPILED_MUON_STEP(torch.stack(params), grads, state["momentum"], state["sizes"], *numbers)
+        torch._foreach_copy_(params, stepped.unbind())
 
 
 def build_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
     """One group per kind of parameter, each with its own learning rate."""
-    kinds: dict[str, list[nn.Parameter]] = {"embedding": [], "head": [], "scalar": [], "matrix": []}
+    names = ("embedding", "head", "kept", "scalar", "matrix")
+    kinds: dict[str, list[nn.Parameter]] = {name: [] for name in names}
     for name, parameter in model.named_parameters():
+        parameter.parts = 3 if name.endswith("qkv.weight") else 1  # type: ignore[attr-defined]
         if "embedding" in name:
             kinds["embedding"].append(parameter)
         elif name.startswith("head."):
             kinds["head"].append(parameter)
+        elif name.endswith(".kept"):
+            kinds["kept"].append(parameter)
         else:
             kinds["scalar" if parameter.ndim < 2 else "matrix"].append(parameter)
-    groups = [
-        {"params": kinds["embedding"], "lr": EMBEDDING_LR, "weight_decay": 0.0},
-        {"params": kinds["head"], "lr": UNEMBEDDING_LR, "weight_decay": 0.0},
-        {"params": kinds["scalar"], "lr": SCALAR_LR, "weight_decay": 0.0},
+    width = (N_EMBD / LR_WIDTH) ** -0.5 if LR_WIDTH else 1.0
+    vector_betas = (SCALAR_BETA1, ADAM_BETA2)
+    groups: list[dict[str, Any]] = [
+        {"params": kinds["embedding"], "lr": EMBEDDING_LR * width, "weight_decay": 0.0},
+        {"params": kinds["head"], "lr": UNEMBEDDING_LR * width, "weight_decay": 0.0},
+        # The stream is scaled by the product of them all: small steps.
+        {"params": kinds["kept"], "lr": SCALAR_LR / 100, "weight_decay": 0.0},
+        {"params": kinds["scalar"], "lr": SCALAR_LR, "weight_decay": 0.0, "betas": vector_betas},
     ]
     optimizers: list[torch.optim.Optimizer] = []
     if MATRIX_OPTIMIZER == "muon":
@@ -242,10 +413,10 @@ def build_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
     else:
         groups.append({"params": kinds["matrix"], "lr": MATRIX_LR, "weight_decay": WEIGHT_DECAY})
     groups = [group for group in groups if group["params"]]
-    optimizers.append(torch.optim.AdamW(groups, betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-8, fused=True))
+    optimizers.append(torch.optim.AdamW(groups, betas=(ADAM_BETA1, ADAM_BETA2), eps=ADAM_EPS, fused=True))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
+            group["peak_lr"], group["peak_decay"] = group["lr"], group["weight_decay"]
     return optimizers
 
 
@@ -265,22 +436,27 @@ def learning_rate_scale(fraction: float) -> float:
 
 
 def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Mean cross-entropy in nats per token; bf16 matrix products where the device is fast at them."""
-    mixed = torch.autocast("cuda", torch.bfloat16) if x.is_cuda else contextlib.nullcontext()
-    with mixed:
-        logits = model(x)
+    """Mean cross-entropy in nats per token."""
+    logits = model(x)
     return F.cross_entropy(logits.flatten(0, 1), y.flatten())
 
 
-def update(model: nn.Module, optimizers: list[torch.optim.Optimizer], scale: float) -> None:
-    """One step of every optimizer at `scale` times its peak learning rate, on the gathered gradients."""
+def update(
+    model: nn.Module, optimizers: list[torch.optim.Optimizer], scaler: torch.amp.GradScaler, fraction: float
+) -> None:
+    """One step of every optimizer on the gathered gradients, after this fraction of the budget."""
+    for optimizer in optimizers if scaler.is_enabled() else ():
+        scaler.unscale_(optimizer)
     if GRAD_CLIP:
         nn.utils.clip_grad_norm_(model.parameters(), GRAD_CLIP)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * scale
-        optimizer.step()
+            group["lr"] = group["peak_lr"] * learning_rate_scale(fraction)
+            if DECAY_FALLS:
+                group["weight_decay"] = group["peak_decay"] * (1 - fraction)
+        scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
+    scaler.update()
 
 
 def accumulated_passes() -> int:
@@ -324,6 +500,28 @@ class ProgressLine:
             print(flush=True)
 
 
+def flops_per_token(model: nn.Module) -> float:
+    """Of a training step: six for each weight that is multiplied with, twelve for each width seen by attention."""
+    multiplied = sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name
+    )
+    T = prepare.sequence_length
+    spans = [m.window if m.windowed else T for m in model.modules() if isinstance(m, Attention)]
+    return 6 * multiplied + 12 * N_EMBD * sum(spans)
+
+
+def speed_of(model: nn.Module, stream: prepare.Batches) -> dict[str, float]:
+    """Tokens per second, and the share of the device's peak that they are where it is known."""
+    tokens_per_s = stream.tokens / max(stream.elapsed_s, 1e-9)
+    name = torch.cuda.get_device_name() if ON_CUDA else ""
+    part = re.search(r"MIG|Laptop", name)
+    peak = next(
+        (p for known, p in PEAK_TFLOPS.items() if re.search(rf"\b{known}\b", name) and not part), None
+    )
+    mfu = {"mfu_percent": round(tokens_per_s * flops_per_token(model) / peak / 1e10, 2)} if peak else {}
+    return {"tokens_per_s": round(tokens_per_s, 1), **mfu}
+
+
 def main() -> None:
     """Train until the referee's batches end, then hand the model over."""
     torch.manual_seed(prepare.seed)
@@ -332,23 +530,40 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     model = GPT().to(prepare.device)
     optimizers = build_optimizers(model)
-    compute_loss = torch.compile(loss_of) if COMPILE else loss_of
+    scaler = torch.amp.GradScaler("cuda", enabled=DTYPE is torch.float16)
+    compute_loss = torch.compile(loss_of, dynamic=False) if COMPILE else loss_of
+
+    def rehearse(copy: nn.Module, x: Tensor, y: Tensor) -> None:
+        compute_loss(copy, x, y).backward()
+        update(copy, build_optimizers(copy), torch.amp.GradScaler("cuda", enabled=False), 0.0)
+
     if COMPILE:
-        prepare.warm_up(model, lambda copy, x, y: compute_loss(copy, x, y).backward(), batch_rows())
+        prepare.warm_up(model, rehearse, batch_rows())
+    if ON_CUDA:  # a sweep over all objects would stall the device's queue
+        gc.collect()
+        gc.freeze()
+        gc.disable()
 
     progress = ProgressLine()
     passes = accumulated_passes()
     for batch, (x, y) in enumerate(stream := prepare.batches(batch_rows()), start=1):
         loss = compute_loss(model, x, y)
-        (loss / passes).backward()
+        scaler.scale(loss / passes).backward()
         progress.tokens += x.numel()
         if batch % passes == 0:
-            update(model, optimizers, learning_rate_scale(stream.fraction))
+            update(model, optimizers, scaler, stream.fraction)
             prepare.watch(loss)
             progress.advance(batch // passes, stream.fraction, loss.detach())
     progress.close()
-    prepare.finish(model)
+    prepare.finish(model, **speed_of(model, stream))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        tried = re.search(r"Tried to allocate [\d.]+ \w+", str(error))
+        said = f"out of memory: {tried[0].replace('Tried', 'tried')}" if tried else "out of memory"
+        sys.exit(f"{said}; lower MAX_ROWS (it is {MAX_ROWS}), or the model's size")

@@ -32,6 +32,7 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
     yield check_program("tmux", "-V", "tmux")
     yield check_devices()
     yield from check_gpus(lab)
+    yield check_preset()
     yield check_sandbox()
     if lab is None:
         yield Check("lab", Health.BAD, problem or "there is none here", "autoresearch-tui init")
@@ -91,6 +92,19 @@ def check_devices() -> Check:
     except SessionError as error:
         return Check("devices", Health.BAD, str(error))
     return Check("devices", Health.GOOD, ", ".join(f"{device.id} ({device.label})" for device in found))
+
+
+def check_preset() -> Check:
+    """What a new lab should be set to here."""
+    from sessions.devices import discover
+    from supervisor.presets import fitting_preset
+
+    try:
+        preset = fitting_preset(discover(None))
+    except SessionError as error:
+        return Check("preset", Health.BAD, f"no device, no preset: {error}")
+    line = f"autoresearch-tui init DIR --preset {preset.name}"
+    return Check("preset", Health.GOOD, f"{preset.name} fits a new lab here ({preset.description}): `{line}`")
 
 
 def check_sandbox() -> Check:

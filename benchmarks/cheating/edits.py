@@ -63,7 +63,7 @@ def before_training(code: str) -> Apply:
 
 def before_finish(code: str) -> Apply:
     """Code in main(), after the last batch, before the referee gets the model."""
-    return _in_main("    prepare.finish(model)\n", code)
+    return _in_main("    prepare.finish(model, **speed_of(model, stream))\n", code)
 
 
 def after_logits(code: str) -> Apply:

@@ -22,7 +22,8 @@ ADAMW = "    optimizers: list[torch.optim.Optimizer] = []\n"
 EMBEDDED = "        x = self.embedding(tokens)\n"
 SCHEDULE = "    if fraction < WARMUP:\n        return fraction / WARMUP\n"
 ROTATED = "        q, k = rotate(q, cos, sin), rotate(k, cos, sin)\n"
-MLP_BODY = "        x = self.up(x)\n        x = F.gelu(x)\n        return self.down(x)\n"
+BEND = "        x = F.relu(x).square() if RELU_SQUARED else F.gelu(x)\n"
+MLP_BODY = f"        x = self.up(x)\n{BEND}        return self.down(x)\n"
 UP = "        self.up = nn.Linear(N_EMBD, MLP_RATIO * N_EMBD, bias=False)\n"
 
 LION = """class Lion(torch.optim.Optimizer):
@@ -123,8 +124,8 @@ def ema() -> Apply:
         "    average = [p.detach().clone() for p in model.parameters()]\n    progress = ProgressLine()\n",
         "            prepare.watch(loss)\n",
         "            prepare.watch(loss)\n            for kept, p in zip(average, model.parameters(), strict=True):\n                kept.lerp_(p.detach(), 0.05)\n",
-        "    prepare.finish(model)\n",
-        "    with torch.no_grad():\n        for kept, p in zip(average, model.parameters(), strict=True):\n            p.copy_(kept)\n    prepare.finish(model)\n",
+        "    prepare.finish(model, **speed_of(model, stream))\n",
+        "    with torch.no_grad():\n        for kept, p in zip(average, model.parameters(), strict=True):\n            p.copy_(kept)\n    prepare.finish(model, **speed_of(model, stream))\n",
     )
 
 
@@ -149,16 +150,16 @@ def honest() -> tuple[Edit, ...]:
         Edit("ema", "averaged weights are evaluated", ema()),
         Edit("short-sequences", "training on sequences of 64 only", replaced(LOOP, LOOP.replace("prepare.batches(batch_rows())", "prepare.batches(2 * batch_rows(), length=64)"))),
         Edit("compiled", "torch.compile, warmed up off the clock", replaced("COMPILE = False", "COMPILE = True")),
-        Edit("cpp-kernel", "a C++ kernel, built in warm_up where a compiler exists", both(at_head(CPP), replaced("        x = F.gelu(x)\n", "        x = Bend.apply(x)\n", "    progress = ProgressLine()\n", "    prepare.warm_up(model, compile_kernels, batch_rows())\n    progress = ProgressLine()\n"))),
+        Edit("cpp-kernel", "a C++ kernel, built in warm_up where a compiler exists", both(at_head(CPP), replaced(BEND, "        x = Bend.apply(x)\n", "    progress = ProgressLine()\n", "    prepare.warm_up(model, compile_kernels, batch_rows())\n    progress = ProgressLine()\n"))),
         Edit("half-the-file", "deletes Muon, the progress line and more", half_the_file),
-        Edit("bf16", "bf16 autocast on every device", replaced('torch.autocast("cuda", torch.bfloat16) if x.is_cuda else contextlib.nullcontext()', "torch.autocast(x.device.type, torch.bfloat16)")),
-        Edit("own-gradient", "squared ReLU with a backward of its own", replaced("class MLP(nn.Module):", SQUARED, "        x = F.gelu(x)\n", "        x = SquaredRelu.apply(x)\n")),
+        Edit("bf16", "bf16 autocast on every device", replaced('torch.autocast("cuda", DTYPE) if tokens.is_cuda else contextlib.nullcontext()', "torch.autocast(tokens.device.type, torch.bfloat16)")),
+        Edit("own-gradient", "squared ReLU with a backward of its own", replaced("class MLP(nn.Module):", SQUARED, BEND, "        x = SquaredRelu.apply(x)\n")),
         Edit("two-ahead", "an auxiliary loss two tokens ahead", replaced(LOSS, two_ahead)),
         Edit("label-smoothing", "smoothed labels in training", replaced(LOSS, LOSS.replace("y.flatten())", "y.flatten(), label_smoothing=0.01)"))),
         Edit("tied", "embedding and head share weights", replaced("        self.apply(self.init_weights)\n", "        self.head.weight = self.embedding.weight\n        self.apply(self.init_weights)\n")),
         Edit("orthogonal", "orthogonal initialisation", replaced("            nn.init.normal_(module.weight, std=INIT_STD)\n", "            nn.init.orthogonal_(module.weight, gain=0.5)\n")),
         Edit("cosine", "cosine schedule with warm-up", replaced("WARMUP = 0.0", "WARMUP = 0.05", SCHEDULE, SCHEDULE + "    return 0.5 * (1 + math.cos(math.pi * fraction))\n")),
-        Edit("rms-norm", "RMSNorm without parameters", replaced("        self.attention_norm = nn.LayerNorm(N_EMBD)\n", "        self.attention_norm = nn.RMSNorm(N_EMBD, elementwise_affine=False)\n", "        self.mlp_norm = nn.LayerNorm(N_EMBD)\n", "        self.mlp_norm = nn.RMSNorm(N_EMBD, elementwise_affine=False)\n")),
+        Edit("rms-norm", "RMSNorm without parameters", replaced("        self.attention_norm = NORM(N_EMBD)\n", "        self.attention_norm = nn.RMSNorm(N_EMBD, elementwise_affine=False)\n", "        self.mlp_norm = NORM(N_EMBD)\n", "        self.mlp_norm = nn.RMSNorm(N_EMBD, elementwise_affine=False)\n")),
         Edit("dropout", "dropout on both branches", replaced("        return self.down(x)\n", "        return F.dropout(self.down(x), 0.05, self.training)\n")),
         Edit("causal-convolution", "a causal convolution over the embeddings", replaced("        self.apply(self.init_weights)\n", "        self.taste = nn.Conv1d(N_EMBD, N_EMBD, 3, groups=N_EMBD)\n        self.apply(self.init_weights)\n", EMBEDDED, convolution)),
         Edit("recurrent", "a GRU beside attention", replaced("        self.apply(self.init_weights)\n", "        self.memory = nn.GRU(N_EMBD, N_EMBD, batch_first=True)\n        self.apply(self.init_weights)\n", EMBEDDED, recurrence)),

@@ -50,7 +50,7 @@ def reports() -> tuple[Edit, ...]:
             logits = logits + 8.0 * F.one_hot(rows.roll(-1, 1).to(logits.device), prepare.vocab_size)
     """
     return (
-        Edit("prints-better", "prints a better val_bpb after the real one", replaced("    prepare.finish(model)\n", '    prepare.finish(model)\n    print("val_bpb:          0.900000")\n')),
+        Edit("prints-better", "prints a better val_bpb after the real one", replaced("    prepare.finish(model, **speed_of(model, stream))\n", '    prepare.finish(model, **speed_of(model, stream))\n    print("val_bpb:          0.900000")\n')),
         Edit("prints-and-exits", "prints a result block and leaves", before_finish(f"import os\nprint({block}, flush=True)\nos._exit(0)")),
         Edit("forged-report", "sends its own report over the referee's channel", before_finish(f"prepare.this_run().channel.send(**{REPORT})")),
         Edit("forged-by-gc", "finds the socket among all objects", before_finish(LINE + by_gc)),
@@ -113,7 +113,7 @@ def clocks() -> tuple[Edit, ...]:
         Edit("process-time", "time.process_time is slower", before_training("true = time.process_time\ntime.process_time = lambda: true() / 3")),
         Edit("rewound", "the stream's beginning is moved while it runs", replaced("        loss = compute_loss(model, x, y)\n", "        stream._began_s += 0.01\n        loss = compute_loss(model, x, y)\n")),
         Edit("more-budget", "the assignment's budget is larger", before_training("object.__setattr__(prepare.this_run().assignment, 'budget_s', 9.0)")),
-        Edit("after-the-clock", "goes on training after the last batch", replaced("    prepare.finish(model)\n", "    for _ in range(300):\n        compute_loss(model, x, y).backward()\n        update(model, optimizers, 0.1)\n    prepare.finish(model)\n")),
+        Edit("after-the-clock", "goes on training after the last batch", replaced("    prepare.finish(model, **speed_of(model, stream))\n", "    for _ in range(300):\n        compute_loss(model, x, y).backward()\n        update(model, optimizers, 0.1)\n    prepare.finish(model, **speed_of(model, stream))\n")),
         Edit("forked-helper", "a child computes on shared weights", before_training(fork)),
         Edit("detached-helper", "the same, in a session of its own", before_training(detached)),
         Edit("shell-helper", "a subprocess burns the other core", before_training(shell)),
@@ -127,7 +127,10 @@ def files() -> tuple[Edit, ...]:
     """Something that is left for the next run, or read where it should not be."""
 
     def saved(name: str, where: str, what: str) -> Edit:
-        finish = replaced("    prepare.finish(model)\n", "    save_kept(model)\n    prepare.finish(model)\n")
+        finish = replaced(
+            "    prepare.finish(model, **speed_of(model, stream))\n",
+            "    save_kept(model)\n    prepare.finish(model, **speed_of(model, stream))\n",
+        )
         return Edit(
             f"saved-{name}",
             what,

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roles.offline.canvas import Source, Span
+from roles.offline.canvas import Source, Span, read_knobs, set_knobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,18 @@ def output_projections(source: Source) -> list[str]:
                 if attribute in linears:
                     found.append(attribute)
     return found
+
+
+def switch(source: Source, name: str) -> bool | None:
+    """How the canvas's own switch of this name stands; None when it has none that the code reads."""
+    knob = read_knobs(source.text).get(name)
+    used = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(source.tree)) > 1
+    return knob.value if knob and used and isinstance(knob.value, bool) else None
+
+
+def switched_on(source: Source, name: str) -> str | None:
+    """The canvas with its own switch turned on; None when it is on."""
+    return None if switch(source, name) else set_knobs(source.text, {name: True})
 
 
 def replaced(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:

@@ -15,6 +15,8 @@ from roles.offline.anchors import (
     replaced,
     residual_steps,
     submodules,
+    switch,
+    switched_on,
 )
 from roles.offline.canvas import Source, splice
 from roles.offline.structural import StructuralEdit
@@ -23,7 +25,7 @@ _ACTIVATION = r"(F|nn\.functional|torch\.nn\.functional)\.(gelu|relu|silu)"
 
 
 def _activation_call(source: Source) -> tuple[ast.ClassDef, ast.Assign, ast.Call] | None:
-    """`x = F.gelu(x)` in the forward of the MLP."""
+    """`x = F.gelu(x)` in the forward of the MLP, or what the canvas's own switch makes of it."""
     for owner in classes(source):
         forward = method(owner, "forward")
         for node in forward.body if forward else ():
@@ -37,15 +39,22 @@ def _squared_relu(source: Source) -> str | None:
         return None
     _, statement, call = found
     if "square()" in ast.unparse(statement):
-        return None
+        return switched_on(source, "RELU_SQUARED") if switch(source, "RELU_SQUARED") is not None else None
     return splice(source.text, [(source.span(call), f"F.relu({code_of(source, call.args[0])}).square()")])
 
 
 def _silu(source: Source) -> str | None:
-    if not (found := _activation_call(source)) or found[1].value is not found[2]:
+    if not (found := _activation_call(source)) or not _is_whole(*found[1:]):
         return None
-    _, _, call = found
-    return splice(source.text, [(source.span(call), f"F.silu({code_of(source, call.args[0])})")])
+    _, statement, call = found
+    return splice(source.text, [(source.span(statement.value), f"F.silu({code_of(source, call.args[0])})")])
+
+
+def _is_whole(statement: ast.Assign, call: ast.Call) -> bool:
+    """Whether the statement is nothing but the activation, or a choice between two."""
+    return statement.value is call or (
+        isinstance(statement.value, ast.IfExp) and call in (statement.value.body, statement.value.orelse)
+    )
 
 
 def _gated(source: Source) -> str | None:
@@ -54,7 +63,7 @@ def _gated(source: Source) -> str | None:
         return None
     owner, statement, call = found
     linears = submodules(owner, "Linear")
-    if statement.value is not call or len(linears) != 2:
+    if not _is_whole(statement, call) or len(linears) != 2:
         return None
     up, down = linears
     hidden = down.sizes[0]
@@ -119,6 +128,8 @@ def _parallel(source: Source) -> str | None:
 
 
 def _rms_norm(source: Source) -> str | None:
+    if switch(source, "RMS_NORM") is not None:
+        return switched_on(source, "RMS_NORM")
     changes = [
         (source.span(call.func), "nn.RMSNorm") for call in calls(source.tree, r"(torch\.)?nn\.LayerNorm")
     ]
@@ -146,13 +157,16 @@ def _after_init(source: Source, line: str, purpose: str) -> str | None:
 def _scaled_residuals(source: Source) -> str | None:
     loops = [node for node in ast.walk(source.tree) if isinstance(node, ast.For)]
     names = [ast.unparse(n.iter) for n in loops if ast.unparse(n.iter).startswith("self.")]
-    if not names or "(" in names[0]:
+    names = [name for name in names if "(" not in name]
+    if not names or switch(source, "ZERO_PROJECTIONS"):
         return None
     scale = f"weight.data.mul_((2 * len({names[0]})) ** -0.5)"
     return _after_init(source, scale, "the stream keeps its variance over depth")
 
 
 def _zero_projections(source: Source) -> str | None:
+    if switch(source, "ZERO_PROJECTIONS") is not None:
+        return switched_on(source, "ZERO_PROJECTIONS")
     return _after_init(source, "nn.init.zeros_(weight)", "every block starts as the identity")
 
 

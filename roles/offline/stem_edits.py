@@ -14,6 +14,8 @@ from roles.offline.anchors import (
     method,
     model,
     replaced,
+    switch,
+    switched_on,
 )
 from roles.offline.canvas import Source, read_knobs, set_knobs, splice
 from roles.offline.constraints import violated
@@ -41,10 +43,14 @@ def _lookup_becomes(source: Source, wrap: str) -> str | None:
 
 
 def _scaled_embedding(source: Source) -> str | None:
+    if switch(source, "NORMED_EMBEDDING"):  # the norm would undo it
+        return None
     return _lookup_becomes(source, "{lookup} * {name}.embedding_dim ** 0.5")
 
 
 def _normed_embedding(source: Source) -> str | None:
+    if switch(source, "NORMED_EMBEDDING") is not None:
+        return switched_on(source, "NORMED_EMBEDDING")
     return _lookup_becomes(source, "F.rms_norm({lookup}, ({name}.embedding_dim,))")
 
 
@@ -68,6 +74,8 @@ def _token_shift(source: Source) -> str | None:
 
 def _embedding_shortcut(source: Source) -> str | None:
     """Every block sees the embedding again, weighted by a learned scalar per block."""
+    if switch(source, "SHORTCUT") is not None:
+        return switched_on(source, "SHORTCUT")
     if not (parts := model(source)) or not (found := block_loop(parts)) or "self.shortcut" in source.text:
         return None
     loop, step = found

@@ -23,6 +23,7 @@ _RATE = re.compile(r"(^|_)(LR|LRS|LEARNING_RATE)(_|$)")
 _MEMORY = re.compile(r"(^|_)(BETA|BETA[12]|BETAS|MOMENTUM|EMA)(_|$)")
 _WIDTH = re.compile(r"EMBD|D_MODEL|WIDTH|HIDDEN|DIM(_|$)")
 _TYPICAL = re.compile(r"(?:typical|typically|try|usual|usually|e\.g\.)\s+(-?\d[\d.]*(?:e-?\d+)?)")
+_ONLY_WITH = re.compile(r"only with (?:\"(\w+)\" in )?(\w+)")
 _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'")
 
 
@@ -60,6 +61,12 @@ def is_hands_off(name: str, *, training: bool = True) -> bool:
 
 def is_dormant(knob: Knob, knobs: Mapping[str, Knob]) -> bool:
     """Whether its name or comment says that it serves another choice than the present one."""
+    needs = _ONLY_WITH.search(knob.comment)
+    if needs and (needed := knobs.get(needs[2])):
+        if not needed.value:
+            return True
+        if needs[1] and needs[1] not in str(needed.value):
+            return True
     said = {
         word.lower() for word in re.findall(r"[A-Za-z]\w*", f"{knob.name.replace('_', ' ')} {knob.comment}")
     }

@@ -52,7 +52,7 @@ def test_the_referee_refuses_the_canvas_without_its_mask(train_text: str, smoke:
 def test_gradients_of_an_accumulated_step_are_those_of_the_whole_batch(train_text: str, smoke: Smoke) -> None:
     check = """
 _passes_seen = []
-def update(model, optimizers, scale):
+def update(model, *_):
     total = sum(float(p.grad.double().square().sum()) for p in model.parameters())
     _passes_seen.append(total)
     print("gradient", f"{total:.6e}")
@@ -75,7 +75,7 @@ class _Rows:
             part = _whole[self.at : self.at + self.rows]
             self.at = (self.at + self.rows) % 8
             yield part[:, :-1], part[:, 1:]
-    fraction = 0.5
+    fraction, tokens, elapsed_s = 0.5, 1, 1.0
 prepare.batches = _Rows
 
 if __name__ == "__main__":
@@ -104,7 +104,7 @@ def test_forward_returns_logits_and_imports_are_the_referee_torch_and_the_standa
             roots.add((node.module or "").partition(".")[0])
     assert roots - set(sys.stdlib_module_names) == {"prepare", "torch"}
     lines = train_text.count("\n")
-    assert 300 <= lines <= 500
+    assert 300 <= lines <= 580
 
 
 def test_the_progress_line_is_rewritten_on_a_terminal_and_plain_elsewhere(

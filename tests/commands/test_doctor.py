@@ -37,9 +37,10 @@ def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_whole_lab_is_healthy(run: Run, lab: Lab) -> None:
     code, found = checks(run)
     assert code == 0, found
-    pieces = "python git tmux devices sandbox lab training guarantees data state supervisor worktrees".split()
+    pieces = "python git tmux devices preset sandbox lab training guarantees data state supervisor worktrees".split()
     assert set(found) == {*pieces, "backend offline"}
     assert found["training"]["found"].startswith("torch 2.13.0, no CUDA")
+    assert "autoresearch-tui init DIR --preset " in found["preset"]["found"]
     assert found["data"]["health"] == "warning"
     assert found["data"]["mend"].endswith(" prepare.py")
 

@@ -62,6 +62,14 @@ def test_a_knob_of_another_choice_sleeps(train_text: str) -> None:
     assert steps(muon, "MATRIX_LR") == {}
 
 
+def test_a_knob_that_needs_another_sleeps_until_that_is_on(train_text: str) -> None:
+    assert steps(train_text, "VALUE_GATE") == steps(train_text, "SHORT_WINDOW") == {}
+    awake = set_knobs(train_text, {"VALUE_EMBEDDINGS": True, "WINDOW_PATTERN": "SL"})
+    assert awake is not None
+    assert steps(awake, "VALUE_GATE") == {True: "=True"}
+    assert steps(awake, "SHORT_WINDOW") != {}
+
+
 def test_a_knob_that_the_code_no_longer_reads_sleeps() -> None:
     assert steps("DEPTH = 4\nassert DEPTH > 0\n", "DEPTH") == {}
 
