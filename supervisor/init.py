@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions.devices import discover
+from sessions.errors import DeviceError
 from sessions.git import Repository
 from supervisor.config import CONFIG_FILE
 from supervisor.errors import LabError
 from supervisor.lab import STATE_FOLDER
 from supervisor.lab_toml import config_of, lab_toml
+from supervisor.presets import PRESETS, Preset, fitting_preset
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.survey import find_repository, survey
 
 TEMPLATE_FILES = ("program.md", "prepare.py", "training/train.py")
-# What the template's train.py is set to; the knobs of other presets are stamped into it as plain text.
-PRESETS = {"cpu": "a plain textbook start for one pinned CPU core, 20 s of CPU time a run"}
-DEFAULT_PRESET = "cpu"
 IGNORED = f"{STATE_FOLDER}/\n.venv/\n__pycache__/\n"
 # The flag by which each fact is said ahead; `Finding.missing` names the facts.
 FLAGS = {
@@ -49,9 +49,21 @@ def template_path() -> Path:
     return shipped if shipped.is_dir() else here.parent
 
 
-def template_text(file: str, preset: str) -> str:  # noqa: ARG001 (the one preset is what the files say)
+def template_text(file: str, preset: Preset) -> str:
     """A template file as a new lab of that preset gets it."""
-    return (template_path() / file).read_text(encoding="utf-8")
+    return preset.stamped(file, (template_path() / file).read_text(encoding="utf-8"))
+
+
+def preset_named(name: str | None) -> Preset:
+    """The preset of that name; None: the one that fits this machine. Raises LabError."""
+    if name is None:
+        try:
+            return fitting_preset(discover(None))
+        except DeviceError:
+            return PRESETS["cpu"]
+    if name not in PRESETS:
+        raise LabError(f"there is no preset {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def repository_for(directory: Path) -> Repository | None:
@@ -63,18 +75,17 @@ def repository_for(directory: Path) -> Repository | None:
     return find_repository(directory) if directory.is_dir() and any(directory.iterdir()) else None
 
 
-def init_lab(directory: Path, preset: str = DEFAULT_PRESET) -> InitReport:
+def init_lab(directory: Path, preset: str | None = None) -> InitReport:
     """Make `directory` a lab without asking. Raises LabError when it is one, or when something can't be told."""
-    if preset not in PRESETS:
-        raise LabError(f"there is no preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = preset_named(preset)
     repository = repository_for(directory)
     if repository is None:
-        return init_folder(directory.expanduser().resolve(), preset)
+        return init_folder(directory.expanduser().resolve(), chosen)
     seen = survey(repository)
     return write_lab(seen.root, expect_whole(seen.root, seen.finding))
 
 
-def init_folder(directory: Path, preset: str) -> InitReport:
+def init_folder(directory: Path, preset: Preset) -> InitReport:
     """A new lab from the template, with its first commit. Raises LabError."""
     taken = [file for file in TEMPLATE_FILES if (directory / file).exists()]
     if taken:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.init import DEFAULT_PRESET, PRESETS
+from supervisor.presets import PRESETS
 from tui.commands.choosing import json_option
 from tui.commands.running import Command
 from tui.output import in_terminal, print_json, say
 
 if TYPE_CHECKING:
     from supervisor.init import InitReport
+    from supervisor.presets import Preset
     from supervisor.recognition.finding import Finding
     from supervisor.survey import Survey
 
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
 @click.argument("directory", metavar="[DIR]", default=".")
 @click.option(
     "--preset",
-    default=DEFAULT_PRESET,
-    show_default=True,
     metavar="NAME",
-    help="How a new lab's train.py is set: "
-    + "; ".join(f"{name}: {text}" for name, text in PRESETS.items())
+    help="How a new lab's files are set; by default as fits this machine. "
+    + "; ".join(f"{preset.name}: {preset.description}" for preset in PRESETS.values())
     + ".",
 )
 @click.option(
@@ -56,7 +55,13 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what is found and write nothing.")
 @json_option
 def init(
-    directory: str, preset: str, yes: bool, tried: bool, dry_run: bool, as_json: bool, **said: str | None
+    directory: str,
+    preset: str | None,
+    yes: bool,
+    tried: bool,
+    dry_run: bool,
+    as_json: bool,
+    **said: str | None,
 ) -> None:
     """Make a lab.
 
@@ -65,20 +70,23 @@ def init(
     tell is asked in a terminal; a project of which nothing is known is asked eight questions and measured.
     """
     from supervisor.errors import LabError
-    from supervisor.init import expect_whole, init_folder, repository_for, write_lab
+    from supervisor.init import expect_whole, init_folder, preset_named, repository_for, write_lab
     from supervisor.survey import survey
 
     if as_json and tried:
         raise click.UsageError("--try shows its runs to a person; leave --json away")
     folder = Path(directory).expanduser().resolve()
-    if preset not in PRESETS:
-        raise LabError(f"there is no preset {preset!r}; known: {', '.join(PRESETS)}")
+    chosen = preset_named(preset)
     repository = repository_for(folder)
+    if repository is not None and preset:
+        raise LabError(
+            f"{repository.root} is a repository with code of its own; --preset sets a new lab's files"
+        )
     if repository is None:
         given = [name for name, value in said.items() if value is not None]
         if given or tried or dry_run:
             raise LabError(f"{folder} is no repository; flags about what is found there need one")
-        _say_new(init_folder(folder, preset), as_json)
+        _say_new(init_folder(folder, chosen), chosen, as_json)
         return
     seen = survey(repository)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
@@ -181,10 +189,12 @@ def _say_found(seen: Survey, finding: Finding | None, report: InitReport | None,
         say("nothing was written")
 
 
-def _say_new(report: InitReport, as_json: bool) -> None:
+def _say_new(report: InitReport, preset: Preset, as_json: bool) -> None:
     if as_json:
         made = {"root": str(report.root), "written": list(report.created), "commit": report.commit}
+        made["preset"] = preset.name
         print_json({"schema": 1, **made})
         return
     say(f"a lab in {report.root}: {', '.join(report.created)} (commit {(report.commit or '')[:7]})")
+    say(f"preset {preset.name}: {preset.description}; `--preset NAME` sets another")
     say("next: say what you want researched in program.md, then `autoresearch-tui launch`")
