@@ -72,9 +72,9 @@ def bits_per_byte(referee: Any, model: Any) -> float:
     torch.nn.Module.eval(model)
     with torch.no_grad():
         for part in windows.split(rows):
-            x, y = part[:, :-1].contiguous().to(run.device), part[:, 1:].contiguous().to(run.device)
+            x, y = (half.long().to(run.device) for half in (part[:, :-1], part[:, 1:]))
             losses = F.cross_entropy(model(x).float().flatten(0, 1), y.flatten(), reduction="none").cpu()
-            lengths = run.data.token_bytes[y.flatten().cpu()]
+            lengths = run.data.token_bytes.cpu()[y.flatten().cpu()]
             nats += float(losses.double()[lengths > 0].sum())
             size += int(lengths.sum())
     return nats / math.log(2) / size

@@ -18,6 +18,7 @@ from sessions.worktrees import Worktrees
 from supervisor.errors import LaunchError
 from supervisor.judging import baseline_runs_for
 from supervisor.lab import Lab
+from supervisor.presets import CANVAS, better_preset
 from supervisor.referee_copy import hash_referee, referee_files, write_referee
 from supervisor.running import command_argv, lab_python
 from supervisor.snapshot import Limits, Setting
@@ -77,7 +78,9 @@ def found_campaign(
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
     runs = baseline_runs_for(len(found))
-    if not lab.has_referee:
+    if lab.has_referee:
+        _name_better_preset(lab, repository, base, found, say)
+    else:
         say(
             f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
         )
@@ -103,6 +106,20 @@ def found_campaign(
         ),
         now,
     )
+
+
+def _name_better_preset(
+    lab: Lab, repository: Repository, base: str, found: tuple[FoundDevice, ...], say: Say
+) -> None:
+    from supervisor.init import template_path
+
+    if lab.config.lab.editable != (CANVAS,):
+        return
+    canvas = repository.read_file(base, CANVAS)
+    preset = better_preset(found, canvas, (template_path() / CANVAS).read_text(encoding="utf-8"))
+    if preset is not None:
+        line = f"autoresearch-tui init DIR --preset {preset.name}"
+        say(f"note: {CANVAS} is set to a CPU core; `{line}` makes a lab that is set to {found[0].label}")
 
 
 def set_up(lab: Lab, checkout: Path, say: Say) -> str:

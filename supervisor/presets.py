@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sessions.devices import FoundDevice
 from supervisor.errors import LabError
 
+CANVAS = "training/train.py"  # of our own layout
 Literal = int | float | str | bool
 Knobs = Mapping[str, Literal]
 
@@ -26,7 +27,7 @@ class Preset:
 
     def stamped(self, file: str, text: str) -> str:
         """`text` of a template file, set to this preset. Raises LabError."""
-        knobs = {"training/train.py": self.train, "prepare.py": self.prepare}.get(file, {})
+        knobs = {CANVAS: self.train, "prepare.py": self.prepare}.get(file, {})
         return stamp(text, knobs)
 
 
@@ -159,6 +160,13 @@ def fitting_preset(devices: Iterable[FoundDevice]) -> Preset:
     return PRESETS["cpu"]
 
 
+def better_preset(devices: Iterable[FoundDevice], canvas: str, template: str) -> Preset | None:
+    """The preset that would fit these devices, where `canvas` is still set to a CPU as the `template` is."""
+    preset = fitting_preset(devices)
+    is_for_cpu = knobs_of(canvas) == knobs_of(template)
+    return preset if is_for_cpu and preset.name != "cpu" else None
+
+
 def memory_gb(preset: Preset, template: Mapping[str, Literal]) -> float:
     """About what a training run of `preset` takes at its peak; `template` holds the knobs that it leaves alone.
 
@@ -181,9 +189,13 @@ def half_rounded_up(number: int) -> int:
 
 
 def knobs_of(text: str) -> dict[str, Literal]:
-    """The literals that stand in capitals at the top level of a template file."""
+    """The literals that stand in capitals at the top level of a template file; none of a broken one."""
     found: dict[str, Literal] = {}
-    for node in ast.parse(text).body:
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return found
+    for node in body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
                 number = _constant(value)

@@ -13,10 +13,18 @@ from roles.offline.constraints import violated
 from sessions.devices import FoundDevice
 from supervisor.errors import LabError
 from supervisor.init import template_path
-from supervisor.presets import PRESETS, Preset, fitting_preset, knobs_of, memory_gb, stamp
+from supervisor.presets import (
+    CANVAS,
+    PRESETS,
+    Preset,
+    better_preset,
+    fitting_preset,
+    knobs_of,
+    memory_gb,
+    stamp,
+)
 
 Smoke = Callable[[dict[str, str]], dict[str, dict[str, str]]]
-CANVAS = "training/train.py"
 LEAST_MEMORY_GB = {"h100": 80, "rtx-24gb": 24, "rtx-8gb": 8, "mps": 8, "cpu": 2}
 
 
@@ -51,6 +59,17 @@ def test_every_preset_trains_and_passes_the_probes_in_miniature(smoke: Smoke) ->
     for result in results.values():
         assert re.search(r"^tokens_per_s: +\d", result["output"], re.MULTILINE)
         assert "mfu_percent" not in result["output"]  # a CPU has no peak in the table
+
+
+def test_a_canvas_that_is_set_to_a_cpu_is_told_on_a_gpu_and_nowhere_else() -> None:
+    gpu = FoundDevice("cuda:0", "NVIDIA H200", "NVIDIA H200 141 GB", None, 143_000)
+    core = FoundDevice("cpu:0", "cpu", "core 0", 0, None)
+    plain = template(CANVAS)
+    strong = PRESETS["h100"].stamped(CANVAS, plain)
+    assert better_preset((gpu,), plain, plain) == PRESETS["h100"]
+    assert better_preset((core,), plain, plain) is None
+    assert better_preset((gpu,), strong, plain) is None
+    assert better_preset((gpu,), "(", plain) is None
 
 
 def test_a_knob_that_is_missing_or_stands_twice_is_named() -> None:
