@@ -14,7 +14,9 @@ from worlds.command_lines import Run
 from worlds.fake_nvml import LOST, Card, FakeNvml
 from worlds.fast_motion import World
 
+from sessions.devices import discover
 from supervisor.lab import Lab
+from supervisor.presets import fitting_preset
 from tui import checkup
 from tui.checks import Health
 
@@ -140,9 +142,19 @@ def test_init_says_what_it_made_and_what_is_next(run: Run, tmp_path: Path) -> No
     assert "wrote" in again.out
     assert "nothing was committed" in again.out
     assert run("init", str(tmp_path / "mylab")).err.startswith("autoresearch-tui: ")
-    assert run("init", str(tmp_path / "x"), "--preset", "h100").err == (
-        "autoresearch-tui: there is no preset 'h100'; known: cpu\n"
+    assert run("init", str(tmp_path / "x"), "--preset", "h900").err == (
+        "autoresearch-tui: there is no preset 'h900'; known: h100, rtx-24gb, rtx-8gb, mps, cpu\n"
     )
+
+
+def test_init_sets_a_new_lab_to_this_machine_or_as_it_is_told(run: Run, tmp_path: Path) -> None:
+    assert f"preset {fitting_preset(discover(None)).name}: " in run("init", str(tmp_path / "here")).out
+    told = json.loads(run("init", str(tmp_path / "big"), "--preset", "h100", "--json").out)
+    assert told["preset"] == "h100"
+    assert 'DATA_SOURCE = "climbmix"' in (tmp_path / "big" / "prepare.py").read_text()
+    assert "DEPTH = 8" in (tmp_path / "big" / "training" / "train.py").read_text()
+    refused = run("init", str(tmp_path / "big"), "--preset", "h100")
+    assert refused.code == 1 and "code of its own" in refused.err
 
 
 def test_what_thinks_is_looked_at_and_no_key_is_shown(
