@@ -91,7 +91,7 @@ def test_a_second_init_and_an_unknown_repository_are_errors(make_repository: Mak
 
 
 def test_an_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="there is no preset 'h9000'; known: h100, .*, cpu"):
+    with pytest.raises(LabError, match=r"there is no preset 'h9000'; known: h100, .*, cpu"):
         init_lab(tmp_path / "lab", preset="h9000")
     assert not (tmp_path / "lab").exists()
 
