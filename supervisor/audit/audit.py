@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from supervisor.audit.behaviour import MOST_TEXT, read_literals, read_models, read_training
 from supervisor.audit.reader import Sighting, read_names
@@ -25,7 +26,7 @@ def audit(
     for path, text in sorted(after.items()):
         if not path.endswith(".py"):
             continue
-        known = Counter(_key(each) for each in _read(before.get(path, ""), has_referee, metric))
+        known = Counter(_known(before.get(path, ""), has_referee, metric))
         for sighting in _read(text, has_referee, metric):
             key = _key(sighting)
             if known[key]:
@@ -34,6 +35,11 @@ def audit(
             flags.append(_flag(path, text, sighting))
         flags += _more_text(path, before.get(path, ""), text)
     return tuple(dict.fromkeys(flags))
+
+
+@lru_cache(maxsize=16)  # a campaign begins with one code, and reads it for every edit
+def _known(text: str, has_referee: bool, metric: str) -> tuple[tuple[Ground, str], ...]:
+    return tuple(_key(each) for each in _read(text, has_referee, metric))
 
 
 def _read(text: str, has_referee: bool, metric: str) -> Iterator[Sighting]:
@@ -70,6 +76,7 @@ def _more_text(path: str, before: str, after: str) -> Iterator[Flag]:
         yield Flag(Ground.DATA.value, path, None, "", f"{reason}: {grown} more characters of literals")
 
 
+@lru_cache(maxsize=16)
 def _literal_chars(text: str) -> int:
     try:
         tree = ast.parse(text)
