@@ -111,7 +111,7 @@ def test_the_progress_line_is_rewritten_on_a_terminal_and_plain_elsewhere(
     train_text: str, tmp_path: Path, smoke: Smoke, smoke_cache: Path
 ) -> None:
     canvas = tmp_path / "train.py"
-    canvas.write_text(turned(train_text, TOKENS_PER_STEP=256))
+    canvas.write_text(turned(train_text, TOKENS_PER_STEP=256, DEPTH=1, N_EMBD=16, N_HEAD=1))
     smoke({"train": canvas.read_text()})  # prepares the corpus, unless another test did
     environment = {
         "PATH": os.environ["PATH"],

@@ -49,7 +49,9 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Experiment]]:
     """Every broken canvas, handed over by hand and judged by the real supervisor."""
-    lab = make_small_lab(tmp_path_factory.mktemp("broken") / "lab")
+    lab = make_small_lab(
+        tmp_path_factory.mktemp("broken") / "lab", timeout_s=40
+    )  # the hang waits for half of it
     campaign = open_campaign(lab, LaunchOptions(juniors=1, devices="cpu:0,cpu:1"), lambda _: None)
     loop = Loop(lab)
     names = tuple(agent.name for agent in loop.look().agents)

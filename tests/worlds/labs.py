@@ -57,7 +57,7 @@ def make_toy_lab(folder: Path, canvas: str = TOY_CANVAS) -> Lab:
     return find_lab(folder)
 
 
-def make_small_lab(folder: Path, budget_s: float = 0.5) -> Lab:
+def make_small_lab(folder: Path, budget_s: float = 0.5, timeout_s: float = 60) -> Lab:
     """Our own layout with the real referee and the real canvas, on a corpus of a few pages."""
     folder.mkdir(parents=True)
     texts = folder.parent / "texts"
@@ -76,7 +76,7 @@ def make_small_lab(folder: Path, budget_s: float = 0.5) -> Lab:
     (folder / "program.md").write_text("Lower val_bpb.\n")
     canvas = (template_path() / "training" / "train.py").read_text()
     (folder / "training" / "train.py").write_text(canvas)
-    (folder / "autoresearch.toml").write_text(f"[lab]\nbudget_s = {budget_s}\ntimeout_s = 60\n")
+    (folder / "autoresearch.toml").write_text(f"[lab]\nbudget_s = {budget_s}\ntimeout_s = {timeout_s}\n")
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "a small lab")
