@@ -19,12 +19,15 @@ HOW = "Enter takes what stands in [brackets]; `?` explains, `back` goes back, `q
 def ask_all(questions: Sequence[Question], answers: Answers, tree: Tree) -> Answers:
     """Every question in turn. Raises click.Abort when the person leaves."""
     known = [answers]  # what was known before each question
+    said: dict[str, str] = {}  # by question: who comes back finds what was said
     while len(known) <= len(questions):
         number = len(known)
         question = questions[number - 1]
-        taken = _ask(question, known[-1], tree, f"{number}/{len(questions)}")
+        default = said.get(question.key) or question.default(known[-1])
+        taken = _ask(question, known[-1], tree, f"{number}/{len(questions)}", default)
         if taken is not None:
-            known.append(taken)
+            after, said[question.key] = taken
+            known.append(after)
         elif number > 1:
             known.pop()
         else:
@@ -42,10 +45,12 @@ def choose_line(text: str, choices: Sequence[str], default: str) -> str:
         say(f"one of: {', '.join(choices)}", style="yellow")
 
 
-def _ask(question: Question, answers: Answers, tree: Tree, count: str) -> Answers | None:
-    """The answers with this one taken; None: the person wants to go back."""
+def _ask(
+    question: Question, answers: Answers, tree: Tree, count: str, default: str
+) -> tuple[Answers, str] | None:
+    """The answers with this one taken, and its words; None: the person wants to go back."""
     while True:
-        said = _prompt(f"{count}  {question.asks}", question.default(answers))
+        said = _prompt(f"{count}  {question.asks}", default)
         match said.lower():
             case "back":
                 return None
@@ -53,7 +58,7 @@ def _ask(question: Question, answers: Answers, tree: Tree, count: str) -> Answer
                 say(question.help, style="dim")
                 continue
         try:
-            return question.take(answers, said, tree)
+            return question.take(answers, said, tree), said
         except BadAnswer as problem:
             say(f"{problem}", style="yellow")
 

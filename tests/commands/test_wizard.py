@@ -19,7 +19,7 @@ from worlds import foreign
 from supervisor.lab import find_lab
 
 Git = Callable[..., str]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 FIT = """\
 import random, sys
 RATE = 0.1
@@ -165,6 +165,24 @@ def test_leaving_writes_nothing(open_terminal: Callable[..., Terminal], project:
     terminal.type("quit")
     assert terminal.ends() == 130
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_who_goes_back_finds_the_answer_that_was_given(
+    open_terminal: Callable[..., Terminal], project: Path
+) -> None:
+    terminal = open_terminal(project)
+    for question, answer in (
+        ("What may change?", "fit.py"),
+        ("How is it measured? [{python} fit.py]", "python3 fit.py --fast"),
+        ("Is better up or down? [down]", "up"),
+        ("What must stay true?", "back"),
+        ("Is better up or down? [up]", "back"),
+        ("How is it measured? [python3 fit.py --fast]", ""),
+        ("Is better up or down? [up]", "quit"),
+    ):
+        terminal.wait_for(question)
+        terminal.type(answer)
+    assert terminal.ends() == 130
 
 
 def test_a_run_that_takes_too_long_is_ended_and_an_answer_may_change(
