@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from sessions.metric_formats import FALLBACK_KEY
 from supervisor.answers import Answers, take_direction, take_metric
 from supervisor.errors import LabError
 from supervisor.programme import program_text
@@ -74,7 +75,9 @@ def _shown(answers: Answers, spread: Spread, seen: Survey) -> tuple[Answers, Spr
     finding = answers.finding
     say_spread(spread, finding.metric)
     told = direction_of(finding.metric)
-    if told.sure and told.direction is not finding.direction:
+    # A bare number is called a score, whatever it is.
+    doubtful = finding.metric != FALLBACK_KEY and told.direction is not finding.direction
+    if told.sure and doubtful:
         say(f"you said {finding.direction} is better, but {told.why}", style="yellow")
         way = choose_line("Better is", ("lower", "higher"), str(finding.direction))
         answers = take_direction(answers, way, seen.tree)
