@@ -11,7 +11,9 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sessions.file_hashes import find_change, hash_kept_files
 from sessions.processes import TreeMeter, become_subreaper, end_marked
@@ -27,6 +29,7 @@ from sessions.training_runs import (
     LOCK_FILE,
     LOG_FILE,
     OUTCOME_FILE,
+    PEAK_VRAM,
     PROGRESS_FILE,
     RunEnding,
     RunOutcome,
@@ -143,7 +146,7 @@ class Runner:
             total_s=time.monotonic() - self._began,
             cpu_s=self._meter.cpu_s,
             cpu_per_wall=training.cpu_s / training.wall_s if training.wall_s > 0 else None,
-            peak_memory_mb=self._meter.peak_mb(),
+            peak_memory_mb=_peak_vram_mb(report, attempt.reading.also) or self._meter.peak_mb(),
             steps=count_of(counts.get("steps")),
             tokens=count_of(counts.get("tokens")),
             parameters=count_of(counts.get("parameters")),
@@ -155,7 +158,7 @@ class Runner:
             evaluating_cpu_s=evaluating_spent(heard, ended).cpu_s if ended_training else None,
             suspicions=find_suspicions(heard, ended, attempt.reading, attempt.left_over, spec),
             report=report,
-            also=attempt.reading.also,
+            also={name: attempt.reading.also[name] for name in spec.also if name in attempt.reading.also},
         )
 
     def _write_progress(self, progress: RunProgress) -> None:
@@ -166,6 +169,12 @@ class Runner:
             draft.replace(self._directory / PROGRESS_FILE)
         except OSError:  # a full disk; the run goes on
             draft.unlink(missing_ok=True)
+
+
+def _peak_vram_mb(report: Mapping[str, Any], printed: Mapping[str, float]) -> float:
+    """Of the GPU, as the referee says, or the command of a lab without one; 0 where none was used."""
+    said = number_of(report.get(PEAK_VRAM)) if report else printed.get(PEAK_VRAM)
+    return said if said is not None and math.isfinite(said) and said > 0 else 0.0
 
 
 def _inherited_lock(folder: Path) -> int | None:

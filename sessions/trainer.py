@@ -30,7 +30,14 @@ from sessions.run_channel import Heard, PhaseStamp, RunChannel
 from sessions.run_log import RunLog
 from sessions.run_verdicts import Attempt
 from sessions.sandbox import Confinement, wrap
-from sessions.training_runs import CHANNEL_VARIABLE, MARKER_VARIABLE, RunPhase, RunProgress, RunSpec
+from sessions.training_runs import (
+    CHANNEL_VARIABLE,
+    MARKER_VARIABLE,
+    PEAK_VRAM,
+    RunPhase,
+    RunProgress,
+    RunSpec,
+)
 
 # Seldom: the runner shares the machine with what it measures. Stamps are sampled when events arrive.
 _SAMPLE_EVERY_S = 0.25
@@ -95,7 +102,9 @@ class Trainer:
         """Start it and see it through to its end; nothing of it is left when this returns."""
         began, kills_before = time.monotonic(), oom_kills()
         self._printed = PrintedMetric(self._spec.metric)
-        self._reader = MetricReader(self._spec.metric, self._spec.also, self._spec.metric_format)
+        self._reader = MetricReader(
+            self._spec.metric, (*self._spec.also, PEAK_VRAM), self._spec.metric_format
+        )
         self._pid, self._status, self._timed_out = -1, None, False
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()

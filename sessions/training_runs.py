@@ -99,6 +99,9 @@ class RunProgress:
     at: float = 0.0  # epoch seconds
 
 
+PEAK_VRAM = "peak_vram_mb"  # what upstream's block and the referee's report call it
+
+
 @dataclass(frozen=True, slots=True)
 class Suspicion:
     """Something the runner saw that looks like gaming. It ends nothing: see the `flags` of an experiment."""
@@ -121,7 +124,7 @@ class RunOutcome:
     total_s: float  # wall clock of the whole run
     cpu_s: float  # of the whole process tree
     cpu_per_wall: float | None  # while training; below 0.95 the machine was shared
-    peak_memory_mb: float
+    peak_memory_mb: float  # of the GPU, as the run says, where it used one; else of the process tree
     steps: int | None = None
     tokens: int | None = None
     parameters: int | None = None

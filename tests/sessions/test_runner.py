@@ -153,6 +153,14 @@ def test_a_foreign_lab_is_read_from_its_last_metric_line(make: Make, cli: Path) 
     assert (outcome.ending, outcome.reason) == (RunEnding.CRASHED, "val_bpb is nan")
 
 
+def test_the_memory_of_a_gpu_is_what_counts_where_the_run_tells_of_one(make: Make, cli: Path) -> None:
+    block = "print('---\\npeak_vram_mb:     {}\\nval_bpb:          1.5')"
+    outcome = run(make(block.format("45060.2"), head="", has_referee=False), cli)
+    assert (outcome.metric, outcome.peak_memory_mb, outcome.also) == (1.5, 45060.2, {})
+    outcome = run(make(block.format("0.0"), head="", has_referee=False), cli)
+    assert 0 < outcome.peak_memory_mb < 2000
+
+
 @pytest.mark.parametrize("confined", [False, True])
 def test_the_environment_is_the_specs_and_nothing_more(confined: bool, make: Make, cli: Path) -> None:
     os.environ["SECRET_API_KEY"] = "sk-1"
