@@ -63,7 +63,7 @@ class Meter:
 def bits_per_byte(referee: Any, model: Any) -> float:
     """The one evaluation: every validation token once, log-softmax in fp32, summed in fp64."""
     import torch
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F  # noqa: N812 - as everybody writes it
 
     run = referee.this_run()
     windows = referee.evaluation_windows(run.data.val)
@@ -173,7 +173,7 @@ def sdpa_kernels() -> types.ModuleType:
     """A `kernels` package whose FlashAttention-3 is torch's own attention, for `--attention sdpa`."""
     import functools
 
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F  # noqa: N812 - as everybody writes it
 
     @functools.cache
     def block_mask(length: int, window: int, device: str) -> Any:

@@ -16,11 +16,11 @@ class Throttle(StrEnum):
     SLOWDOWN = "hardware slowdown"
 
 
-class DriverMissing(Exception):  # noqa: N818
+class DriverMissing(Exception):  # noqa: N818 (reads as what it says)
     """There is no NVIDIA driver here, or it does not answer."""
 
 
-class GpuUnusable(Exception):  # noqa: N818
+class GpuUnusable(Exception):  # noqa: N818 (reads as what it says)
     """One GPU is out; the text says why, in a line."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sessions.metric_formats import number_of
 from sessions.training_runs import RunPhase, RunProgress, RunSpec
 
 _LONGEST_LINE = 65536
@@ -191,16 +192,6 @@ class RunChannel:
 def count_of(value: object) -> int | None:
     """A count as the referee sent it, or None when it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def number_of(value: object) -> float | None:
-    """A number as the referee sent it, NaN and infinity included, or None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # JSON's integers have no end
-        return math.inf
 
 
 def _device_inside(spec: RunSpec) -> str:

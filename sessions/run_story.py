@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sessions.metric_formats import number_of
 from sessions.printed_metric import Reading, is_rounded
-from sessions.run_channel import Heard, PhaseStamp, Spent, number_of
+from sessions.run_channel import Heard, PhaseStamp, Spent
 from sessions.training_runs import RunPhase, RunSpec, Suspicion
 
 # The referee lets a last step end: at most a tenth of the budget. The second is for a runner that the machine

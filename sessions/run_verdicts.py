@@ -7,8 +7,9 @@ import re
 import signal
 from dataclasses import dataclass, field
 
+from sessions.metric_formats import number_of
 from sessions.printed_metric import Reading
-from sessions.run_channel import Heard, PhaseStamp, number_of
+from sessions.run_channel import Heard, PhaseStamp
 from sessions.run_log import failure_reason
 from sessions.run_story import find_contradiction
 from sessions.training_runs import RunEnding, RunPhase, RunSpec

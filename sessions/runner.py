@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sessions.file_hashes import find_change, hash_kept_files
+from sessions.metric_formats import number_of
 from sessions.processes import TreeMeter, become_subreaper, end_marked
-from sessions.run_channel import count_of, number_of
+from sessions.run_channel import count_of
 from sessions.run_guard import RunGuard
 from sessions.run_log import RunLog
 from sessions.run_story import evaluating_spent, find_suspicions, starting_spent

@@ -45,9 +45,9 @@ def _imported(snapshot: LabSnapshot) -> list[str]:
     lines = []
     for one in snapshot.imported:
         if one.metric_name == snapshot.campaign.metric:
-            said = " ".join(one.description.split())
+            commit, said = " ".join(one.commit.split()), " ".join(one.description.split())
             lines.append(
-                f"{one.commit}\t{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}\t{one.status}\t{said}"
+                f"{commit}\t{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}\t{one.status}\t{said}"
             )
     return lines
 

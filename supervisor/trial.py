@@ -24,7 +24,7 @@ from supervisor.founding import set_up
 from supervisor.lab import Lab, Layout, has_referee
 from supervisor.recognition.printed import PrintedValue, printed_values
 from supervisor.referee_copy import hash_referee, write_referee
-from supervisor.running import cli_path, command_argv, data_cache, lab_python, training_env
+from supervisor.running import cli_path, command_argv, data_cache, lab_python, sealed_data, training_env
 from supervisor.uv_environment import make_environment, uses_uv, uv_readable
 
 RUNS = 3
@@ -157,6 +157,7 @@ class Trial:
             readable=(self._referee, data_cache(), *uv_readable(lab)),
             caches=tuple(Path(cache).expanduser() for cache in config.caches),
             referee=self._referee,
+            hidden=(sealed_data(),),
             protected=tuple(self._clone / path.name for path in sorted(self._referee.glob("*.py"))),
         )
 

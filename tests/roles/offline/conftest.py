@@ -1,11 +1,7 @@
-"""Running canvases for real, and a lab's past with real diffs."""
+"""A lab's past with real diffs."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
@@ -18,44 +14,6 @@ from roles.offline.edits import CatalogueEdit, Edit, KnobEdit, from_json, to_jso
 from roles.offline.steps import Step
 from supervisor.snapshot import Experiment, Hypothesis, Run
 from supervisor.states import Direction, ExperimentState, HypothesisState, RunKind, RunState, Verdict
-
-ROOT = Path(__file__).resolve().parents[3]
-TRAIN = ROOT / "training" / "train.py"
-
-
-@pytest.fixture(scope="session")
-def train_text() -> str:
-    return TRAIN.read_text()
-
-
-@pytest.fixture(scope="session")
-def smoke_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the smoke runs keep their corpus; prepared once."""
-    return tmp_path_factory.mktemp("smoke")
-
-
-@pytest.fixture
-def smoke(tmp_path: Path, smoke_cache: Path) -> Callable[[dict[str, str]], dict[str, dict[str, str]]]:
-    """Runs canvases (by name, as text) and returns what each did (by name): `error` and `output`."""
-
-    def run(canvases: dict[str, str]) -> dict[str, dict[str, str]]:
-        paths = []
-        for name, text in canvases.items():
-            paths.append(tmp_path / f"{name}.py")
-            paths[-1].write_text(text)
-        driver = ROOT / "tests" / "canvas" / "smoke.py"
-        done = subprocess.run(
-            [sys.executable, str(driver), str(smoke_cache), *map(str, paths)],
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        results = [json.loads(line) for line in done.stdout.splitlines()]
-        return {Path(result["canvas"]).stem: result for result in results}
-
-    return run
-
 
 PATH = "training/train.py"
 NOISE = 0.008
