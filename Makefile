@@ -53,7 +53,7 @@ tests: tool dev tmux
 
 # The real clients, from npm and PyPI, in a folder of their own; not part of `make test`.
 test-clients: tool dev
-	@$(PY) -P tests/clients/prove.py
+	@$(PY) -m tests.clients.prove
 
 check: tool dev
 	@$(VENV)/bin/ruff check --quiet .

@@ -18,17 +18,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sessions.git import Repository
-from supervisor.drafting import Bureau
-from supervisor.founding import LaunchOptions
-from supervisor.init import template_path
-from supervisor.lab import find_lab
-from supervisor.launch import open_campaign
-from supervisor.snapshot import Experiment, LabSnapshot
-from supervisor.states import ExperimentState, Role, Verdict, Wanted
+from sessions.git.repository import Repository
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.lab.paths import find_lab
+from supervisor.lab.presets import template_path
+from supervisor.loop.supervise import TICK_S, Loop
+from supervisor.model.experiment import Experiment
+from supervisor.model.records import Draft
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import ExperimentState, Role, Verdict, Wanted
 from supervisor.store import agents
-from supervisor.store.experiments import Draft
-from supervisor.supervise import TICK_S, Loop
 
 IDENTICAL = 20
 GAINS = (
@@ -71,31 +72,31 @@ def with_knob(source: str, name: str, value: str) -> str:
 class Junior:
     """Hands over the next candidate whenever there is room."""
 
-    bureau: Bureau
+    workspace: JuniorWorkspace
     candidates: list[tuple[str, str]]  # knob and value; ("", number) for an identical one
     mine: list[str] = field(default_factory=list)  # experiments, in order
     open: str | None = None
 
     def work(self, snapshot: LabSnapshot) -> None:
         """Draft one, if it is time."""
-        draft = self.bureau.open_draft(snapshot)
+        draft = self.workspace.open_draft(snapshot)
         if draft is None:
-            busy = any(e.agent == self.bureau.agent and e.verdict is None for e in snapshot.experiments)
+            busy = any(e.agent == self.workspace.agent and e.verdict is None for e in snapshot.experiments)
             if busy or not self.candidates:
                 return
-            self.open = self.bureau.begin(without_hypothesis=True)
-            draft = self.bureau.open_draft(self.bureau.snapshot())
+            self.open = self.workspace.begin(without_hypothesis=True)
+            draft = self.workspace.open_draft(self.workspace.snapshot())
         if draft is None:
             return
         if draft.id not in self.mine:
             self.mine.append(draft.id)
             self.now = self.candidates.pop(0)
         name, value = self.now
-        file = self.bureau.lay_out(draft) / CANVAS
+        file = self.workspace.lay_out(draft) / CANVAS
         source = file.read_text()
         file.write_text(with_knob(source, name, value) if name else renamed_and_reordered(source, int(value)))
         title = f"{name} = {value}" if name else "the same under other names"
-        refusal = self.bureau.hand_over(draft, Draft("", title, "", "", "", 0, 0))
+        refusal = self.workspace.hand_over(draft, Draft("", title, "", "", "", 0, 0))
         assert refusal is None, refusal
 
 
@@ -116,7 +117,7 @@ def main() -> None:
         agents.want_agents(loop.store, tag, everybody, Wanted.STOPPED, time.time())  # we play them here
         plans = ([("", str(number)) for number in range(IDENTICAL)], list(GAINS))
         juniors = [
-            Junior(Bureau(lab, loop.store, loop.repository, tag, name), plan)
+            Junior(JuniorWorkspace(lab, loop.store, loop.repository, tag, name), plan)
             for name, plan in zip(names, plans, strict=True)
         ]
         began_s = time.monotonic()

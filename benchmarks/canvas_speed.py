@@ -21,8 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from plain_recipe import PlainGPT, PlainOptimizer, Shape
 
-from supervisor.init import template_path
-from supervisor.presets import PRESETS, stamp
+from supervisor.lab.presets import PRESETS, stamp, template_path
 
 SHAPE = Shape(vocabulary=2048, depth=4, width=128, heads=2, context=256, short_window=32)
 ROWS = 2

@@ -23,21 +23,23 @@ from cheating.catalogue import cheats
 from cheating.edits import Edit
 from cheating.foreign import foreign_cheats, make_foreign_lab
 from cheating.honest import honest
-from sessions.git import Repository
-from sessions.training_runs import RunEnding
-from supervisor.drafting import Bureau
-from supervisor.founding import LaunchOptions
-from supervisor.holdout import HoldoutVerdict, compare_on_holdout, pairs_of, pool
-from supervisor.judging import failed_fresh_runs
-from supervisor.lab import Lab, find_lab
-from supervisor.launch import open_campaign
-from supervisor.queueing import free_devices
-from supervisor.running import Job, collect_run, end_run, start_run
-from supervisor.snapshot import Experiment, LabSnapshot
-from supervisor.states import ExperimentState, RunKind, RunState, Verdict
+from sessions.git.repository import Repository
+from sessions.runs.contract import RunEnding
+from supervisor.analysis.holdout import HoldoutVerdict, compare_on_holdout, pairs_of, pool
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.lab.paths import Lab, find_lab
+from supervisor.model.experiment import Experiment
+from supervisor.model.records import Draft
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import ExperimentState, RunKind, RunState, Verdict
+from supervisor.policy.run_queue import free_devices
+from supervisor.policy.verdicts import failed_fresh_runs
+from supervisor.runs.run import collect_run, end_run, start_run
+from supervisor.runs.spec import Job
 from supervisor.store import runs
 from supervisor.store.connection import Store
-from supervisor.store.experiments import Draft
 
 EDITS = {"cheat": cheats(), "cheat in a foreign lab": foreign_cheats(), "honest edit": honest()}
 PROBES = ("repeatability", "independence", "causality", "mutation")
@@ -62,20 +64,20 @@ class Bench:
     def __init__(self, lab: Lab, tag: str) -> None:
         self.lab, self.tag = lab, tag
         self.store, self.repository = Store(lab.db), Repository(lab.root)
-        self.bureau = Bureau(lab, self.store, self.repository, tag, "junior-1")
+        self.workspace = JuniorWorkspace(lab, self.store, self.repository, tag, "junior-1")
 
     def look(self) -> LabSnapshot:
         """The lab as it is."""
-        return self.bureau.snapshot()
+        return self.workspace.snapshot()
 
     def hand_over(self, edit: Edit) -> str:
         """Hand the edit over; returns the experiment's id."""
-        identifier = self.bureau.begin(without_hypothesis=True)
+        identifier = self.workspace.begin(without_hypothesis=True)
         experiment = self.look().experiment(identifier)
         assert identifier is not None and experiment is not None
-        file = self.bureau.lay_out(experiment) / self.lab.config.lab.editable[0]
+        file = self.workspace.lay_out(experiment) / self.lab.config.lab.editable[0]
         file.write_text(edit.apply(file.read_text()))
-        self.bureau.hand_over(experiment, Draft("", edit.id, edit.what, "", "", 0, 0))
+        self.workspace.hand_over(experiment, Draft("", edit.id, edit.what, "", "", 0, 0))
         return identifier
 
     def work(self, wanted: tuple[str, ...]) -> LabSnapshot:

@@ -31,9 +31,9 @@ class Bare(App):
 Bare().run()
 """
 _OURS = """
-from tests.tui import snapshots
-from tests.tui.memory_port import MemoryPort
-from tui.app import run
+from tests.tui.screen import snapshots
+from tests.tui.screen.memory_port import MemoryPort
+from tui.screen.app import run
 run(MemoryPort(snapshots.mid()))
 """
 

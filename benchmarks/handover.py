@@ -15,13 +15,13 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from sessions.git import Repository
-from sessions.tmux import LabServer, socket_name_for
-from supervisor.founding import LaunchOptions
-from supervisor.lab import Lab, find_lab
-from supervisor.launch import launch
-from supervisor.reading import LabReader
-from supervisor.states import CampaignState
+from sessions.git.repository import Repository
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.campaign.launch import launch
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.lab.paths import Lab, find_lab
+from supervisor.model.states import CampaignState
+from supervisor.snapshot_reader import LabReader
 from supervisor.store.connection import Store
 
 EXPERIMENTS = 8

@@ -21,22 +21,22 @@ from typing import Any
 
 import psutil
 
-from roles.brief_layout import CHARS_PER_TOKEN
-from roles.brief_text import BRIEF_TOKENS, PLAN_TOKENS
-from sessions.git import Repository
-from sessions.tmux import LabServer, socket_name_for
-from supervisor.founding import LaunchOptions
-from supervisor.lab import Lab, find_lab
-from supervisor.launch import launch
-from supervisor.reading import LabReader
-from supervisor.snapshot import LabSnapshot
-from supervisor.states import CampaignState, ExperimentState, Role
+from roles.briefs.layout import CHARS_PER_TOKEN
+from roles.briefs.texts import BRIEF_TOKENS, PLAN_TOKENS
+from sessions.git.repository import Repository
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.campaign.launch import launch
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.lab.paths import Lab, find_lab
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import CampaignState, ExperimentState, Role
+from supervisor.snapshot_reader import LabReader
 from supervisor.store.connection import Store
 
 EXPERIMENTS = 200
 FAULTS = 0.1  # of the requests
 LONGEST_S = 3600.0
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+CHECKOUT = Path(__file__).resolve().parents[1]
 CANVAS = """\
 import os, random, time
 
@@ -80,7 +80,7 @@ class Model:
             return self._answer(asked)
 
     def _fault(self) -> Any:
-        from stand_in.script import Closed, Cut, Malformed, Status  # type: ignore[import-not-found]
+        from tests.stand_in.script import Closed, Cut, Malformed, Status
 
         fault = self.dice.choice(
             (
@@ -96,7 +96,7 @@ class Model:
         return fault
 
     def _answer(self, asked: Any) -> Any:
-        from stand_in.script import ToolCall, Turn
+        from tests.stand_in.script import ToolCall, Turn
 
         if "edit" not in asked.tools:
             planning = "A plan for the lab" in asked.text
@@ -151,8 +151,8 @@ class Model:
 
 def main() -> None:
     """Run the night and print what became of it."""
-    sys.path.insert(0, str(TESTS))  # for the stand-in
-    from stand_in.server import StandIn  # type: ignore[import-not-found]
+    sys.path.append(str(CHECKOUT))  # for the stand-in
+    from tests.stand_in.server import StandIn
 
     wanted, model = int(sys.argv[1]) if len(sys.argv) > 1 else EXPERIMENTS, Model()
     with tempfile.TemporaryDirectory() as folder, StandIn(model) as server:

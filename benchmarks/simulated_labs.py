@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from supervisor import noise, verdicts
-from supervisor.verdicts import RULINGS, DecideRules, Ruling
+from supervisor.analysis import noise
+from supervisor.analysis import sequential_test as verdicts
+from supervisor.analysis.sequential_test import RULINGS, DecideRules, Ruling
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -137,7 +138,7 @@ class TwoSd(Rule):
 
 @dataclass
 class Ours(Rule):
-    """`supervisor/verdicts.py`, with the incumbents' fresh runs as the lab schedules them."""
+    """`supervisor/analysis/sequential_test.py`, with the incumbents' fresh runs as the lab schedules them."""
 
     name: str = "ours"
     baselines: int = 4

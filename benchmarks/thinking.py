@@ -22,17 +22,17 @@ from typing import Any
 
 from handover import CANVAS, CONFIG, PATIENCE_S, span_of, wait_for_runs
 
-from sessions.git import Repository
-from sessions.tmux import LabServer, socket_name_for
-from supervisor.founding import LaunchOptions
-from supervisor.lab import find_lab
-from supervisor.launch import launch
+from sessions.git.repository import Repository
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.campaign.launch import launch
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.lab.paths import find_lab
 
 EXPERIMENTS = 10
 THINKING = 0.2  # of a run, over all turns of an experiment: edit, answer, reflection
 OPENING_RUNS = 3  # baselines: nobody has thought yet
 BUDGET = "budget_s = 2"
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Shown:
 
 def main() -> None:
     """Run both campaigns and print the table."""
-    sys.path.insert(0, str(TESTS))  # for the stand-in
+    sys.path.append(str(CHECKOUT))  # for the stand-in
     run_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     title = f"one device, one junior, runs of {run_s:g} s, thinking 20 % of it"
     print(f"{title:<60}{'busy':>7}{'gap, s':>8}{'runs':>6}{'asked':>7}")
@@ -61,7 +61,7 @@ def main() -> None:
 
 def busy_share(drafts: int, run_s: float) -> Shown:
     """Run one campaign."""
-    from stand_in.server import StandIn  # type: ignore[import-not-found]
+    from tests.stand_in.server import StandIn
 
     canvas = CANVAS.replace("time.sleep(2)", f"time.sleep({run_s})")
     with tempfile.TemporaryDirectory() as folder, StandIn(thinker(canvas, run_s)) as server:
@@ -91,7 +91,7 @@ def busy_share(drafts: int, run_s: float) -> Shown:
 
 def thinker(canvas: str, run_s: float) -> Callable[[Any], Any]:
     """A model that takes its time and makes every edit once; each is a little worse than what there is."""
-    from stand_in.script import ToolCall, Turn  # type: ignore[import-not-found]
+    from tests.stand_in.script import ToolCall, Turn
 
     widths, think_s = itertools.count(1), THINKING * run_s
     expectation = "It should tell a little."

@@ -248,8 +248,7 @@ def run_ours(folder: Path, attention: str) -> dict[str, Any]:
 
 def lay_out(folder: Path, preset: str, text: Path, knobs: dict[str, Any]) -> None:
     """Our two files, stamped, and the text tokenised."""
-    from supervisor.init import template_path
-    from supervisor.presets import PRESETS, knobs_of, stamp
+    from supervisor.lab.presets import PRESETS, knobs_of, stamp, template_path
 
     knobs = knobs | {"DATA_SOURCE": str(text.resolve())}
     (folder / "training").mkdir(parents=True)

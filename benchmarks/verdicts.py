@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from simulated_labs import NOISE_SHARES, BestSoFar, Ours, Rule, TwoSd, World, always, realistic, simulate
 
-from supervisor.verdicts import DecideRules
+from supervisor.analysis.sequential_test import DecideRules
 
 
 @dataclass(frozen=True)

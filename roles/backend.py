@@ -7,8 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from supervisor.snapshot import Experiment, Hypothesis, Note
-from supervisor.states import Direction
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import Hypothesis, Note
+from supervisor.model.states import Direction
 
 
 class Report(Protocol):
@@ -25,7 +26,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class BackendContext:
     """What a backend is made for: an agent, and the places that are its own."""
 
     agent: str

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from supervisor.plain import one_line, plain
-from supervisor.snapshot import Run
+from supervisor.model.experiment import Run
+from supervisor.text import one_line, plain
 
 BAR_CELLS = 24
 TYPING_POLL_S = 0.2

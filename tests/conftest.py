@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from worlds.fake_nvml import FakeNvml, build
+
+from tests.worlds.fake_nvml import FakeNvml, build
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+# For processes that a test spawns: they import `tests.…` by name. Last, so that the tool is the installed one.
+sys.path.append(str(CHECKOUT))
 GIT_TIMEOUT_S = 30
 OURS = {
     "program.md": "# What to research\n\nLower val_bpb.\n",

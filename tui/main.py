@@ -11,10 +11,10 @@ def main() -> int:
     """Run the command line of this process; returns its exit code."""
     arguments = sys.argv[1:]
     if arguments[:1] == [RUNNER_COMMAND] and len(arguments) == 2:
-        from sessions.runner import main as run
+        from sessions.runs.runner import main as run
 
         return run(arguments[1])
-    from tui.commands.running import run_command_line
+    from tui.commands.command_line import run_command_line
 
     return run_command_line(arguments)
 

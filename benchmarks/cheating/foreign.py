@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from cheating.edits import Edit, replaced
-from sessions.git import Repository
+from sessions.git.repository import Repository
 
 CANVAS = "train.py"
 CONFIG = """[lab]

@@ -11,26 +11,26 @@ from pathlib import Path
 import anthropic
 
 from roles.answers import edit_of, plan_of, reflection_of
-from roles.anthropic.asking import Asker, default_model, make_client
 from roles.anthropic.conversation import Conversation, Limits, RefusedError, UnreadableError
 from roles.anthropic.failures import KEY_NAME, failure_of, no_key
-from roles.anthropic.places import Places
+from roles.anthropic.request import Asker, default_model, make_client
 from roles.anthropic.tools import ALL, READING, Toolbox
 from roles.anthropic.transcript import Transcript
+from roles.anthropic.worktree_files import Places
 from roles.backend import (
+    BackendContext,
     BackendError,
     Cost,
     EditOutcome,
     EditResult,
     EditTask,
-    Office,
     Plan,
     PlanBrief,
     Reflection,
     Report,
 )
-from supervisor.config import LabSection
-from supervisor.snapshot import Experiment
+from supervisor.lab.config import LabSection
+from supervisor.model.experiment import Experiment
 
 TOOLS_ONLY = (
     "You work in a lab's worktree through the tools that you are given; there are no others, no shell and no "
@@ -44,9 +44,9 @@ class AnthropicBackend:
 
     name = "anthropic"
 
-    def __init__(self, office: Office, limits: Limits | None = None) -> None:
-        self.office, self.limits = office, limits or Limits()
-        self.model = office.model or default_model()
+    def __init__(self, context: BackendContext, limits: Limits | None = None) -> None:
+        self.context, self.limits = context, limits or Limits()
+        self.model = context.model or default_model()
 
     def plan(self, brief: PlanBrief, report: Report) -> Plan:
         """See `Backend`. The model has tools to read with, and no others."""
@@ -82,7 +82,7 @@ class AnthropicBackend:
             raise failure_of(error, 0.0, Cost(), self.model) from None
         with client:
             asker = Asker(client, self.model, self.limits.silence_s)
-            transcript = Transcript(self.office.folder / "transcripts", kind, key)
+            transcript = Transcript(self.context.folder / "transcripts", kind, key)
             yield Conversation(asker, toolbox, report, transcript, self.limits, key)
 
 
@@ -126,6 +126,6 @@ def _without_answer(task: EditTask, talk: Conversation, why: str) -> EditOutcome
 
 
 def _system(role: str, brief: str) -> str:
-    text = (files("roles") / role).read_text(encoding="utf-8").strip()
+    text = (files("roles.prompts") / role).read_text(encoding="utf-8").strip()
     told = text.splitlines()[-1] in brief  # the role stands in it, whole
     return TOOLS_ONLY if told else f"{text}\n\n{TOOLS_ONLY}"

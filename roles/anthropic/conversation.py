@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from roles.answers import AnswerError
-from roles.anthropic.asking import Asker, BrokenStreamError, Call, Reply, with_cost
-from roles.anthropic.places import ToolError
+from roles.anthropic.request import Asker, BrokenStreamError, Call, Reply, with_cost
 from roles.anthropic.tools import Toolbox
 from roles.anthropic.transcript import Transcript, redacted
+from roles.anthropic.worktree_files import ToolError
 from roles.backend import BackendError, Cost, Report
 
 _T = TypeVar("_T")

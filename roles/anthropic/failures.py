@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import anthropic
 
 from roles.backend import BackendError, Cost, ParkedError
-from supervisor.plain import one_line
+from supervisor.text import one_line
 
 KEY_NAME = "ANTHROPIC_API_KEY"
 OVERLOAD_S = 60.0

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from roles.anthropic.places import Places, ToolError
 from roles.anthropic.searching import MOST_LINES, SearchError, search
-from supervisor.guarding import MAX_CANVAS_BYTES, UNREADABLE
+from roles.anthropic.worktree_files import Places, ToolError
+from supervisor.drafts.guard import MAX_CANVAS_BYTES, UNREADABLE
 
 LINES = 2_000  # that one read gives
 MOST_CHARACTERS = 60_000  # of a result

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from roles.clients.spec import AgentFile, Format
-from supervisor.config_errors import parse_toml, validated
 from supervisor.errors import ConfigError
-from supervisor.lab import Lab
+from supervisor.lab.config_errors import parse_toml, validated
+from supervisor.lab.paths import Lab
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 

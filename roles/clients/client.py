@@ -20,26 +20,25 @@ from roles.answers import (
     reflection_of,
 )
 from roles.backend import (
+    BackendContext,
     BackendError,
     Cost,
     EditOutcome,
     EditResult,
     EditTask,
-    Office,
     Plan,
     PlanBrief,
     Reflection,
     Report,
 )
-from roles.clients.asking import Client, parsed
-from roles.clients.looks import Look, look_at, restore_link
-from roles.clients.rooms import Auth, Rooms, auth_of
-from roles.clients.running import Errand, Ran
+from roles.clients.answer_or_repair import Client, parsed
+from roles.clients.home import Auth, Rooms, auth_of
+from roles.clients.run import ClientCall, ClientResult, told_version
 from roles.clients.spec import AgentFile
-from roles.clients.versions import told_version
-from sessions.child_reach import can_limit
-from supervisor.plain import one_line
-from supervisor.snapshot import Experiment
+from roles.clients.worktree_diff import Look, look_at, restore_link
+from sessions.sandbox.client_sandbox import can_limit
+from supervisor.model.experiment import Experiment
+from supervisor.text import one_line
 
 _LONGEST_WORDS = 600
 
@@ -49,7 +48,7 @@ class ClientBackend:
     """One agent's client, as its file describes it."""
 
     spec: AgentFile
-    office: Office
+    context: BackendContext
     auth: Auth = Auth.AUTO
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))  # the person's
     name: str = field(init=False)
@@ -61,10 +60,10 @@ class ClientBackend:
     def plan(self, brief: PlanBrief, report: Report) -> Plan:
         """See Backend. Read-only by the client's own flags and, where there is one, by the system."""
         place = brief.worktree or self._empty()
-        client, errand = self._read_only(brief.text, place, PLAN_SCHEMA, report)
+        client, call = self._read_only(brief.text, place, PLAN_SCHEMA, report)
         with self._watched(place, report):
             (hypotheses, summary), cost = client.answer(
-                lambda answer: plan_of(answer, wanted=brief.wanted), client.run(errand), errand
+                lambda answer: plan_of(answer, wanted=brief.wanted), client.run(call), call
             )
         return Plan(hypotheses, summary, cost)
 
@@ -72,9 +71,9 @@ class ClientBackend:
         """See Backend; the verdict is in the text."""
         if not self.spec.answers or self.spec.plan is None:
             return Reflection("")
-        client, errand = self._read_only(task.text, task.worktree, REFLECT_SCHEMA, report)
+        client, call = self._read_only(task.text, task.worktree, REFLECT_SCHEMA, report)
         with self._watched(task.worktree, report):
-            (text, title, note), cost = client.answer(reflection_of, client.run(errand), errand)
+            (text, title, note), cost = client.answer(reflection_of, client.run(call), call)
         return Reflection(text, title, note, cost)
 
     def edit(self, task: EditTask, report: Report) -> EditOutcome:
@@ -82,12 +81,12 @@ class ClientBackend:
         if self.spec.edit is None:
             raise BackendError(f"{self.name} has no command line for edits; choose another backend for this")
         client = self._client(report)
-        errand = Errand(
-            self.spec.edit, task.text, task.worktree, True, self.office.model, EDIT_SCHEMA, task.editable
+        call = ClientCall(
+            self.spec.edit, task.text, task.worktree, True, self.context.model, EDIT_SCHEMA, task.editable
         )
         before = look_at(task.worktree)
         try:
-            ran = client.run(errand)
+            ran = client.run(call)
         finally:
             moved = restore_link(task.worktree, before)
         if moved:
@@ -98,13 +97,13 @@ class ClientBackend:
         if ran.transcript.refused and not changes:
             words = one_line(ran.transcript.refused)[:_LONGEST_WORDS]
             return EditOutcome(EditResult.REFUSED, _title(task), "", words, cost=ran.cost)
-        return _outcome(task, ran, *self._answer(client, ran, errand), changes, report)
+        return _outcome(task, ran, *self._answer(client, ran, call), changes, report)
 
-    def _answer(self, client: Client, ran: Ran, errand: Errand) -> tuple[EditAnswer | None, Cost]:
+    def _answer(self, client: Client, ran: ClientResult, call: ClientCall) -> tuple[EditAnswer | None, Cost]:
         try:
             if not self.spec.answers:
                 return parsed(edit_of, ran), ran.cost
-            return client.answer(edit_of, ran, errand)
+            return client.answer(edit_of, ran, call)
         except AnswerError:
             return None, ran.cost
         except BackendError as error:  # the edit is there all the same
@@ -113,14 +112,16 @@ class ClientBackend:
 
     def _read_only(
         self, text: str, place: Path, schema: Mapping[str, Any], report: Report
-    ) -> tuple[Client, Errand]:
+    ) -> tuple[Client, ClientCall]:
         if self.spec.plan is None:
             raise BackendError(f"{self.name} has no read-only command line; choose another backend for this")
-        return self._client(report), Errand(self.spec.plan, text, place, False, self.office.model, schema)
+        return self._client(report), ClientCall(
+            self.spec.plan, text, place, False, self.context.model, schema
+        )
 
     def _client(self, report: Report) -> Client:
         auth = auth_of(self.spec, self.auth, self.env)
-        rooms = Rooms(self.spec, self.office.folder, auth, self.env)
+        rooms = Rooms(self.spec, self.context.folder, auth, self.env)
         if not self._introduced:
             limits = "limited by the system" if can_limit() else "not limited: this system has no Landlock"
             report.say(f"{told_version(self.spec, rooms)}; auth: {auth}; its files: {limits}")
@@ -139,13 +140,18 @@ class ClientBackend:
                 report.say(f"{self.name} was to read only, and the worktree changed: {told}")
 
     def _empty(self) -> Path:
-        place = self.office.folder / "empty"
+        place = self.context.folder / "empty"
         place.mkdir(parents=True, exist_ok=True)
         return place
 
 
 def _outcome(
-    task: EditTask, ran: Ran, answer: EditAnswer | None, cost: Cost, changes: tuple[str, ...], report: Report
+    task: EditTask,
+    ran: ClientResult,
+    answer: EditAnswer | None,
+    cost: Cost,
+    changes: tuple[str, ...],
+    report: Report,
 ) -> EditOutcome:
     if answer is None:
         words = one_line(ran.transcript.last_words)[-_LONGEST_WORDS:]

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from roles.clients.selectors import parse_path, parse_selector
-from supervisor.config import Name, Seconds, Section
+from supervisor.lab.config import Name, Seconds, Section
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-PLACES = {"home", "tmp", "office", "worktree", "person_home"}  # folders
+PLACES = {"home", "tmp", "context", "worktree", "person_home"}  # folders
 ARGUMENTS = PLACES | {"model", "session", "prompt_file", "prompt", "schema", "schema_file", "canvas"}
 SPREAD = (
     "{resume_arguments}",

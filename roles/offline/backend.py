@@ -26,7 +26,7 @@ from roles.offline.edits import Edit, NotApplicableError, from_json, to_json
 from roles.offline.phrases import expectation_of, hypothesis_of, reflection_on, title_of
 from roles.offline.proposals import Proposal, Search, distinct
 from roles.offline.words import UNDERSTOOD, read_words
-from supervisor.snapshot import Experiment
+from supervisor.model.experiment import Experiment
 
 _ADVICE = (
     "give it top-level `NAME = number` lines, or choose a backend that thinks (launch --chief … --junior …)"

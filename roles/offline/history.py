@@ -11,7 +11,7 @@ from roles.offline.canvas import read_knobs
 from roles.offline.edits import Edit, KnobEdit, from_json
 from roles.offline.patches import Hunk, read_patch
 from roles.offline.steps import Step
-from supervisor.states import Verdict
+from supervisor.model.states import Verdict
 
 FAILED = frozenset({Verdict.CRASH, Verdict.REJECTED, Verdict.TIMEOUT})
 _FAILURE_SDS = (

@@ -10,8 +10,8 @@ from roles.offline.canvas import written
 from roles.offline.edits import CatalogueEdit, Edit, to_json
 from roles.offline.history import FAILED, Evidence
 from roles.offline.proposals import Proposal
-from supervisor.snapshot import Experiment
-from supervisor.states import Verdict
+from supervisor.model.experiment import Experiment
+from supervisor.model.states import Verdict
 
 _NOTEWORTHY_SDS = 3.0
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from supervisor.audit.behaviour import MOST_TEXT, read_literals, read_models, read_training
 from supervisor.audit.reader import Sighting, read_names
 from supervisor.audit.rules import Ground, rule_of
-from supervisor.snapshot import Flag
+from supervisor.model.experiment import Flag
 
 LONGEST_EXCERPT = 160
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.promotion.model import Interval, Piece, PieceKind, PieceState, Promotion
-from supervisor.snapshot import Campaign, Experiment, Flag, LabSnapshot, Run
-from supervisor.standing import lineage
+from supervisor.analysis.lineage import lineage
+from supervisor.model.experiment import Experiment, Flag, Run
+from supervisor.model.promotion import Interval, Piece, PieceKind, PieceState, Promotion
+from supervisor.model.snapshot import Campaign, LabSnapshot
 
 TITLE_CELLS = 72
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.promotion.model import ACTIVE, Piece, PieceKind, PieceState, Promotion
-from supervisor.promotion.weighing import LOOKS
-from supervisor.snapshot import LabSnapshot, Run
-from supervisor.states import RunState
+from supervisor.model.experiment import Run
+from supervisor.model.promotion import ACTIVE, Piece, PieceKind, PieceState, Promotion
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import RunState
+from supervisor.promotion.paired_test import LOOKS
 
 OVERHEAD = 1.4  # what a run takes beside its budget, until one was seen
 

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from supervisor.model.states import Clock, Direction
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import add_direction, add_metric
 from supervisor.recognition.surroundings import add_surroundings, quoted
 from supervisor.recognition.tree import Tree
-from supervisor.states import Clock, Direction
 
 TIMEOUT_S = 600.0  # that client's own for a run
 _MOST_FILES = 12

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import add_metric
 from supervisor.recognition.surroundings import add_own_pace, add_surroundings
 from supervisor.recognition.tree import Tree
-from supervisor.states import Direction
 
 _MOST_FILES = 12
 _MEASURES = r"bench(?:mark)?s?|perf|measure"

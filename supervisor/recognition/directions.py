@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from supervisor.states import Direction
+from supervisor.model.states import Direction
 
 LOWER = frozenset(
     """loss losses bpb bpc nll ce cost costs error errors err mse rmse mae mape rmsle perplexity ppl wer cer fid

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from supervisor.states import Clock, Direction
+from supervisor.model.states import Clock, Direction
 
 
 class Kind(StrEnum):

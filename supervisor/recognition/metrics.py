@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from supervisor.model.states import Direction
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.printed import choose, printed_names
 from supervisor.recognition.surroundings import told_direction
 from supervisor.recognition.tree import Tree
-from supervisor.states import Direction
 
 DOCUMENTS = ("program.md", "README.md", "research.md")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.config import default_config
+from supervisor.lab.config import default_config
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.tree import Tree
 

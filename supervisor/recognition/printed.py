@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from sessions.metric_formats import bare_number, json_object, last_json_object, number_of
-from sessions.run_log import without_escapes
+from sessions.runs.log import without_escapes
+from sessions.runs.metric_formats import bare_number, json_object, last_json_object, number_of
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.tree import Tree
 

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
+from supervisor.model.states import Clock
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.tree import Tree
-from supervisor.states import Clock
 
 LONGEST_S = 600.0  # of a command that ends by itself, where nothing says how long it takes
 

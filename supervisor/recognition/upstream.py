@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from supervisor.config import ACCELERATOR_BUDGET_S
+from supervisor.lab.config import ACCELERATOR_BUDGET_S
+from supervisor.model.states import Clock
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.metrics import add_direction, add_metric
 from supervisor.recognition.surroundings import add_budget, add_surroundings, add_timeout, uses_uv
 from supervisor.recognition.tree import Seen, Tree
-from supervisor.states import Clock
 
 CANVAS, REFEREE, PROGRAM = FILES = ("train.py", "prepare.py", "program.md")
 _LOOKED_THROUGH = ("prepare.py", "train.py", "pyproject.toml")

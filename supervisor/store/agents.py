@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from supervisor.errors import LabError
-from supervisor.states import AgentState, Mode, Role, Wanted
+from supervisor.model.states import AgentState, Mode, Role, Wanted
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Store
 

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from supervisor.snapshot import Limits, Setting
-from supervisor.states import AgentState, CampaignState, Direction, RunKind, Verdict, Wanted
-from supervisor.store import ids
+from supervisor.model import ids
+from supervisor.model.records import NewCampaign
+from supervisor.model.snapshot import Limits, Setting
+from supervisor.model.states import AgentState, CampaignState, RunKind, Verdict, Wanted
 from supervisor.store.connection import Connection, Store
-
-
-@dataclass(frozen=True, slots=True)
-class NewCampaign:
-    """What a launch decides once for the whole campaign."""
-
-    tag: str
-    base_commit: str
-    metric: str
-    direction: Direction
-    setting: Setting
-    limits: Limits
-    drafts_ahead: int
-    approve: bool
-    seed: int
-    baseline_runs: int
 
 
 def start_campaign(store: Store, new: NewCampaign, now: float) -> str:

@@ -6,28 +6,14 @@ import dataclasses
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
-from sessions.devices import FoundDevice
-from sessions.gpus import GpuReading
-from supervisor.states import RunState
+from sessions.devices.discovery import FoundDevice
+from supervisor.model.records import DeviceSight
+from supervisor.model.states import RunState
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Connection, Store
 
 GONE = "the driver does not list it any more; it was there at the last launch"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSight:
-    """What is to be known of a device from now on."""
-
-    device_id: str
-    problem: str = ""
-    neighbour: str = ""
-    avoided: bool = False
-    reading: GpuReading | None = None
-    disturbed_run: str | None = None  # the run that holds it and whose result cannot count
-    disturbance: str = ""  # why
 
 
 def record_devices(

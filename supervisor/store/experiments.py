@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from supervisor.snapshot import Flag
-from supervisor.states import PORT, ExperimentState, HypothesisState, RunKind, Verdict
-from supervisor.store import ids
+from supervisor.model import ids
+from supervisor.model.experiment import Flag
+from supervisor.model.records import Draft, Judgement, NewHypothesis
+from supervisor.model.states import PORT, ExperimentState, HypothesisState, RunKind, Verdict
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
-from supervisor.store.flags import drop_flags, insert_flags, replace_audit
-from supervisor.store.hypotheses import NewHypothesis, claim_hypothesis, insert_hypotheses
+from supervisor.store.hypotheses import claim_hypothesis, insert_hypotheses
+from supervisor.store.runs import drop_flags, insert_flags, replace_audit
 
 _IN_FLIGHT = (ExperimentState.DRAFTING, ExperimentState.READY, ExperimentState.MEASURING)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What an agent hands over when its edit is committed."""
-
-    commit: str
-    title: str
-    expectation: str
-    edit: str
-    source_hash: str
-    lines_added: int
-    lines_removed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict and the numbers that it rests on."""
-
-    verdict: Verdict
-    reason: str
-    gain: float | None = None
-    gain_low: float | None = None
-    gain_high: float | None = None
-    confidence: float | None = None
 
 
 def begin_experiment(

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from supervisor.errors import LabError
-from supervisor.states import HypothesisState
-from supervisor.store import ids
+from supervisor.model import ids
+from supervisor.model.records import NewHypothesis
+from supervisor.model.states import HypothesisState
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Connection, Store
-
-
-@dataclass(frozen=True, slots=True)
-class NewHypothesis:
-    """An entry of the plan before it has an id."""
-
-    title: str
-    rationale: str = ""
-    change: str = ""
-    expected_gain: float | None = None
-    category: str = ""
-    edit: str = ""
-    parent_id: str | None = None
-    risk: str = ""
-    builds_on: tuple[str, ...] = ()
-    falsified_by: str = ""
-    independent: bool | None = None
 
 
 def add_hypotheses(

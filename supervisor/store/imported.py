@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor.history_dialects import RawHistory
-from supervisor.snapshot import ImportedLine
+from supervisor.model.records import RawHistory
+from supervisor.model.snapshot import ImportedLine
 from supervisor.store.connection import Connection, Store
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from supervisor.promotion.model import (
+from supervisor.model import ids
+from supervisor.model.experiment import Experiment
+from supervisor.model.promotion import (
     Interval,
     Piece,
     PieceKind,
@@ -13,8 +15,6 @@ from supervisor.promotion.model import (
     PromotionKind,
     PromotionState,
 )
-from supervisor.snapshot import Experiment
-from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
 
 

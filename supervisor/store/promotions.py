@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from supervisor.promotion.model import (
+from supervisor.model import ids
+from supervisor.model.promotion import (
     OPEN,
+    NewPromotion,
     Piece,
     PieceKind,
     PieceState,
+    Prepared,
     Promotion,
     PromotionKind,
     PromotionState,
+    Settlement,
 )
-from supervisor.promotion.requests import NewPromotion, Prepared, Settlement
-from supervisor.states import RunKind, RunState
-from supervisor.store import ids
+from supervisor.model.states import RunKind, RunState
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
 

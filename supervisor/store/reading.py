@@ -8,24 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sessions.gpus import GpuReading, Throttle
-from sessions.training_runs import RunEnding, RunPhase, RunProgress
-from supervisor.snapshot import (
+from sessions.devices.gpu import GpuReading, Throttle
+from sessions.runs.contract import RunEnding, RunPhase, RunProgress
+from supervisor.model import ids
+from supervisor.model.experiment import Experiment, Flag, Run, Spending
+from supervisor.model.snapshot import (
     Agent,
     Campaign,
     Device,
     Event,
-    Experiment,
-    Flag,
     Hypothesis,
     LabSnapshot,
     Limits,
     Note,
-    Run,
     Setting,
-    Spending,
 )
-from supervisor.states import (
+from supervisor.model.states import (
     AgentState,
     CampaignState,
     Clock,
@@ -39,7 +37,6 @@ from supervisor.states import (
     Verdict,
     Wanted,
 )
-from supervisor.store import ids
 from supervisor.store.connection import Connection, Row, Store
 from supervisor.store.imported import read_imported
 from supervisor.store.promotion_rows import read_promotions

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
-from sessions.training_runs import RunOutcome, RunProgress, to_json
-from supervisor.snapshot import Flag
-from supervisor.states import ExperimentState, RunKind, RunState
-from supervisor.store import ids
+from sessions.runs.contract import RunOutcome, RunProgress, to_json
+from supervisor.model import ids
+from supervisor.model.experiment import Flag
+from supervisor.model.states import ExperimentState, RunKind, RunState
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
-from supervisor.store.flags import insert_flags
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 
@@ -132,3 +132,28 @@ def _free_device(db: Connection, run: str, now: float) -> None:
         "UPDATE devices SET since = ? WHERE id = (SELECT device FROM leases WHERE run_id = ?)", (now, run)
     )
     db.execute("DELETE FROM leases WHERE run_id = ?", (run,))
+
+
+def insert_flags(db: Connection, experiment: int, flags: Iterable[Flag]) -> None:
+    """Remember what was flagged, each thing once: a second run that shows the same adds nothing."""
+    for flag in flags:
+        known = db.execute(
+            "SELECT 1 FROM flags WHERE experiment_id = ? AND rule = ? AND path = ? AND line IS ? AND excerpt = ?",
+            (experiment, flag.rule, flag.path, flag.line, flag.excerpt),
+        ).fetchone()
+        if known is None:
+            db.execute(
+                "INSERT INTO flags VALUES (?,?,?,?,?,?)",
+                (experiment, flag.rule, flag.path, flag.line, flag.excerpt, flag.detail),
+            )
+
+
+def replace_audit(db: Connection, experiment: int, flags: Iterable[Flag]) -> None:
+    """What the audit says of the edit as it is now; a draft that was sent back may have said something else."""
+    db.execute("DELETE FROM flags WHERE experiment_id = ? AND path != ''", (experiment,))
+    insert_flags(db, experiment, flags)
+
+
+def drop_flags(db: Connection, experiment: int) -> None:
+    """The experiment goes, and its flags with it."""
+    db.execute("DELETE FROM flags WHERE experiment_id = ?", (experiment,))

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from supervisor.snapshot import Spending
-from supervisor.store import ids
+from supervisor.model import ids
+from supervisor.model.experiment import Spending
+from supervisor.model.records import Step
 from supervisor.store.connection import Connection, Store
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One call of a backend, from its start to its end."""
-
-    agent: str
-    kind: str  # "plan", "edit" or "reflect"
-    experiment_id: str | None  # None: a plan
-    backend: str
-    model: str
-    started_at: float
-    ended_at: float
-    ending: str  # an EditResult, "done", "parked" or "failed"
-    detail: str = ""
-    usd: float = 0.0
-    usd_is_estimate: bool = False  # from the price table, not from the client
-    input_tokens: int = 0  # those read from or written to a cache left out
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
 
 
 def record_step(store: Store, tag: str, step: Step) -> None:

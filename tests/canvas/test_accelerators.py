@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from sessions.run_channel import Heard
-from sessions.run_verdicts import Attempt, judge
-from sessions.training_runs import RunEnding, RunSpec
+from sessions.runs.channel import Heard
+from sessions.runs.contract import RunEnding, RunSpec
+from sessions.runs.ending import Attempt, judge
 
 Smoke = Callable[[dict[str, str]], dict[str, dict[str, str]]]
 STRONG = {

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripted import Scripted
-from stand_in.script import Asked, ToolCall, Turn
-from worlds.labs import git, make_toy_lab
-
-from supervisor.lab import Lab
-from supervisor.notes import publish_note
-from supervisor.snapshot import LabSnapshot
-from supervisor.states import Verdict
+from supervisor.lab.notes import publish_note
+from supervisor.lab.paths import Lab
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import Verdict
+from tests.clients.scripted import Scripted
+from tests.stand_in.script import Asked, ToolCall, Turn
+from tests.worlds.labs import git, make_toy_lab
 
 SECRET = "the-person-s-password-4711"
 PROTECTED = "README.md"  # a file of the lab that is no canvas

@@ -17,29 +17,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from roles.backend import BackendContext, BackendError, Cost, EditResult, EditTask, PlanBrief
+from roles.clients.catalogue_files import read_agent
+from roles.clients.client import ClientBackend
+from roles.clients.home import Auth, Rooms
+from roles.clients.run import marker_of, version_of
+from roles.clients.worktree_diff import look_at
+from sessions.processes.tree import find_marked
+from sessions.sandbox.client_sandbox import can_be_alone, can_limit
+from supervisor.lab.paths import Lab
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import Direction, Verdict
+from supervisor.text import one_line
+from tests.clients.lured import Lure, Lured
+from tests.clients.scripted import BEFORE, Scripted
+from tests.stand_in.server import StandIn
+from tests.worlds.labs import make_toy_lab
+from tests.worlds.live import CLI, live
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests"), str(Path(__file__).parent)]
-
-from lured import Lure, Lured  # noqa: E402
-from scripted import BEFORE, Scripted  # noqa: E402
-from stand_in.server import StandIn  # noqa: E402
-from worlds.labs import make_toy_lab  # noqa: E402
-from worlds.live import CLI, live  # noqa: E402
-
-from roles.backend import BackendError, Cost, EditResult, EditTask, Office, PlanBrief  # noqa: E402
-from roles.clients.catalogue_files import read_agent  # noqa: E402
-from roles.clients.client import ClientBackend  # noqa: E402
-from roles.clients.looks import look_at  # noqa: E402
-from roles.clients.rooms import Auth, Rooms  # noqa: E402
-from roles.clients.running import marker_of  # noqa: E402
-from roles.clients.versions import version_of  # noqa: E402
-from sessions.child_reach import can_be_alone, can_limit  # noqa: E402
-from sessions.processes import find_marked  # noqa: E402
-from supervisor.lab import Lab  # noqa: E402
-from supervisor.plain import one_line  # noqa: E402
-from supervisor.snapshot import LabSnapshot  # noqa: E402
-from supervisor.states import Direction, Verdict  # noqa: E402
-
 BEGIN, END = "<!-- proven: begin -->", "<!-- proven: end -->"
 REQUIRED = ("claude", "codex", "pi", "aider")
 KEYS = {
@@ -164,8 +160,8 @@ class Bench:
         limits = "silence_s = 90\ntimeout_s = 150\n"
         file.write_text(f'like = "{self.name}"\n{limits}{real.files.replace("{url}", url)}')
         env = environment(self.name, self.folder, url)
-        office = Office("agent", real.model, self.root, self.root / ".autoresearch/minds/agent")
-        return ClientBackend(read_agent(file), office, Auth.OWN, env)
+        context = BackendContext("agent", real.model, self.root, self.root / ".autoresearch/minds/agent")
+        return ClientBackend(read_agent(file), context, Auth.OWN, env)
 
     def log(self) -> str:
         """Every commit there is."""
@@ -235,7 +231,7 @@ def prove(name: str, folder: Path) -> Row:
 
 def _edit(bench: Bench, row: Row) -> str:
     backend, began = bench.backend(), time.monotonic()
-    rooms = Rooms(backend.spec, backend.office.folder, Auth.OWN, backend.env)
+    rooms = Rooms(backend.spec, backend.context.folder, Auth.OWN, backend.env)
     row.version = version_of(backend.spec, rooms)
     task = EditTask(
         "", bench.worktree, ("train.py",), (), None, None, "val_bpb", Direction.LOWER, None, (), 1,  # type: ignore[arg-type]

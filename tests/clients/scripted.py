@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stand_in.script import Asked, ToolCall, Turn, Usage
+from tests.stand_in.script import Asked, ToolCall, Turn, Usage
 
 BEFORE, AFTER = "DEPTH = 4\n", "DEPTH = 3\n"
 EDIT_ANSWER = {

@@ -10,20 +10,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from worlds.fast_motion import World
-from worlds.foreign import auto_files, karpathy_files, pair_files, plant, tutorial_files
-from worlds.labs import make_toy_lab
 
-from sessions.private_folders import PrivateFolders
-from sessions.sandbox_view import programs_on, python_homes
-from supervisor.checks import failed_check
-from supervisor.config import LabConfig, LabSection
+from sessions.sandbox.filesystem_view import programs_on, python_homes
+from sessions.sandbox.private_folders import PrivateFolders
+from supervisor.analysis.champion import with_standing
+from supervisor.analysis.noise import repeats_exactly
+from supervisor.drafts.lab_checks import failed_check
 from supervisor.errors import LaunchError
-from supervisor.guarantees import guarantees_of, repeats_exactly
-from supervisor.lab import find_lab
-from supervisor.running import lab_python, training_env
-from supervisor.standing import with_standing
-from supervisor.uv_environment import environment_of, make_environment, uses_uv, uv_readable
+from supervisor.lab.config import LabConfig, LabSection
+from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.paths import find_lab
+from supervisor.lab.programs import lab_python
+from supervisor.lab.uv_environment import environment_of, make_environment, uses_uv, uv_readable
+from supervisor.runs.spec import training_env
+from tests.worlds.fast_motion import World
+from tests.worlds.foreign import auto_files, karpathy_files, pair_files, plant, tutorial_files
+from tests.worlds.labs import make_toy_lab
 
 CLI = str(Path(sys.executable).with_name("autoresearch-tui"))
 OURS = guarantees_of(LabConfig(), has_referee=True)
@@ -56,7 +58,7 @@ def test_exact_repeats_have_to_be_many_and_without_exception(groups: list[list[f
 def test_without_seeds_exact_repeats_leave_no_noise_but_the_floor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worlds.fast_motion.SD", 0.0)
+    monkeypatch.setattr("tests.worlds.fast_motion.SD", 0.0)
     world = World(tmp_path, juniors=1)
     for _ in range(12):
         world.act()
@@ -139,7 +141,7 @@ def test_checks_may_build_and_what_they_leave_is_gone(tmp_path: Path) -> None:
 def test_an_evaluator_is_not_the_agents_to_edit(
     files: dict[str, str], evaluator: str, tmp_path: Path
 ) -> None:
-    from supervisor.guarding import Rule, check_edit, hash_sources
+    from supervisor.drafts.guard import Rule, check_edit, hash_sources
     from supervisor.store.connection import Store
 
     canvas = next(name for name in ("train.py", "src/sorting.py", "solution.py") if name in files)

@@ -10,21 +10,22 @@ import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds.labs import make_toy_lab
 
-from roles.brief import plan_brief
-from supervisor.founding import LaunchOptions
-from supervisor.history import read_history
-from supervisor.history_dialects import HistoryError, RawHistory, parse_history
-from supervisor.importing import import_history, told
-from supervisor.lab import Lab
-from supervisor.launch import open_campaign
-from supervisor.leaderboard import leaderboard
-from supervisor.notes import read_note
-from supervisor.reading import read_snapshot
-from supervisor.results_tsv import write_results
-from supervisor.states import Direction
+from roles.briefs.tasks import plan_brief
+from supervisor.analysis.leaderboard import leaderboard
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.history.dialects import HistoryError, parse_history
+from supervisor.history.import_file import import_history, told
+from supervisor.history.ranked import read_history
+from supervisor.lab.notes import read_note
+from supervisor.lab.paths import Lab
+from supervisor.loop.results_tsv import write_results
+from supervisor.model.records import RawHistory
+from supervisor.model.states import Direction
+from supervisor.snapshot_reader import read_snapshot
 from supervisor.store.connection import Store
+from tests.worlds.labs import make_toy_lab
 
 H100 = Path(__file__).parents[1] / "histories" / "h100-mar8.tsv"
 PI = """\
@@ -96,7 +97,7 @@ def lab(tmp_path: Path) -> Lab:
     lab = make_toy_lab(tmp_path / "lab")
     config = lab.root / "autoresearch.toml"
     config.write_text(config.read_text().replace('"score"', '"val_bpb"'))
-    from supervisor.lab import find_lab
+    from supervisor.lab.paths import find_lab
 
     return find_lab(lab.root)
 

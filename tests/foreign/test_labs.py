@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pandas
 import pytest
-from worlds.foreign import auto_files, c_files, karpathy_files, plant, tutorial_files
-from worlds.labs import git
-from worlds.live import LiveLab, live
 
-from supervisor.lab import find_lab
-from supervisor.snapshot import Experiment, LabSnapshot
-from supervisor.states import CampaignState, Direction, Verdict
+from supervisor.lab.paths import find_lab
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import CampaignState, Direction, Verdict
+from tests.worlds.foreign import auto_files, c_files, karpathy_files, plant, tutorial_files
+from tests.worlds.labs import git
+from tests.worlds.live import LiveLab, live
 
 EXPERIMENTS = 10
 LAUNCH = ("launch", "--headless", "--juniors", "2", "--devices", "cpu:0,cpu:1", "--tag", "t")

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from worlds.labs import make_small_lab
 
-from sessions.git import Repository
-from supervisor.drafting import Bureau
-from supervisor.founding import LaunchOptions
-from supervisor.launch import open_campaign
-from supervisor.snapshot import Experiment
-from supervisor.states import Verdict, Wanted
+from sessions.git.repository import Repository
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.loop.supervise import Loop
+from supervisor.model.experiment import Experiment
+from supervisor.model.records import Draft
+from supervisor.model.states import Verdict, Wanted
 from supervisor.store import agents
 from supervisor.store.connection import Store
-from supervisor.store.experiments import Draft
-from supervisor.supervise import Loop
+from tests.worlds.labs import make_small_lab
 
 pytestmark = pytest.mark.timeout(400)
 CANVAS = "training/train.py"
@@ -56,8 +56,8 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exp
     loop = Loop(lab)
     names = tuple(agent.name for agent in loop.look().agents)
     agents.want_agents(loop.store, campaign.tag, names, Wanted.STOPPED, time.time())
-    bureau = Bureau(lab, Store(lab.db), Repository(lab.root), campaign.tag, "junior-1")
-    begun = {name: hand_over(bureau, broken) for name, broken in BROKEN.items()}
+    workspace = JuniorWorkspace(lab, Store(lab.db), Repository(lab.root), campaign.tag, "junior-1")
+    begun = {name: hand_over(workspace, broken) for name, broken in BROKEN.items()}
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         snapshot = loop.tick(time.time())
@@ -69,16 +69,16 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exp
     loop.end_runs()
 
 
-def hand_over(bureau: Bureau, broken: Broken) -> str:
-    identifier = bureau.begin(without_hypothesis=True)
+def hand_over(workspace: JuniorWorkspace, broken: Broken) -> str:
+    identifier = workspace.begin(without_hypothesis=True)
     assert identifier is not None
-    experiment = bureau.snapshot().experiment(identifier)
+    experiment = workspace.snapshot().experiment(identifier)
     assert experiment is not None
-    file = bureau.lay_out(experiment) / CANVAS
+    file = workspace.lay_out(experiment) / CANVAS
     text = file.read_text()
     assert broken.old in text
     file.write_text(text.replace(broken.old, broken.new, 1))
-    bureau.hand_over(experiment, Draft("", "broken", "it breaks", "", "", 0, 0))
+    workspace.hand_over(experiment, Draft("", "broken", "it breaks", "", "", 0, 0))
     return identifier
 
 

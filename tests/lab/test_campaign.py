@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas
 import pytest
-from worlds.labs import git, make_toy_lab
-from worlds.live import live
 
-from supervisor.states import CampaignState, ExperimentState, Verdict
+from supervisor.model.states import CampaignState, ExperimentState, Verdict
+from tests.worlds.labs import git, make_toy_lab
+from tests.worlds.live import live
 
 
 def fingerprint(root: Path) -> dict[str, str]:

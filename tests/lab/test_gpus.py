@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from worlds.fake_nvml import Card, FakeNvml
-from worlds.labs import TOY_CANVAS, make_toy_lab
 
-from sessions.processes import wait_until
-from supervisor.founding import LaunchOptions
-from supervisor.launch import open_campaign
-from supervisor.snapshot import Run
-from supervisor.states import RunState
-from supervisor.supervise import Loop
+from sessions.processes.tree import wait_until
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.loop.supervise import Loop
+from supervisor.model.experiment import Run
+from supervisor.model.states import RunState
+from tests.worlds.fake_nvml import Card, FakeNvml
+from tests.worlds.labs import TOY_CANVAS, make_toy_lab
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from worlds.labs import TOY_CANVAS, make_toy_lab
-from worlds.live import LiveLab, live
 
-from supervisor.snapshot import LabSnapshot, Run
-from supervisor.states import RunState
+from supervisor.model.experiment import Run
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import RunState
+from tests.worlds.labs import TOY_CANVAS, make_toy_lab
+from tests.worlds.live import LiveLab, live
 
 pytestmark = pytest.mark.timeout(300)
 SLOW_CANVAS = TOY_CANVAS.replace("SECONDS = 0.5", "SECONDS = 4.0")

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from worlds.labs import TOY_CANVAS, make_toy_lab
-from worlds.live import CLI, LiveLab, live
+
+from tests.worlds.labs import TOY_CANVAS, make_toy_lab
+from tests.worlds.live import CLI, LiveLab, live
 
 pytestmark = pytest.mark.timeout(300)
 SLOW_CANVAS = TOY_CANVAS.replace("SECONDS = 0.5", "SECONDS = 6.0")

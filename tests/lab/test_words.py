@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from worlds.labs import make_toy_lab
-from worlds.live import live
+
+from tests.worlds.labs import make_toy_lab
+from tests.worlds.live import live
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -9,10 +9,11 @@ from types import ModuleType
 
 import pytest
 
-from sessions import sandbox
-from sessions.sandbox import Confinement
-from sessions.training_runs import RunSpec
-from supervisor.running import data_cache, sealed_data
+from sessions.runs.confinement import wrap
+from sessions.runs.contract import RunSpec
+from sessions.sandbox import run_sandbox as sandbox
+from sessions.sandbox.run_sandbox import Confinement
+from supervisor.lab.paths import data_cache, sealed_data
 from tests.referee.hub import Hub
 
 LOOK = """
@@ -63,7 +64,7 @@ def test_a_confined_run_reads_the_cache_and_not_what_is_sealed(
         hidden=(sealed_data(),),
     )
     done = subprocess.run(
-        sandbox.wrap(argv, spec, grade), cwd=bench, env=spec.env, capture_output=True, text=True, timeout=60
+        wrap(argv, spec, grade), cwd=bench, env=spec.env, capture_output=True, text=True, timeout=60
     )
     in_cache, in_sealed = map(int, done.stdout.split())
     assert in_cache > 5, done.stderr

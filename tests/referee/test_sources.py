@@ -371,6 +371,6 @@ def test_interrupted_while_encoding_it_goes_on(
 
 
 def test_a_lab_hides_what_is_sealed_from_runs_and_checks() -> None:
-    for module in ("running", "checks"):
+    for module in ("runs/spec", "drafts/lab_checks"):
         path = PREPARE.parent / "supervisor" / f"{module}.py"
         assert "STATE_FOLDER, sealed_data())" in path.read_text()

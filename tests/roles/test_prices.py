@@ -6,20 +6,20 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from worlds.labs import make_toy_lab
 
-from roles.agent import open_desk
 from roles.backend import Cost, SpentError
+from roles.loops.agent_process import open_agent_process
 from roles.prices import priced, table_as_of
-from supervisor.budgets import FIRST_STEP_USD, spent_out
-from supervisor.founding import LaunchOptions
-from supervisor.lab import find_lab
-from supervisor.launch import open_campaign
-from supervisor.snapshot import Agent, LabSnapshot, Limits, Spending
-from supervisor.standing import limit_reached
-from supervisor.states import Wanted
+from supervisor.analysis.limits import FIRST_STEP_USD, limit_reached, spent_out
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.lab.paths import find_lab
+from supervisor.model.experiment import Spending
+from supervisor.model.snapshot import Agent, LabSnapshot, Limits
+from supervisor.model.states import Wanted
 from supervisor.store.connection import Store
-from tests.tui import snapshots
+from tests.tui.screen import snapshots
+from tests.worlds.labs import make_toy_lab
 
 MILLION = 1_000_000
 
@@ -89,19 +89,19 @@ def test_a_step_is_kept_added_up_and_refused_when_it_could_cost_too_much(tmp_pat
         file.write('[limits]\nusd_each = 0.5\n[agents]\njunior = { backend = "offline", model = "m" }\n')
     lab = find_lab(root)
     open_campaign(lab, LaunchOptions(juniors=1, devices="cpu:0"), lambda _: None)
-    desk = open_desk(lab, "junior-1")
+    process = open_agent_process(lab, "junior-1")
     with Store(lab.db).transaction() as db:
         db.execute("UPDATE agents SET backend = 'anthropic'")
     for usd in (0.2, 0.1):
-        with desk.step("edit", "e0000") as step:
+        with process.step("edit", "e0000") as step:
             step.ended("edited", Cost(usd, 1000, 20, 300, 4, "claude-sonnet-5"))
-    agent = desk.snapshot().agent("junior-1")
-    baseline = desk.snapshot().experiment("e0000")
+    agent = process.snapshot().agent("junior-1")
+    baseline = process.snapshot().experiment("e0000")
     assert agent is not None and baseline is not None
     assert agent.spending == Spending(2, pytest.approx(0.3), False, 0.2, 2000, 40, 600, 8)  # type: ignore[arg-type]
     assert baseline.spending == agent.spending
-    with desk.step("plan", None) as step:
+    with process.step("plan", None) as step:
         step.ended("done", Cost(0.1, 1, 1))
     with pytest.raises(SpentError, match=r"\$0.40 of its \$0.50"):
-        with desk.step("edit", "e0000"):
+        with process.step("edit", "e0000"):
             raise AssertionError("it began")

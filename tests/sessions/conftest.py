@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from sessions import processes
-from sessions.git import Repository
-from sessions.runners import end_runner, runner_alive, start_runner
-from sessions.training_runs import LOG_FILE, RunOutcome, RunSpec, read_outcome
+from sessions.git.repository import Repository
+from sessions.processes import tree as processes
+from sessions.runs.contract import LOG_FILE, RunOutcome, RunSpec, read_outcome
+from sessions.runs.start import end_runner, runner_alive, start_runner
 from tests.sessions import trainers
 
 Make = Callable[..., RunSpec]
 CLI = f"""#!{sys.executable}
 import sys
-from sessions.runner import main
+from sessions.runs.runner import main
 sys.exit(main(sys.argv[2]))
 """
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from stand_in.dialect import Dialect, Event
-from stand_in.script import (
+from tests.stand_in.dialect import Dialect, Event
+from tests.stand_in.script import (
     Answer,
     Asked,
     Closed,
@@ -23,7 +23,7 @@ from stand_in.script import (
 )
 
 if TYPE_CHECKING:
-    from stand_in.server import StandIn
+    from tests.stand_in.server import StandIn
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from stand_in.dialect import Event, arguments_object, arguments_text, new_id, text_of
-from stand_in.script import Asked, Said, Status, Stop, ToolResult, Turn, UsageLimit, pieces
+from tests.stand_in.dialect import Event, arguments_object, arguments_text, new_id, text_of
+from tests.stand_in.script import Asked, Said, Status, Stop, ToolResult, Turn, UsageLimit, pieces
 
 KINDS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",

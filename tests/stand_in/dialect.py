@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from stand_in.script import Asked, Status, ToolCall, Turn, UsageLimit
+from tests.stand_in.script import Asked, Status, ToolCall, Turn, UsageLimit
 
 Event = tuple[
     str | None, Mapping[str, Any] | str

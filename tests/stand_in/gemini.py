@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stand_in.dialect import Event, arguments_object, new_id, text_of
-from stand_in.script import Asked, Said, Status, Stop, ToolResult, Turn, UsageLimit, pieces
+from tests.stand_in.dialect import Event, arguments_object, new_id, text_of
+from tests.stand_in.script import Asked, Said, Status, Stop, ToolResult, Turn, UsageLimit, pieces
 
 KINDS = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",

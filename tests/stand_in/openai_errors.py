@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from stand_in.script import Status, UsageLimit
+from tests.stand_in.script import Status, UsageLimit
 
 KINDS = {
     400: "invalid_request_error", 401: "invalid_request_error", 404: "invalid_request_error",

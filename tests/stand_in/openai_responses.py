@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stand_in.dialect import Event, arguments_text, new_id, text_of
-from stand_in.openai_errors import error_body, usage_limit
-from stand_in.script import Asked, Said, Status, Stop, ToolCall, ToolResult, Turn, UsageLimit, pieces
+from tests.stand_in.dialect import Event, arguments_text, new_id, text_of
+from tests.stand_in.openai_errors import error_body, usage_limit
+from tests.stand_in.script import Asked, Said, Status, Stop, ToolCall, ToolResult, Turn, UsageLimit, pieces
 
 
 class Responses:

@@ -20,13 +20,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from stand_in import gemini
-from stand_in.answering import Answering
-from stand_in.anthropic_messages import Messages
-from stand_in.dialect import Dialect
-from stand_in.openai_chat import Chat
-from stand_in.openai_responses import Responses
-from stand_in.script import Asked, Prompter, Script, Status
+from tests.stand_in import gemini
+from tests.stand_in.answering import Answering
+from tests.stand_in.anthropic_messages import Messages
+from tests.stand_in.dialect import Dialect
+from tests.stand_in.openai_chat import Chat
+from tests.stand_in.openai_responses import Responses
+from tests.stand_in.script import Asked, Prompter, Script, Status
 
 DIALECTS: Mapping[str, Dialect] = {
     "/messages": Messages(),

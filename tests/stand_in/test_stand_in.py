@@ -12,7 +12,8 @@ from typing import Any
 
 import anthropic
 import pytest
-from stand_in.script import (
+
+from tests.stand_in.script import (
     Asked,
     Closed,
     Cut,
@@ -25,7 +26,7 @@ from stand_in.script import (
     Usage,
     UsageLimit,
 )
-from stand_in.server import StandIn
+from tests.stand_in.server import StandIn
 
 KEY = "sk-dummy-0123456789"
 TOOL = {"name": "read", "description": "read", "input_schema": {"type": "object", "properties": {}}}

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sessions.devices import FoundDevice
-from sessions.training_runs import RunEnding, RunOutcome
-from supervisor.actions import (
+from sessions.devices.discovery import FoundDevice
+from sessions.runs.contract import RunEnding, RunOutcome
+from supervisor.analysis.champion import with_standing
+from supervisor.analysis.sequential_test import DecideRules
+from supervisor.model.actions import (
     Action,
     Adopt,
     AskChief,
@@ -24,18 +26,16 @@ from supervisor.actions import (
     SettleBaseline,
     StartRun,
 )
-from supervisor.judging import baseline_runs_for
-from supervisor.policy import next_actions
-from supervisor.snapshot import Experiment, LabSnapshot, Limits, Run, Setting
-from supervisor.standing import with_standing
-from supervisor.states import Clock, Direction, HypothesisState, Role, RunKind, RunState
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.records import Draft, NewCampaign
+from supervisor.model.snapshot import LabSnapshot, Limits, Setting
+from supervisor.model.states import Clock, Direction, HypothesisState, Role, RunKind, RunState
+from supervisor.policy.next_actions import next_actions
+from supervisor.policy.verdicts import baseline_runs_for
 from supervisor.store import agents, campaigns, experiments, hypotheses, runs
-from supervisor.store.campaigns import NewCampaign
 from supervisor.store.connection import Store
 from supervisor.store.devices import record_devices
-from supervisor.store.experiments import Draft
 from supervisor.store.reading import read_rows
-from supervisor.verdicts import DecideRules
 
 TAG = "nov21"
 BASELINE = 2.0

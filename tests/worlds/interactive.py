@@ -12,16 +12,16 @@ from typing import Any
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from worlds.labs import TOY_CANVAS, make_toy_lab
-from worlds.live import CLI
 
-from supervisor.founding import LaunchOptions
-from supervisor.lab import Lab, find_lab
-from supervisor.launch import open_campaign
-from supervisor.reading import read_snapshot
-from supervisor.snapshot import LabSnapshot
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.lab.paths import Lab, find_lab
+from supervisor.loop.supervise import Loop
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.snapshot_reader import read_snapshot
 from supervisor.store.connection import Store
-from supervisor.supervise import Loop
+from tests.worlds.labs import TOY_CANVAS, make_toy_lab
+from tests.worlds.live import CLI
 
 INTERACTIVE = '\n[agents]\njunior = { backend = "claude", mode = "interactive" }\n'
 QUICK = TOY_CANVAS.replace("SECONDS = 0.5", "SECONDS = 0.1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from supervisor.init import template_path
-from supervisor.lab import Lab, find_lab
+from supervisor.lab.paths import Lab, find_lab
+from supervisor.lab.presets import template_path
 
 # X is what the search steps; the seed moves the score as little as noise does.
 TOY_CANVAS = """\

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from sessions.tmux import LabServer, socket_name_for
-from supervisor.lab import Lab
-from supervisor.reading import read_snapshot
-from supervisor.snapshot import LabSnapshot, Run
-from supervisor.states import RunState
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.lab.paths import Lab
+from supervisor.model.experiment import Run
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import RunState
+from supervisor.snapshot_reader import read_snapshot
 from supervisor.store.connection import Store
 
 CLI = str(Path(sys.executable).with_name("autoresearch-tui"))
@@ -44,8 +45,8 @@ class LiveLab:
 
     def launch_and_leave(self, *words: str) -> None:
         """Start a campaign without waiting for its end."""
-        from supervisor.founding import LaunchOptions
-        from supervisor.launch import launch
+        from supervisor.campaign.launch import launch
+        from supervisor.campaign.new_campaign import LaunchOptions
 
         options = LaunchOptions(devices="cpu:0,cpu:1", experiments=int(words[0]), juniors=int(words[1]))
         launch(self.lab, options, lambda _: None)

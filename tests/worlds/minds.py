@@ -1,4 +1,4 @@
-"""A junior's and a chief's desk in a real lab, with a script in place of the model."""
+"""A junior's and a chief's process in a real lab, with a script in place of the model."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worlds.labs import make_toy_lab
-
-from roles.agent import Desk
 from roles.backend import EditOutcome, EditResult, EditTask, Plan, PlanBrief, Reflection, Report
-from sessions.git import Repository
-from supervisor.drafting import Bureau
-from supervisor.founding import LaunchOptions
-from supervisor.lab import find_lab
-from supervisor.launch import open_campaign
-from supervisor.reading import LabReader
-from supervisor.snapshot import Experiment
+from roles.loops.agent_process import AgentProcess
+from sessions.git.repository import Repository
+from supervisor.campaign.launch import open_campaign
+from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.lab.paths import find_lab
+from supervisor.model.experiment import Experiment
+from supervisor.snapshot_reader import LabReader
 from supervisor.store.connection import Store
+from tests.worlds.labs import make_toy_lab
 
 EDITED = EditOutcome(EditResult.EDITED, "X is 7", "it is nearer")
 
@@ -74,7 +73,7 @@ def raises(error: Exception) -> Callable[[object], object]:
     return step
 
 
-def desk_in(folder: Path, script: Script, name: str = "junior-1", config: str = "") -> Desk:
+def process_in(folder: Path, script: Script, name: str = "junior-1", config: str = "") -> AgentProcess:
     """A toy lab with a campaign; this agent thinks by script."""
     root = make_toy_lab(folder / "lab").root
     (root / "program.md").write_text("Lower the score.\n")
@@ -83,9 +82,9 @@ def desk_in(folder: Path, script: Script, name: str = "junior-1", config: str = 
     lab = find_lab(root)
     campaign = open_campaign(lab, LaunchOptions(juniors=1, devices="cpu:0"), lambda _: None)
     store = Store(lab.db)
-    return Desk(lab, name, campaign.tag, script, store, LabReader(lab, store), Repository(root))
+    return AgentProcess(lab, name, campaign.tag, script, store, LabReader(lab, store), Repository(root))
 
 
-def bureau_of(desk: Desk) -> Bureau:
+def workspace_of(process: AgentProcess) -> JuniorWorkspace:
     """The junior's."""
-    return Bureau(desk.lab, desk.store, desk.repository, desk.tag, desk.name)
+    return JuniorWorkspace(process.lab, process.store, process.repository, process.tag, process.name)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from worlds.interactive import ToyLab
-from worlds.live import CLI
 
-from supervisor.snapshot import Agent
-from supervisor.states import Wanted
+from supervisor.model.snapshot import Agent
+from supervisor.model.states import Wanted
 from supervisor.store import agents
 from supervisor.store.connection import Store
+from tests.worlds.interactive import ToyLab
+from tests.worlds.live import CLI
 
 CLIENT = Path(__file__).with_name("client.py")
 PATIENCE_S = 30.0

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
-from worlds.fast_motion import TAG
-
 from supervisor.store import experiments
 from supervisor.store.connection import Store
+from tests.worlds.fast_motion import TAG
 
 
 def claim_many(path: Path, name: str, answers: multiprocessing.SimpleQueue[list[str]]) -> None:

@@ -7,11 +7,11 @@ import sys
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
-from tui.lab_calls import attach as attach_pane
-from tui.lab_calls import launched
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access.lab import attach as attach_pane
+from tui.lab_access.lab import launched
 
 
 @click.command(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from supervisor.lab import Lab
-from supervisor.lineage import Branch, branches_of
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.figures import change, metric
-from tui.json_views import branches_view
-from tui.output import Column, print_json, print_table
+from supervisor.analysis.lineage import Branch, branches_of
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import branches_view
+from tui.views.figures import change, metric
+from tui.views.printing import Column, print_json, print_table
 
 COLUMNS = (
     Column("branch"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.json_views import SCHEMA
-from tui.output import print_json, say_diff
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import SCHEMA
+from tui.views.printing import print_json, say_diff
 
 
 @click.command(

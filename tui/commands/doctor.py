@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from tui.checks import Check, Health
-from tui.checkup import examine
-from tui.commands.choosing import chosen_lab, json_option, lab_flags
-from tui.commands.running import Command
-from tui.json_views import SCHEMA
-from tui.output import print_json, say
+from tui.commands.command_line import Command
+from tui.commands.options import chosen_lab, json_option, lab_flags
+from tui.doctor.check import Check, Health
+from tui.doctor.lab_checks import examine
+from tui.views.as_json import SCHEMA
+from tui.views.printing import print_json, say
 
 MARKS = {Health.GOOD: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.BAD: ("✗", "red")}
 

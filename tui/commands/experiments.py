@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.lab import Lab
-from supervisor.snapshot import Experiment, LabSnapshot, Run
-from supervisor.states import Verdict
-from supervisor.story import held_s, part_of
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.figures import age, change, dollars, metric, thousands
-from tui.json_views import experiment_view, experiments_view
-from tui.output import Column, print_json, print_table, say, say_fact
-from tui.story import more_commands, story_facts
+from supervisor.analysis.verdict_basis import held_s, part_of
+from supervisor.lab.paths import Lab
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import Verdict
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import experiment_view, experiments_view
+from tui.views.experiment import more_commands, story_facts
+from tui.views.figures import age, change, dollars, metric, thousands
+from tui.views.printing import Column, print_json, print_table, say, say_fact
 
 if TYPE_CHECKING:
-    from supervisor.store.steps import Step
+    from supervisor.model.records import Step
 
 COLUMNS = (
     Column("id"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.promotion.choosing import simpler_ones
-from supervisor.promotion.model import PromotionState
-from tui import promotion_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.output import print_json, say
-from tui.promotion_views import finalize_view, say_branches
-from tui.promotion_watch import watch
+from supervisor.lab.paths import Lab
+from supervisor.model.promotion import PromotionState
+from supervisor.promotion.candidates import simpler_ones
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.commands.promotion_progress import watch
+from tui.lab_access import promotions as promotion_calls
+from tui.views.printing import print_json, say
+from tui.views.promotion import finalize_view, say_branches
 
 
 @click.command(

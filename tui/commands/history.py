@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.history import History, Line, read_history
-from tui.figures import change
-from tui.output import Column, print_json, print_table, say
+from supervisor.history.ranked import History, Line, read_history
+from tui.views.figures import change
+from tui.views.printing import Column, print_json, print_table, say
 
 _SCHEMA = 1
 _COLUMNS = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sessions.agent_marks import agent_around
+from sessions.tmux.agent_windows import agent_around
+from supervisor.analysis.overfitting import Step, on_both_texts
 from supervisor.errors import LabError
-from supervisor.overfitting import Step, on_both_texts
-from supervisor.snapshot import LabSnapshot
-from tui.figures import change
-from tui.holdout_words import holdout_sentence, share_with_interval
-from tui.output import Column, print_table, say
+from supervisor.model.snapshot import LabSnapshot
+from tui.views.figures import change
+from tui.views.holdout import holdout_sentence, share_with_interval
+from tui.views.printing import Column, print_table, say
 
 _COLUMNS = (
     Column("id"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from tui.commands.choosing import chosen_lab
-from tui.commands.running import Command
+from tui.commands.command_line import Command
+from tui.commands.options import chosen_lab
 
 
 class NeverRefuses(Command):
@@ -42,8 +42,8 @@ def hook(words: Sequence[str], lab_dir: str | None, state_dir: str | None) -> No
 
 
 def _record(words: Sequence[str], lab_dir: str | None, state_dir: str | None) -> None:
-    from roles import hooks
-    from sessions.agent_marks import agent_around
+    from roles.workbench import client_hooks as hooks
+    from sessions.tmux.agent_windows import agent_around
 
     agent, event = agent_around(), words[0] if words else ""
     text = words[1] if len(words) > 1 else ""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.presets import PRESETS
-from tui.commands.choosing import json_option
-from tui.commands.running import Command
-from tui.output import in_terminal, print_json, say
+from supervisor.lab.presets import PRESETS
+from tui.commands.command_line import Command
+from tui.commands.options import json_option
+from tui.views.printing import in_terminal, print_json, say
 
 if TYPE_CHECKING:
-    from supervisor.init import InitReport
-    from supervisor.presets import Preset
+    from supervisor.init.make_lab import InitReport
+    from supervisor.init.survey import Survey
+    from supervisor.lab.presets import Preset
     from supervisor.recognition.finding import Finding
-    from supervisor.survey import Survey
 
 
 @click.command(
@@ -70,8 +70,8 @@ def init(
     tell is asked in a terminal; a project of which nothing is known is asked eight questions and measured.
     """
     from supervisor.errors import LabError
-    from supervisor.init import expect_whole, init_folder, preset_named, repository_for, write_lab
-    from supervisor.survey import survey
+    from supervisor.init.make_lab import expect_whole, init_folder, preset_named, repository_for, write_lab
+    from supervisor.init.survey import survey
 
     if as_json and tried:
         raise click.UsageError("--try shows its runs to a person; leave --json away")
@@ -99,10 +99,10 @@ def init(
 
 def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
     """What was found, with what the person said ahead. Raises LabError for an answer that can't be taken."""
-    from supervisor import answers as taking
     from supervisor.errors import LabError
+    from supervisor.init import answers as taking
+    from supervisor.model.states import Clock
     from supervisor.recognition.finding import Finding, Kind
-    from supervisor.states import Clock
 
     flags = {
         "editable": taking.take_editable,
@@ -130,11 +130,11 @@ def _settled(
     seen: Survey, finding: Finding | None, asks: bool, dry_run: bool, as_json: bool
 ) -> tuple[Finding | None, str]:
     """The finding with its gaps filled, and the text of a first program.md where the person was asked it all."""
-    from supervisor.init import expect_whole
-    from tui.init_views import say_cautions, say_finding, say_guesses
+    from supervisor.init.make_lab import expect_whole
+    from tui.wizard.finding import say_cautions, say_finding, say_guesses
 
     if finding is None and asks:
-        from tui.wizard import ask_lab
+        from tui.wizard.wizard import ask_lab
 
         say_cautions(seen.notes)
         return ask_lab(seen, None)
@@ -150,9 +150,9 @@ def _settled(
 
 
 def _gaps_filled(seen: Survey, finding: Finding) -> Finding:
-    from supervisor.answers import Answers
-    from supervisor.questions import gaps_of
-    from tui.asking import HOW, ask_all
+    from supervisor.init.answers import Answers
+    from supervisor.init.questions import gaps_of
+    from tui.wizard.prompts import HOW, ask_all
 
     # A name tells its direction, so a gap may close while another is filled.
     while gaps := gaps_of(finding):
@@ -163,8 +163,8 @@ def _gaps_filled(seen: Survey, finding: Finding) -> Finding:
 
 def _try(seen: Survey, finding: Finding) -> None:
     from supervisor.errors import LabError
-    from supervisor.trial import spread_of
-    from tui.trying import measure, say_spread, why_no_number
+    from supervisor.init.trial_run import spread_of
+    from tui.wizard.trial import measure, say_spread, why_no_number
 
     _, runs = measure(seen.root, seen.base, finding)
     spread = spread_of(runs, finding.metric)
@@ -174,7 +174,7 @@ def _try(seen: Survey, finding: Finding) -> None:
 
 
 def _say_found(seen: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:
-    from tui.init_views import found_json
+    from tui.wizard.finding import found_json
 
     if as_json:
         print_json(found_json(seen, finding, report))

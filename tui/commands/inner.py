@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
 
 
 @click.command(cls=Command, hidden=True, examples=("autoresearch-tui agent junior-1",))
@@ -31,6 +31,6 @@ def supervise(lab: Lab) -> None:
 @lab_options
 def screen(lab: Lab) -> None:
     """The TUI itself, in its viewer session."""
-    from tui.opening import run_app
+    from tui.screen.open import run_app
 
     sys.exit(run_app(lab))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from supervisor.config import AgentSpec
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
-from tui.output import say
+from supervisor.lab.config import AgentSpec
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.printing import say
 
 
 @click.command(
@@ -74,9 +74,9 @@ def launch(
 
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
-    from roles.backends import expect_backends
     from roles.clients.catalogue_files import user_folder
-    from supervisor.founding import LaunchOptions
+    from roles.registry import expect_backends
+    from supervisor.campaign.new_campaign import LaunchOptions
 
     config = lab.config.agents
     words = (
@@ -101,11 +101,11 @@ def launch(
         say,
     )
     if headless:
-        from tui.headless import follow_to_the_end
+        from tui.commands.headless import follow_to_the_end
 
         follow_to_the_end(lab)
     elif sys.stdin.isatty() and sys.stdout.isatty():
-        from tui.opening import open_viewer
+        from tui.screen.open import open_viewer
 
         sys.exit(open_viewer(lab))
     else:

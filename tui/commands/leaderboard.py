@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from supervisor.leaderboard import Row
-from supervisor.leaderboard import leaderboard as ranked
-from supervisor.snapshot import LabSnapshot
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_flags, lab_of_command
+from supervisor.analysis.leaderboard import Row
+from supervisor.analysis.leaderboard import leaderboard as ranked
+from supervisor.model.snapshot import LabSnapshot
+from tui.commands.command_line import Command
 from tui.commands.history import show_history
 from tui.commands.holdout import print_holdout, refuse_agents
-from tui.commands.running import Command
-from tui.figures import change, flagged, gigabytes, margin, metric, trust
-from tui.json_views import leaderboard_view
-from tui.output import Column, in_terminal, print_json, print_table, say
-from tui.plain import plain
+from tui.commands.options import json_option, lab_flags, lab_of_command
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import leaderboard_view
+from tui.views.figures import change, flagged, gigabytes, margin, metric, trust
+from tui.views.printing import Column, in_terminal, print_json, print_table, say
+from tui.views.text import plain
 
 LEGEND = "●●● 3 runs decided beforehand  ≈ inside the noise  ⚑ flagged, ? not verified"
 EMPTY = "Nothing is measured yet: the first rows are the baseline's."

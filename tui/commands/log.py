@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.snapshot import Run
-from supervisor.states import RunState
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
-from tui.output import say_lines
+from supervisor.lab.paths import Lab
+from supervisor.model.experiment import Run
+from supervisor.model.states import RunState
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.printing import say_lines
 
 LOOK_EVERY_S = 0.2
 CHUNK_BYTES = 1 << 16

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
 
 
 @click.command(
@@ -27,7 +27,7 @@ def mcp(lab: Lab, name: str | None) -> None:
 
 def caller(name: str | None) -> str:
     """The agent that is meant: the one whose window this is, else `--agent`. Raises LabError."""
-    from sessions.agent_marks import agent_around
+    from sessions.tmux.agent_windows import agent_around
 
     around = agent_around()
     if around and name and name != around:

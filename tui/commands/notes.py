@@ -7,13 +7,13 @@ import time
 
 import click
 
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_flags, lab_of_command, lab_options
-from tui.commands.running import Group
-from tui.figures import age
-from tui.json_views import SCHEMA, note_record, notes_view
-from tui.output import Column, print_json, print_table, say, say_lines
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Group
+from tui.commands.options import json_option, lab_flags, lab_of_command, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import SCHEMA, note_record, notes_view
+from tui.views.figures import age
+from tui.views.printing import Column, print_json, print_table, say, say_lines
 
 COLUMNS = (
     Column("id"),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.snapshot import Hypothesis
-from supervisor.states import HypothesisState
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_flags, lab_of_command, lab_options
-from tui.commands.running import Group
-from tui.figures import change
-from tui.hypothesis_facts import hypothesis_facts
-from tui.json_views import SCHEMA, hypotheses_view
-from tui.output import Column, print_json, print_table, say, say_fact
+from supervisor.lab.paths import Lab
+from supervisor.model.snapshot import Hypothesis
+from supervisor.model.states import HypothesisState
+from tui.commands.command_line import Group
+from tui.commands.options import json_option, lab_flags, lab_of_command, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import SCHEMA, hypotheses_view
+from tui.views.figures import change
+from tui.views.hypothesis import hypothesis_facts
+from tui.views.printing import Column, print_json, print_table, say, say_fact
 
 COLUMNS = (
     Column("id"),

@@ -7,15 +7,16 @@ import sys
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.promotion.model import ACTIVE, Promotion, PromotionState
-from supervisor.snapshot import LabSnapshot
-from tui import lab_calls, promotion_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.output import print_json, say
-from tui.promotion_views import promotion_view, say_evidence
-from tui.promotion_watch import watch
+from supervisor.lab.paths import Lab
+from supervisor.model.promotion import ACTIVE, Promotion, PromotionState
+from supervisor.model.snapshot import LabSnapshot
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.commands.promotion_progress import watch
+from tui.lab_access import lab as lab_calls
+from tui.lab_access import promotions as promotion_calls
+from tui.views.printing import print_json, say
+from tui.views.promotion import promotion_view, say_evidence
 
 
 @click.command(

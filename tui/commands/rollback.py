@@ -7,14 +7,14 @@ import sys
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.promotion.model import PromotionState
-from tui import promotion_calls
-from tui.commands.choosing import json_option, lab_options
+from supervisor.lab.paths import Lab
+from supervisor.model.promotion import PromotionState
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
 from tui.commands.promote import say_unless
-from tui.commands.running import Command
-from tui.json_views import SCHEMA
-from tui.output import print_json
+from tui.lab_access import promotions as promotion_calls
+from tui.views.as_json import SCHEMA
+from tui.views.printing import print_json
 
 
 @click.command(

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
-from tui.output import say
+from supervisor.lab.paths import Lab
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.printing import say
 
 LOOK_EVERY_S = 0.2
 

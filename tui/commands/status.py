@@ -7,17 +7,18 @@ import time
 
 import click
 
-from supervisor.lab import Lab
-from supervisor.snapshot import Agent, Device, Experiment, LabSnapshot, Run
-from supervisor.states import CampaignState, HypothesisState, RunState
-from tui import lab_calls
-from tui.commands.choosing import json_option, lab_options
-from tui.commands.running import Command
-from tui.figures import age, change, dollars, metric, sensors, share, throttling
-from tui.json_views import current_work, status_view
-from tui.output import Column, print_json, print_table, say
-from tui.plain import plain
-from tui.story import drift_in_words
+from supervisor.lab.paths import Lab
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.snapshot import Agent, Device, LabSnapshot
+from supervisor.model.states import CampaignState, HypothesisState, RunState
+from tui.commands.command_line import Command
+from tui.commands.options import json_option, lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.as_json import current_work, status_view
+from tui.views.experiment import drift_in_words
+from tui.views.figures import age, change, dollars, metric, sensors, share, throttling
+from tui.views.printing import Column, print_json, print_table, say
+from tui.views.text import plain
 
 AGENT_COLUMNS = (
     Column("agent"),

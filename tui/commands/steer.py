@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.lab import Lab
-from supervisor.states import Role, Wanted
-from tui import lab_calls
-from tui.commands.choosing import lab_options
-from tui.commands.running import Command
-from tui.output import say
+from supervisor.lab.paths import Lab
+from supervisor.model.states import Role, Wanted
+from tui.commands.command_line import Command
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.printing import say
 
 WHOLE_LAB = "the whole lab"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab import Lab
-from supervisor.states import Role, Wanted
-from tui import lab_calls
-from tui.commands.choosing import lab_options
+from supervisor.lab.paths import Lab
+from supervisor.model.states import Role, Wanted
+from tui.commands.command_line import Command
 from tui.commands.mcp import caller
-from tui.commands.running import Command
-from tui.output import say
+from tui.commands.options import lab_options
+from tui.lab_access import lab as lab_calls
+from tui.views.printing import say
 
 
 @click.command(

@@ -1,1 +1,1 @@
-"""The screen: one panel per file, each drawn from the snapshot that is bound down to it."""
+"""The Textual app: what is drawn, which keys there are, and what they ask of the lab."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.promotion.choosing import promoted_ids
-from supervisor.snapshot import Agent, Experiment, Hypothesis, LabSnapshot
-from supervisor.states import AgentState, HypothesisState, Role, Wanted
-from tui.keys import COMMANDS, Command, Needs
-from tui.screen.agent_lines import waits_for_person
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
+from supervisor.model.states import AgentState, HypothesisState, Role, Wanted
+from supervisor.promotion.candidates import promoted_ids
+from tui.screen.keys import COMMANDS, Command, Needs
+from tui.screen.panels.agent_lines import waits_for_person
 
 
 @dataclass(frozen=True, slots=True)

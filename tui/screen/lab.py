@@ -11,22 +11,23 @@ from textual.markup import escape
 from textual.reactive import reactive
 from textual.widgets import Input
 
-from supervisor.snapshot import Agent, Experiment, Hypothesis
-from supervisor.states import Verdict
-from tui.keys import COMMANDS, Command
-from tui.messages import AgentHighlighted, CursorMoved, ExperimentHighlighted, OpenRequested
-from tui.plain import plain
-from tui.screen.agent_lines import current_experiment
-from tui.screen.agents import AgentsPanel
-from tui.screen.board import Leaderboard
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import Agent, Hypothesis
+from supervisor.model.states import Verdict
 from tui.screen.context import Context, offered_commands
-from tui.screen.devices import DevicesPanel
-from tui.screen.footer import Footer
-from tui.screen.header import Header
-from tui.screen.lines import Movable
-from tui.screen.moves import Moves
+from tui.screen.keys import COMMANDS, Command
+from tui.screen.messages import AgentHighlighted, CursorMoved, ExperimentHighlighted, OpenRequested
+from tui.screen.navigation import Moves
+from tui.screen.panels.agent_lines import current_experiment
+from tui.screen.panels.agents import AgentsPanel
+from tui.screen.panels.devices import DevicesPanel
+from tui.screen.panels.header import Header
+from tui.screen.panels.leaderboard import Leaderboard
+from tui.screen.panels.tabs import Tab, Tabs
 from tui.screen.requests import Requests
-from tui.screen.tabs import Tab, Tabs
+from tui.screen.widgets.footer import Footer
+from tui.screen.widgets.lines import Movable
+from tui.views.text import plain
 
 _BY_ACTION = {command.action.partition("(")[0]: command for command in COMMANDS}
 
@@ -70,8 +71,8 @@ class LabScreen(Requests, Moves):
         self.call_after_refresh(self._mount_rest)
 
     def _mount_rest(self) -> None:
-        from tui.screen.pane import PaneView
-        from tui.screen.progress import ProgressPlot
+        from tui.screen.panels.pane import PaneView
+        from tui.screen.panels.progress import ProgressPlot
 
         plot = ProgressPlot(id="plot")
         plot.can_focus = False

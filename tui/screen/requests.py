@@ -6,10 +6,10 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from supervisor.errors import LabError
-from supervisor.promotion.choosing import open_wish, promotion_of
-from supervisor.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.states import Role
-from tui.messages import (
+from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
+from supervisor.model.states import Role
+from supervisor.promotion.candidates import open_wish, promotion_of
+from tui.screen.messages import (
     ApprovalRequested,
     AttachRequested,
     HypothesisRequested,
@@ -26,9 +26,9 @@ from tui.messages import (
     RollbackRequested,
     StopRequested,
 )
-from tui.plain import plain
-from tui.screen.dialogs import Ask, Confirm
-from tui.screen.promotion_lines import price_of
+from tui.screen.panels.promotion_lines import price_of
+from tui.screen.widgets.dialogs import Ask, Confirm
+from tui.views.text import plain
 
 
 class Requests(Screen[None]):

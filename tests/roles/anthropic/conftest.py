@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in.script import Script, ToolCall, Turn
-from stand_in.server import StandIn
 
 from roles.anthropic.backend import AnthropicBackend
 from roles.anthropic.conversation import Limits
-from roles.backend import EditOutcome, EditTask, Office, Plan, PlanBrief, Reflection
-from supervisor.snapshot import Experiment, Hypothesis
-from supervisor.states import Direction, ExperimentState, HypothesisState
+from roles.backend import BackendContext, EditOutcome, EditTask, Plan, PlanBrief, Reflection
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import Hypothesis
+from supervisor.model.states import Direction, ExperimentState, HypothesisState
+from tests.stand_in.script import Script, ToolCall, Turn
+from tests.stand_in.server import StandIn
 
 KEY = "sk-ant-dummy-4f1d0c9e7b"
 CANVAS = "DEPTH = 4\nWIDTH = 64\n\n\ndef build():\n    return DEPTH * WIDTH\n"
@@ -68,13 +69,13 @@ class World:
 
     server: StandIn
     worktree: Path
-    office: Office
+    context: BackendContext
     limits: Limits = LIMITS
     told: Told = field(default_factory=Told)
 
     @property
     def backend(self) -> AnthropicBackend:
-        return AnthropicBackend(self.office, self.limits)
+        return AnthropicBackend(self.context, self.limits)
 
     def task(self, **changes: Any) -> EditTask:
         given: dict[str, Any] = {
@@ -110,7 +111,7 @@ class World:
     @property
     def transcripts(self) -> list[list[dict[str, Any]]]:
         """All that was kept, by step."""
-        paths = sorted((self.office.folder / "transcripts").glob("*.jsonl"))
+        paths = sorted((self.context.folder / "transcripts").glob("*.jsonl"))
         return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
 
 
@@ -151,12 +152,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     (root / "behind").symlink_to(root / ".git")
     (root / "alias.py").symlink_to(root / "prepare.py")
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    office = Office("junior-1", "", tmp_path, tmp_path / "minds" / "junior-1")
+    context = BackendContext("junior-1", "", tmp_path, tmp_path / "minds" / "junior-1")
     with StandIn([]) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        world = World(server, root, office)
+        world = World(server, root, context)
         yield world
         assert not server.faults
         told = repr(world.told)
-        kept = b"".join(tree(office.folder).values()) if office.folder.exists() else b""
+        kept = b"".join(tree(context.folder).values()) if context.folder.exists() else b""
         assert KEY not in told and KEY.encode() not in kept

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from roles.anthropic import searching, tools
-from roles.anthropic.places import Places, ToolError
 from roles.anthropic.tools import ALL, Toolbox
-from supervisor.config import LabSection
-
-from .conftest import CANVAS, World, tree
+from roles.anthropic.worktree_files import Places, ToolError
+from supervisor.lab.config import LabSection
+from tests.roles.anthropic.conftest import CANVAS, World, tree
 
 
 @pytest.fixture

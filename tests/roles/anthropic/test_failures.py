@@ -6,12 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from stand_in.script import Closed, Cut, Hang, Malformed, Status, ToolCall, Turn, Usage, UsageLimit
 
 from roles.anthropic.failures import until_of
 from roles.backend import BackendError, EditResult, ParkedError
-
-from .conftest import CUT_DEPTH, KEY, World, answer
+from tests.roles.anthropic.conftest import CUT_DEPTH, KEY, World, answer
+from tests.stand_in.script import Closed, Cut, Hang, Malformed, Status, ToolCall, Turn, Usage, UsageLimit
 
 HOUR = 3600.0
 

@@ -6,15 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stand_in.script import Asked, Stop, ToolCall, Turn, Usage
 
 from roles.anthropic import transcript
-from roles.anthropic.asking import default_model
+from roles.anthropic.request import default_model
 from roles.anthropic.transcript import Transcript
-from roles.backend import BackendError, EditResult, Office
-from roles.backends import make_backend
-
-from .conftest import BRIEF, CANVAS, CUT_DEPTH, EXPECTATION, KEY, LIMITS, World, answer, plan_answer, tree
+from roles.backend import BackendContext, BackendError, EditResult
+from roles.registry import make_backend
+from tests.roles.anthropic.conftest import (
+    BRIEF,
+    CANVAS,
+    CUT_DEPTH,
+    EXPECTATION,
+    KEY,
+    LIMITS,
+    World,
+    answer,
+    plan_answer,
+    tree,
+)
+from tests.stand_in.script import Asked, Stop, ToolCall, Turn, Usage
 
 MUTE = Turn("I am done here.")
 
@@ -173,13 +183,13 @@ def test_what_every_turn_cost_is_summed(world: World) -> None:
     assert cost.usd is None and cost.model == default_model()
 
 
-def test_the_model_is_the_office_s_or_the_newest_sonnet(world: World) -> None:
+def test_the_model_is_the_contexts_or_the_newest_sonnet(world: World) -> None:
     newest = default_model()
     assert newest.startswith("claude-sonnet-") and newest >= "claude-sonnet-5-5"
     world.edit([answer("thought", explanation="no")])
     assert world.server.asked[-1].model == newest
     backend = make_backend(
-        "anthropic", Office("junior-1", "claude-opus-5", world.office.root, world.office.folder)
+        "anthropic", BackendContext("junior-1", "claude-opus-5", world.context.root, world.context.folder)
     )
     world.server.script([answer("thought", explanation="no")])
     backend.edit(world.task(), world.told)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from roles.backend import EditTask, Office, PlanBrief
+from roles.backend import BackendContext, EditTask, PlanBrief
 from roles.clients.catalogue_files import CATALOGUE, read_agent
 from roles.clients.client import ClientBackend
-from roles.clients.rooms import Auth
+from roles.clients.home import Auth
 from roles.clients.spec import AgentFile
-from supervisor.states import Direction
+from supervisor.model.states import Direction
 from tests.roles.telling import Told
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -37,8 +37,8 @@ class World:
         return self.root / ".autoresearch/worktrees/junior-1"
 
     @property
-    def office(self) -> Office:
-        return Office("junior-1", "", self.root, self.root / ".autoresearch/minds/junior-1")
+    def context(self) -> BackendContext:
+        return BackendContext("junior-1", "", self.root, self.root / ".autoresearch/minds/junior-1")
 
     @property
     def bin(self) -> Path:
@@ -66,7 +66,7 @@ class World:
         spec = spec.model_copy(update=settings)
         if script:
             self.install(spec.binary, script)
-        return ClientBackend(spec, self.office, Auth.OWN, self.env)
+        return ClientBackend(spec, self.context, Auth.OWN, self.env)
 
     def plays(self, transcript: str, *, code: int = 0, first: str = "") -> str:
         """A script that prints what a real client printed."""

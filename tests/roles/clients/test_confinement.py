@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from roles.backend import BackendError, EditResult
-from roles.clients.rooms import Auth, auth_of
-from sessions.child_reach import can_be_alone, can_limit
+from roles.clients.home import Auth, auth_of
+from sessions.sandbox.client_sandbox import can_be_alone, can_limit
 from tests.roles.clients.conftest import BEFORE, EDITS, KEY
 
 World = Any
@@ -27,7 +27,7 @@ def test_the_environment_is_made_from_scratch(world: World) -> None:
     world.env |= OTHERS | {"HTTPS_PROXY": "http://proxy:1", "LD_PRELOAD": "/tmp/evil.so"}
     script = world.plays("claude-edit.jsonl", first=f"env > $TMPDIR/seen; {EDITS}")
     world.client("claude", script).edit(world.task(), world.told)
-    folder = world.office.folder
+    folder = world.context.folder
     seen = dict(line.split("=", 1) for line in (folder / "tmp/seen").read_text().splitlines() if "=" in line)
     assert not OTHERS.keys() & seen.keys() and "LD_PRELOAD" not in seen
     assert not set(OTHERS.values()) & set(seen.values())
@@ -77,7 +77,7 @@ def test_a_chief_that_is_told_to_edit_changes_nothing_and_is_seen(world: World) 
 def test_where_the_system_limits_nothing_a_change_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions.child_reach.can_limit", lambda: False)
+    monkeypatch.setattr("sessions.sandbox.client_sandbox.can_limit", lambda: False)
     text = '{\\"hypotheses\\": [{\\"title\\": \\"t\\", \\"change\\": \\"c\\"}]}'
     answer = f'{{"type":"item.completed","item":{{"type":"agent_message","text":"{text}"}}}}'
     script = f'{EDITS}; cat <<\'E\'\n{answer}\n{{"type":"turn.completed"}}\nE'
@@ -106,10 +106,10 @@ def test_a_junior_reaches_its_worktree_and_its_rooms_and_nothing_else(world: Wor
         world.task(), world.told
     )
     assert outcome.result is EditResult.EDITED and "DEPTH = 3" in world.canvas()
-    tmp = world.office.folder / "tmp"
+    tmp = world.context.folder / "tmp"
     assert (tmp / "got").read_text() == ""
     assert (tmp / "errors").read_text().lower().count("permission denied") >= 7
-    assert (world.office.folder / "home/mine").exists()
+    assert (world.context.folder / "home/mine").exists()
     assert (world.root / "prepare.py").read_text() == "METRIC = 1\n"
     assert world.git("log", "--all", "--format=%s").split() == ["first"]
 
@@ -131,8 +131,8 @@ def test_nobody_types_into_the_persons_tmux(world: World, monkeypatch: pytest.Mo
             )
         finally:
             subprocess.run([*tmux, "kill-server"], check=True)
-    assert (world.office.folder / "tmp/got").read_text() == ""
-    assert "No such file" in (world.office.folder / "tmp/errors").read_text()
+    assert (world.context.folder / "tmp/got").read_text() == ""
+    assert "No such file" in (world.context.folder / "tmp/errors").read_text()
 
 
 def test_where_git_finds_the_repository_is_put_back(world: World) -> None:
@@ -169,6 +169,6 @@ def test_an_inherited_login_is_pointed_at_and_nothing_is_written_there(world: Wo
     )
     backend.auth = Auth.INHERIT
     backend.edit(world.task(), world.told)
-    assert (world.office.folder / "tmp/seen").read_text().strip() == world.env["HOME"]
+    assert (world.context.folder / "tmp/seen").read_text().strip() == world.env["HOME"]
     assert list(Path(world.env["HOME"]).iterdir()) == []
     assert "auth: inherit" in world.told.text

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from roles.backend import BackendError, EditResult
-from roles.clients.running import marker_of
-from sessions.guarded_child import GuardedChild
-from sessions.processes import find_marked, wait_until
-from sessions.training_runs import MARKER_VARIABLE
+from roles.clients.run import marker_of
+from sessions.processes.guarded_child import GuardedChild
+from sessions.processes.tree import MARKER_VARIABLE, find_marked, wait_until
 from tests.roles.clients.conftest import EDITS
 
 World = Any
@@ -24,7 +23,7 @@ CHILDREN = "(setsid sh -c 'trap \"\" TERM; sleep 300' &) ; sleep 300 & "
 
 
 def left_over(world: World) -> list[int]:
-    return find_marked(marker_of(world.office.folder))
+    return find_marked(marker_of(world.context.folder))
 
 
 def test_a_client_that_says_nothing_is_ended_with_its_children(world: World) -> None:

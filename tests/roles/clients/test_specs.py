@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from roles.backend import BackendError, EditResult, Office
-from roles.backends import expect_backends, known_backends, make_backend
+from roles.backend import BackendContext, BackendError, EditResult
 from roles.clients.catalogue_files import agent_files, read_agent, read_agents
 from roles.clients.client import ClientBackend
+from roles.clients.home import Auth
 from roles.clients.limits import ends_at, is_limit
-from roles.clients.rooms import Auth
 from roles.clients.selectors import SelectorError, parse_selector
 from roles.clients.spec import argv_of
+from roles.registry import expect_backends, known_backends, make_backend
 from supervisor.errors import ConfigError, LabError
 from tests.roles.clients.conftest import BEFORE
 
@@ -40,8 +40,8 @@ def test_a_new_agent_is_one_toml_and_a_short_script_and_both_are_in_the_document
     (world.bin / "halver.sh").write_text(script)
     (world.bin / "halver.sh").chmod(0o755)
     expect_backends("halver", folder=folder)
-    office = Office("junior-1", "", world.root, world.office.folder, agents_folder=folder)
-    backend = make_backend("halver", office)
+    context = BackendContext("junior-1", "", world.root, world.context.folder, agents_folder=folder)
+    backend = make_backend("halver", context)
     assert isinstance(backend, ClientBackend) and backend.name == "halver"
     backend.env = world.env
     outcome = backend.edit(world.task(), world.told)
@@ -104,8 +104,8 @@ def test_any_command_is_a_junior(world: World) -> None:
         "#!/bin/sh\ngrep -q DEPTH && sed -i s/DEPTH.*/DEPTH=$1/ train.py && echo I did\n"
     )
     (world.root / "my agent.sh").chmod(0o755)
-    office = Office("j", "", world.root, world.office.folder, command="'./my agent.sh' 3")
-    backend = make_backend("command", office)
+    context = BackendContext("j", "", world.root, world.context.folder, command="'./my agent.sh' 3")
+    backend = make_backend("command", context)
     assert isinstance(backend, ClientBackend)
     backend.env = world.env
     outcome = backend.edit(world.task(), world.told)
@@ -116,7 +116,7 @@ def test_any_command_is_a_junior(world: World) -> None:
     with pytest.raises(BackendError, match="exit code 1"):
         backend.edit(world.task("nothing here"), world.told)
     with pytest.raises(BackendError, match="needs `command"):
-        make_backend("command", world.office)
+        make_backend("command", world.context)
 
 
 ANSWERS = """n=$(cat $HOME/n 2>/dev/null || echo 0); echo $((n + 1)) > $HOME/n
@@ -130,7 +130,7 @@ echo '{"type":"turn.completed","usage":{"input_tokens":'$((100 * (n + 1)))',"out
 def test_an_unusable_answer_is_asked_for_once_more_in_the_same_session(world: World) -> None:
     good = '{\\"hypotheses\\": [{\\"title\\": \\"t\\", \\"change\\": \\"c\\"}]}'
     plan = world.client("codex", ANSWERS % good).plan(world.brief("The whole brief."), world.told)
-    home = world.office.folder / "home"
+    home = world.context.folder / "home"
     assert [h.title for h in plan.hypotheses] == ["t"]
     first, second = (home / "argv").read_text().splitlines()
     assert "resume" not in first and second.startswith("exec resume t-1")
@@ -143,13 +143,13 @@ def test_a_second_unusable_answer_is_an_error(world: World) -> None:
     with pytest.raises(BackendError, match="no complete JSON object") as caught:
         world.client("codex", ANSWERS % "still none").plan(world.brief(), world.told)
     assert caught.value.cost.input_tokens == 200
-    assert (world.office.folder / "home/n").read_text().strip() == "2"
+    assert (world.context.folder / "home/n").read_text().strip() == "2"
 
 
 def test_a_client_without_sessions_is_given_the_whole_brief_again(world: World) -> None:
     good = '{\\"hypotheses\\": [{\\"title\\": \\"t\\", \\"change\\": \\"c\\"}]}'
     world.client("codex", ANSWERS % good, resume=()).plan(world.brief("The whole brief."), world.told)
-    again = (world.office.folder / "home/brief.1").read_text()
+    again = (world.context.folder / "home/brief.1").read_text()
     assert again.startswith("The whole brief.") and "no json" in again and "schema" in again
 
 
@@ -185,6 +185,6 @@ def test_a_clock_is_todays_or_tomorrows() -> None:
 
 
 def test_a_named_auth_is_that(world: World) -> None:
-    office = Office("j", "", world.root, world.office.folder, auth="inherit")
-    backend = make_backend("claude", office)
+    context = BackendContext("j", "", world.root, world.context.folder, auth="inherit")
+    backend = make_backend("claude", context)
     assert isinstance(backend, ClientBackend) and backend.auth is Auth.INHERIT

@@ -12,8 +12,9 @@ from roles.backend import Canvas, EditTask, PlanBrief, Tried
 from roles.offline.canvas import set_knobs
 from roles.offline.edits import CatalogueEdit, Edit, KnobEdit, from_json, to_json
 from roles.offline.steps import Step
-from supervisor.snapshot import Experiment, Hypothesis, Run
-from supervisor.states import Direction, ExperimentState, HypothesisState, RunKind, RunState, Verdict
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.snapshot import Hypothesis
+from supervisor.model.states import Direction, ExperimentState, HypothesisState, RunKind, RunState, Verdict
 
 PATH = "training/train.py"
 NOISE = 0.008

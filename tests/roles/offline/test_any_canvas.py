@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from worlds.foreign import c_files, karpathy_files
 
 from roles.offline.canvas import normalised, read_knobs, set_knobs
 from roles.offline.steps import steps_of
+from tests.worlds.foreign import c_files, karpathy_files
 
 C = """\
 #include "x.h"

@@ -11,7 +11,7 @@ import pytest
 
 from roles.backend import Backend, BackendError, EditResult
 from roles.offline import OfflineBackend
-from supervisor.states import Verdict
+from supervisor.model.states import Verdict
 from tests.roles.telling import Told
 
 Past = Any  # of conftest

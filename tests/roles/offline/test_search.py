@@ -11,7 +11,7 @@ from roles.backend import BackendError, Canvas, Plan
 from roles.offline import OfflineBackend
 from roles.offline.canvas import normalised
 from roles.offline.proposals import Search
-from supervisor.states import Verdict
+from supervisor.model.states import Verdict
 from tests.roles.telling import Told
 
 Past = Any  # of conftest

@@ -1,0 +1,68 @@
+"""What the lab itself asks of an agent before its next step, in sentences. Pure."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from supervisor.analysis.plan_mode import Mode, mode_of
+from supervisor.analysis.streaks import (
+    ANOTHER_PARENT_AFTER,
+    INVERT_AFTER,
+    misses,
+    stuck_juniors,
+    wants_review,
+)
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.text import one_line
+
+TRAPS = (
+    "What went wrong when a chief was tried before: ideas too vague to be edited the same way twice; no strong "
+    "baseline, so that easy gains hid hard ones; no ablations; wins that are only longer training or more steps of "
+    "the same thing. Avoid each."
+)
+
+
+def junior_advice(snapshot: LabSnapshot, agent: str) -> tuple[str, ...]:
+    """A review that is due, and a direction that should rest."""
+    found, said = misses(snapshot, agent), []
+    if review := wants_review(snapshot, agent):
+        named = ", ".join(e.id for e in review)
+        said.append(
+            f"{len(found)} discards in a row. Before the edit, write a review: say first, in your expectation, what "
+            f"{named} have in common, and how this edit differs."
+        )
+    if len(found) >= ANOTHER_PARENT_AFTER:
+        said.append(
+            f"{len(found)} misses since your last keep: when this hypothesis is one more of what failed, give it back: "
+            'answer "not-applicable" with that reason.'
+        )
+    return tuple(said)
+
+
+def mode_advice(snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
+    """Why the chief is asked, what kind of plan the numbers suggest, and the traps."""
+    mode, reason = mode_of(snapshot)
+    said = [f"You are asked because: {one_line(why)}"] if why else []
+    said.append(f"Mode: {mode.value} ({reason}). {_meaning(mode)}")
+    if stuck_juniors(snapshot):
+        said.append(
+            f"A junior is {INVERT_AFTER} or more verdicts without progress. Name an assumption that all of its misses "
+            "share, and make the first hypothesis its opposite."
+        )
+    return (*said, TRAPS)
+
+
+def _meaning(mode: Mode) -> str:
+    match mode:
+        case Mode.EXPLORE:
+            return "Mostly mechanisms that nobody tried here, cheap tests of large effects first."
+        case Mode.EXPLOIT:
+            return (
+                "Mostly further along what was kept last, and what lost before but may win on the new code."
+            )
+        case Mode.COMBINE:
+            return "Mostly two or three near misses in one change, such as do not work on the same thing."
+        case Mode.ABLATE:
+            return 'Mostly taking one earlier keep out again (category "ablation"): what no longer pays should go.'
+        case _:
+            assert_never(mode)

@@ -1,0 +1,193 @@
+"""The chief scientist's loop: asked for a plan, it reads everything, changes nothing, and writes hypotheses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from roles.backend import BackendError, Canvas, Plan, PlanBrief, ProposedHypothesis
+from roles.briefs.tasks import keep_text, plan_brief
+from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
+from roles.loops.backoff import Backoff
+from roles.loops.chief_checkout import ChiefCheckout
+from roles.pane import stamp
+from sessions.errors import SessionError
+from supervisor.lab.paths import Lab
+from supervisor.model.records import NewHypothesis
+from supervisor.model.snapshot import Hypothesis, LabSnapshot
+from supervisor.model.states import AgentState, ExperimentState, HypothesisState
+from supervisor.store import campaigns, hypotheses
+
+NAMED = 5  # changed paths that an event names
+PLANNED = (HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED)
+
+
+def run_chief(lab: Lab, name: str) -> int:
+    """Answer the plan's needs and the person until the campaign is over; returns the exit code."""
+    process = open_agent_process(lab, name)
+    process.pane.heading(f"{name} ({process.backend.name}) {stamp()}")
+    backoff = Backoff(process)
+    while True:
+        snapshot = process.snapshot()
+        if not process.may_go_on(snapshot):
+            return 0
+        process.watch_supervisor(snapshot)
+        if backoff.waits(snapshot):
+            time.sleep(STEP_S)
+            continue
+        request = campaigns.open_plan_request(process.store, process.tag)
+        if request is None and not process.has_messages():
+            _rest(process, snapshot)
+            continue
+        number, why = request or (None, "the person has something to say")
+        try:
+            added = plan(process, snapshot, why)
+        except BackendError as error:
+            backoff.after(error)
+            continue
+        backoff.succeeded()
+        if number is not None:
+            campaigns.close_plan_request(process.store, number, len(added), time.time())
+
+
+def plan(process: AgentProcess, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
+    """One plan: think, then put what came of it into the queue; returns the new ids. Raises BackendError."""
+    campaign = snapshot.campaign
+    assert campaign is not None
+    process.state(AgentState.PLANNING, doing=why)
+    process.pane.heading(f"{stamp()} planning: {why}")
+    commit = _champions_commit(snapshot)
+    with _chief_checkout(process, commit) as worktree:
+        canvas = _canvas(process, commit)
+        brief = plan_brief(
+            process.lab, process.store, snapshot, canvas, process.messages(), why=why, worktree=worktree
+        )
+        _keep(process.lab.state_dir / "plans", brief)
+        with process.step("plan", None) as step:
+            answer = process.backend.plan(brief, process.pane)
+            step.ended("done", answer.cost)
+    state = HypothesisState.PROPOSED if campaign.approve else HypothesisState.OPEN
+    proposed = _unplanned(process, _grounded(answer, snapshot))[: brief.wanted]
+    new = tuple(_new(hypothesis) for hypothesis in proposed)
+    added = hypotheses.add_hypotheses(
+        process.store, process.tag, process.name, new, state, time.time(), first=False
+    )
+    for identifier, hypothesis in zip(added, proposed, strict=True):
+        process.pane.heading(f"{identifier} {hypothesis.title}")
+        process.pane.say(hypothesis.rationale)
+    if answer.summary:
+        process.pane.say(answer.summary)
+    return added
+
+
+@contextmanager
+def _chief_checkout(process: AgentProcess, commit: str) -> Iterator[Path]:
+    """The champion's code to read; what the chief changed there is undone and told. Raises BackendError."""
+    room = ChiefCheckout.of(process.lab, process.repository, process.name)
+    try:
+        seal = room.open(commit)
+    except (SessionError, OSError) as error:
+        raise BackendError(f"its checkout cannot be laid out: {error}") from None
+    try:
+        yield room.path
+    finally:
+        if changed := room.broken_since(seal):
+            _tell(process, "the chief tried to change", changed, "; undone")
+            with suppress(SessionError, OSError):  # the next plan lays it out anew, and says so when it can't
+                room.open(commit)
+        if moved := room.moved_refs(seal):
+            _tell(process, "while the chief planned somebody moved", moved, "")
+
+
+def _tell(process: AgentProcess, what: str, names: tuple[str, ...], after: str) -> None:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    text = f"{what} {', '.join(names[:NAMED])}{more}{after}"
+    campaigns.log_event(process.store, process.tag, time.time(), process.name, text)
+    process.pane.heading(text)
+
+
+def _unplanned(
+    process: AgentProcess, proposed: tuple[ProposedHypothesis, ...]
+) -> tuple[ProposedHypothesis, ...]:
+    """What the plan does not hold already, in the same words, on the same parent."""
+    planned = {_words(h): h.id for h in process.snapshot().hypotheses if h.state in PLANNED}
+    new: list[ProposedHypothesis] = []
+    for hypothesis in proposed:
+        words = _words(hypothesis)
+        if words in planned:
+            process.pane.say(f"{hypothesis.title}: in the plan already, {planned[words]}")
+        else:
+            planned[words] = "above"
+            new.append(hypothesis)
+    return tuple(new)
+
+
+def _words(one: Hypothesis | ProposedHypothesis) -> tuple[str, ...]:
+    texts = (one.title, one.change, one.edit, one.parent_id or "")
+    return tuple(" ".join(text.casefold().split()) for text in texts)
+
+
+def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[ProposedHypothesis, ...]:
+    """Only experiments that are there: a parent must have a score to be held against."""
+
+    def has_score(identifier: str | None) -> bool:
+        one = snapshot.experiment(identifier)
+        return (
+            one is not None
+            and one.state is ExperimentState.DECIDED
+            and bool(one.commit)
+            and one.metric is not None
+        )
+
+    return tuple(
+        replace(
+            hypothesis,
+            parent_id=hypothesis.parent_id if has_score(hypothesis.parent_id) else None,
+            builds_on=tuple(i for i in hypothesis.builds_on if snapshot.experiment(i) is not None),
+        )
+        for hypothesis in answer.hypotheses
+    )
+
+
+def _new(hypothesis: ProposedHypothesis) -> NewHypothesis:
+    return NewHypothesis(
+        title=hypothesis.title,
+        rationale=hypothesis.rationale,
+        change=hypothesis.change,
+        expected_gain=hypothesis.expected_gain,
+        category=hypothesis.category,
+        edit=hypothesis.edit,
+        parent_id=hypothesis.parent_id,
+        risk=hypothesis.risk,
+        builds_on=hypothesis.builds_on,
+        falsified_by=hypothesis.falsified_by,
+        independent=hypothesis.independent,
+    )
+
+
+def _keep(folder: Path, brief: PlanBrief) -> None:
+    numbers = (int(path.stem) for path in folder.glob("*.md") if path.stem.isdigit())
+    keep_text(folder / f"{max(numbers, default=0) + 1}.md", brief.text)
+
+
+def _champions_commit(snapshot: LabSnapshot) -> str:
+    champion = snapshot.experiment(snapshot.champion_id)
+    assert snapshot.campaign is not None
+    return champion.commit if champion is not None and champion.commit else snapshot.campaign.base_commit
+
+
+def _canvas(process: AgentProcess, commit: str) -> tuple[Canvas, ...]:
+    return tuple(
+        Canvas(path, process.repository.read_file(commit, path))
+        for path in process.lab.config.lab.canvas(process.repository.list_files(commit))
+    )
+
+
+def _rest(process: AgentProcess, snapshot: LabSnapshot) -> None:
+    agent = snapshot.agent(process.name)
+    if agent is not None and agent.state is not AgentState.IDLE:
+        process.state(AgentState.IDLE, doing="until the plan runs low")
+    time.sleep(STEP_S)

@@ -1,0 +1,169 @@
+"""An interactive agent: its pane is its client's own interface, with the lab as tools. This process only keeps it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Never
+
+from roles.backend import BackendError
+from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
+from roles.loops.interactive_clients import Client, Place, client_named, configure
+from roles.pane import stamp
+from roles.workbench.client_hooks import tools_ready_file
+from roles.workbench.workbench import Workbench
+from sessions.errors import SessionError
+from sessions.processes.foreground import Foreground
+from sessions.tmux.agent_windows import mark_of_agent
+from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.errors import LabError
+from supervisor.lab.paths import Lab
+from supervisor.lab.programs import cli_path
+from supervisor.model.snapshot import Agent, LabSnapshot
+from supervisor.model.states import AgentState, Wanted
+from supervisor.store import agents
+
+HEALTHY_AFTER_S = 60.0  # a client that lived this long starts the count anew
+UNHEARD_S = 20.0  # a client that has not asked for the lab's tools by now asks the person for something
+GIVE_UP_AFTER = 6  # ends in a row
+LONGEST_PAUSE_S = 60.0
+PASSED_ON = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "COLORTERM", "SHELL", "USER", "LOGNAME"),
+    *("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "no_proxy"),
+)
+
+
+def run_interactive(lab: Lab, name: str) -> int:
+    """Keep the agent's client running until the campaign is over or the person says stop; returns the exit code."""
+    process = open_agent_process(lab, name, ItsClient())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    keeper = Keeper(
+        process, Workbench(JuniorWorkspace(lab, process.store, process.repository, process.tag, name))
+    )
+    while True:
+        snapshot = process.snapshot()
+        if not process.may_go_on(snapshot):
+            return 0
+        agent = keeper.bench.agent(snapshot)
+        try:
+            keeper.sit(agent, client_named(agent.backend))
+        except (LabError, SessionError) as error:
+            return keeper.give_up(str(error))
+        if keeper.ends >= GIVE_UP_AFTER:
+            return keeper.give_up(f"its client ended {keeper.ends} times in a row; see its pane")
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Starts the client, watches it, and starts it again."""
+
+    process: AgentProcess
+    bench: Workbench
+    ends: int = 0  # in a row
+
+    def sit(self, agent: Agent, client: Client) -> None:
+        """Run the client until it ends or the person wants it to. Raises LabError or SessionError."""
+        program = shutil.which(client.program)
+        if program is None:
+            raise LabError(f"{client.program} is not installed; `{client.install}` installs it")
+        place = self._place(agent)
+        self.bench.take_place()
+        configure(client, place)
+        tools_ready_file(self.process.lab.state_dir, agent.name).unlink(missing_ok=True)
+        self.process.pane.heading(f"{stamp()} {agent.name}: {client.program} starts")
+        starting = f"{client.program} starts"
+        self.process.state(AgentState.IDLE, doing=starting)
+        began = time.monotonic()
+        child = Foreground([program, *client.argv(place)], place.worktree, _environment(client, place))
+        try:
+            code = self._watch(child, starting)
+        finally:
+            child.end()
+        if code is not None:
+            self._rest(client, code, time.monotonic() - began)
+
+    def give_up(self, why: str) -> int:
+        """Say why there is no client any more; only the person restarts it."""
+        text = f"{why}; then `autoresearch-tui restart {self.process.name}`"
+        self.process.pane.heading(text)
+        self.process.state(AgentState.CRASHED, doing=text)
+        return 1
+
+    def _watch(self, child: Foreground, starting: str) -> int | None:
+        asks_at = time.monotonic() + UNHEARD_S
+        while (code := child.poll()) is None:
+            snapshot = self.process.snapshot()
+            if self._must_end(snapshot):
+                return None
+            if time.monotonic() > asks_at and self.bench.agent(snapshot).doing == starting:
+                self._tell_if_it_asks()
+            time.sleep(STEP_S)
+        return code
+
+    def _tell_if_it_asks(self) -> None:
+        if tools_ready_file(self.process.lab.state_dir, self.process.name).exists():
+            return
+        process, question = self.process, "an answer: it asks something before it starts, see its pane"
+        agents.set_agent_state(
+            process.store, process.tag, process.name, AgentState.WAITING, time.time(), waiting_for=question
+        )
+
+    def _must_end(self, snapshot: LabSnapshot) -> bool:
+        # A lab that pauses leaves it up: it may read, and what it wants to begin is refused.
+        self.process.watch_supervisor(snapshot)
+        return self.process.wanted(snapshot) in (Wanted.STOPPED, Wanted.TAKEN)
+
+    def _rest(self, client: Client, code: int, lived_s: float) -> None:
+        self.ends = 1 if lived_s > HEALTHY_AFTER_S else self.ends + 1
+        pause = min(2.0 ** (self.ends - 1), LONGEST_PAUSE_S)
+        text = f"{client.program} ended with code {code}; again in {pause:g} s"
+        self.process.pane.heading(text)
+        self.process.state(AgentState.IDLE, doing=text)
+        until = time.monotonic() + pause
+        while time.monotonic() < until and not self._must_end(self.process.snapshot()):
+            time.sleep(min(STEP_S, pause))
+
+    def _place(self, agent: Agent) -> Place:
+        lab = self.process.lab
+        cli, of_lab = str(cli_path()), ("--lab", str(lab.root), "--state-dir", str(lab.state_dir))
+        kept = {name: os.environ[name] for name in ("HOME", "AUTORESEARCH_CACHE") if name in os.environ}
+        return Place(
+            agent=agent.name,
+            model=agent.model,
+            worktree=self.bench.workspace.worktree(),
+            home=lab.state_dir / "minds" / agent.name / "home",
+            holdout=lab.holdout_dir,
+            server=(cli, "mcp", *of_lab),
+            server_env=mark_of_agent(agent.name) | kept,  # the lab's checks read the person's caches
+            hook=(cli, "hook", *of_lab),
+        )
+
+
+def _environment(client: Client, place: Place) -> dict[str, str]:
+    """A short allow-list, its own provider's keys, and a HOME of its own."""
+    temporary = place.home.parent / "tmp"
+    temporary.mkdir(exist_ok=True, mode=0o700)
+    env = {name: os.environ[name] for name in (*PASSED_ON, *client.keys) if name in os.environ}
+    own = {name: value.format(home=place.home) for name, value in client.env.items()}
+    return env | own | {"HOME": str(place.home), "TMPDIR": str(temporary)} | mark_of_agent(place.agent)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # through `finally`: the client goes along
+
+
+class ItsClient:
+    """In place of a mind: here the client orders the steps, and the lab calls none."""
+
+    name = "interactive"
+
+    def _never(self, *_: object, **__: object) -> Never:
+        raise BackendError("an interactive agent has no steps of ours")
+
+    plan = edit = reflect = _never

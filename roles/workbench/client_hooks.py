@@ -1,0 +1,133 @@
+"""What a client's hooks say of its state: nothing is read off its screen.
+
+A hook runs before every tool of the client: what is imported here is what it waits for.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.model.states import AgentState
+from supervisor.store import agents
+from supervisor.store.connection import DB_FILE, Store
+from supervisor.text import one_line
+
+EVENTS = (
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PermissionRequest",
+    "Notification",
+    "Stop",
+    "StopFailure",
+    "SessionEnd",
+)
+INPUT_LIMIT = 4_000_000  # bytes; an Edit's hook carries the texts
+LOG_LIMIT = 1_000_000
+TOOLS_PATIENCE_S = 10.0
+SETTLES_S = 0.3
+_EDITS = frozenset({"Edit", "Write", "MultiEdit", "NotebookEdit"})
+_WAITS = "mcp__lab__wait"
+_OVER = "what is next? its turn is over; type in its pane"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A state, as `set_agent_state` takes it."""
+
+    state: AgentState
+    doing: str = ""
+    waiting_for: str = ""
+
+
+def state_of(event: str, data: Mapping[str, Any]) -> Told | None:
+    """The state that an event means; None: it means nothing, or is not known."""
+
+    def said(name: str) -> str:
+        value = data.get(name)
+        return one_line(value)[:200] if isinstance(value, str) else ""
+
+    match event:
+        case "SessionStart":
+            return Told(AgentState.IDLE, "its client is up")
+        case "UserPromptSubmit":
+            return Told(AgentState.THINKING, "reads what it was told")
+        case "PreToolUse":
+            return _of_tool(said("tool_name"), data.get("tool_input"))
+        case "PermissionRequest":
+            return Told(AgentState.WAITING, waiting_for=f"may it use {said('tool_name') or 'a tool'}?")
+        case "Notification":
+            message = said("message")
+            return Told(AgentState.WAITING, waiting_for=message) if message else None
+        case "Stop":
+            return Told(AgentState.IDLE, waiting_for=_OVER)
+        case "StopFailure":
+            why = said("error") or said("message") or "its model did not answer"
+            return Told(AgentState.IDLE, waiting_for=f"it stopped: {why}")
+        case "SessionEnd":
+            return Told(AgentState.IDLE, "its client left")
+    return None
+
+
+def _of_tool(tool: str, given: object) -> Told:
+    about = ""
+    if isinstance(given, dict):
+        named = given.get("file_path") or given.get("experiment") or given.get("pattern")
+        about = f" {one_line(named)[-120:]}" if isinstance(named, str) else ""
+    if tool == _WAITS:
+        return Told(AgentState.WAITING, f"for{about}")
+    state = AgentState.EDITING if tool in _EDITS else AgentState.THINKING
+    return Told(state, f"{tool.removeprefix('mcp__lab__')}{about}"[:200])
+
+
+def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
+    """Tell the lab what the client's hook said. What cannot be understood is logged, and changes nothing."""
+    try:
+        data = json.loads(text) if text.strip() else {}
+        if not isinstance(data, dict):
+            raise ValueError(f"{type(data).__name__} in place of an object")
+    except (ValueError, RecursionError) as error:
+        log(state_dir, agent, f"{event}: {error}")
+        return
+    told = state_of(event, data)
+    if told is not None:
+        store, now = Store(state_dir / DB_FILE), time.time()
+        agents.record_client_state(
+            store, agent, told.state, now, doing=told.doing, waiting_for=told.waiting_for
+        )
+        if event == "UserPromptSubmit":
+            _wait_for_tools(tools_ready_file(state_dir, agent))
+    elif event not in EVENTS:
+        log(state_dir, agent, f"{event}: unknown event")
+
+
+def tools_ready_file(state_dir: Path, agent: str) -> Path:
+    """Where the MCP server leaves word that this client has its tools; removed before a client starts."""
+    return state_dir / "minds" / agent / "tools-ready"
+
+
+def _wait_for_tools(ready: Path) -> None:
+    # Claude Code 2.1.197 begins its first turn before its servers are up, and that turn finds no tools of the lab's.
+    if ready.exists() or not ready.parent.is_dir():
+        return
+    deadline = time.monotonic() + TOOLS_PATIENCE_S
+    while not ready.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ready.touch()  # once: a server that does not come is not waited for again
+    time.sleep(SETTLES_S)
+
+
+def log(state_dir: Path, agent: str, text: str) -> None:
+    """A line for whoever wonders why a state is not what it should be: minds/<agent>/hooks.log."""
+    folder = state_dir / "minds" / agent
+    if not folder.is_dir():
+        return
+    file = folder / "hooks.log"
+    if not file.exists() or file.stat().st_size < LOG_LIMIT:
+        with file.open("a", encoding="utf-8", errors="replace") as lines:
+            lines.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {one_line(text)[:500]}\n")

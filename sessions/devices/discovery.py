@@ -1,0 +1,140 @@
+"""What a training run can be given: NVIDIA GPUs, Apple's GPU, or pinned CPU cores."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sessions.devices.cuda_visibility import visible
+from sessions.devices.gpu import DriverMissing, Gpu
+from sessions.errors import DeviceError
+
+_DEFAULT_CPU_SLOTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDevice:
+    """Something a training run can be given, whole."""
+
+    id: str  # "cpu:0", "cuda:0", "cuda:0.1" (a MIG slice), "mps"
+    kind: str  # "cpu", or the accelerator's model
+    label: str  # for people: "core 0", "NVIDIA H200 141 GB"
+    core: int | None  # the CPU core to pin to, CPU slots only
+    memory_mb: int | None  # of an accelerator
+    # What a run's environment needs so that it sees this accelerator and no other.
+    environment: dict[str, str] = field(default_factory=dict)
+    uuid: str = ""  # what the accelerator is known by, whatever its number; "" where it has none
+    minor: int | None = None  # its device file is /dev/nvidia<minor>
+
+
+def discover(requested: str | None = None) -> tuple[FoundDevice, ...]:
+    """The devices of this machine that `requested` names.
+
+    None or "auto": every GPU, else up to two CPU cores. "cpu": up to two cores; "cpu*4": four;
+    else a comma list of ids. Raises DeviceError, naming what there is.
+    """
+    wanted = (requested or "auto").strip()
+    if wanted == "auto":
+        return find_gpus() or _default_cpu_slots()
+    chosen: list[FoundDevice] = []
+    for name in (part.strip() for part in wanted.split(",")):
+        chosen.extend(device for device in _named(name) if device not in chosen)
+    return tuple(chosen)
+
+
+def find_gpus() -> tuple[FoundDevice, ...]:
+    """The GPUs that this process may use, in the order in which CUDA counts them; or Apple's."""
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return (FoundDevice("mps", "mps", "Apple GPU", None, None),)
+    return _nvidia_gpus()
+
+
+def find_cpu_slots() -> tuple[FoundDevice, ...]:
+    """One slot for each core that this process may use, different physical cores first."""
+    return tuple(
+        FoundDevice(f"cpu:{index}", "cpu", f"core {core}", core, None)
+        for index, core in enumerate(_ordered_cores())
+    )
+
+
+def _named(name: str) -> tuple[FoundDevice, ...]:
+    if name == "cpu":
+        return _default_cpu_slots()
+    slots = find_cpu_slots()
+    head, star, count = name.partition("*")
+    if head == "cpu" and star and count.isdigit() and 1 <= int(count) <= len(slots):
+        return slots[: int(count)]
+    known = find_gpus() + slots
+    found = tuple(d for d in known if name and (d.id == name or _is_uuid_of(name, d)))
+    if not found:
+        there = ", ".join(device.id for device in known)
+        raise DeviceError(f"there is no device {name!r} here; there is {there}")
+    return found
+
+
+def _is_uuid_of(name: str, device: FoundDevice) -> bool:
+    return name.startswith(("GPU-", "MIG-")) and device.uuid.startswith(name)
+
+
+def _default_cpu_slots() -> tuple[FoundDevice, ...]:
+    slots = find_cpu_slots()
+    return slots[: max(1, min(_DEFAULT_CPU_SLOTS, _cpu_quota() or _DEFAULT_CPU_SLOTS))]
+
+
+def _ordered_cores() -> list[int | None]:
+    if not hasattr(os, "sched_getaffinity"):  # macOS cannot pin
+        return [None] * (os.cpu_count() or 1)
+    # Two hardware threads of one core slow each other: take every core once before taking any twice.
+    seen: dict[str, int] = {}
+    ranked = []
+    for core in sorted(os.sched_getaffinity(0)):
+        file = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+        siblings = file.read_text().strip() if file.exists() else str(core)
+        ranked.append((seen.setdefault(siblings, 0), core))
+        seen[siblings] += 1
+    return [core for _, core in sorted(ranked)]
+
+
+def _cpu_quota() -> int | None:
+    """Whole CPUs that the container may use at a time; None without such a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # no cgroup v2, or "max"
+        return None
+
+
+def listed_uuids() -> frozenset[str]:
+    """Every GPU and slice that the driver lists now, visible to this process or not."""
+    from sessions.devices.nvml import Driver
+
+    try:
+        driver = Driver()
+    except DriverMissing:
+        return frozenset()
+    driver.close()
+    return frozenset(gpu.uuid for gpu in driver.gpus)
+
+
+def _nvidia_gpus() -> tuple[FoundDevice, ...]:
+    from sessions.devices.nvml import Driver
+
+    try:
+        driver = Driver()
+    except DriverMissing:
+        return ()
+    driver.close()
+    chosen = visible(driver.gpus, os.environ)
+    # CUDA counts what it sees from 0; slices are told by a second number.
+    parents = list(dict.fromkeys(gpu.parent_uuid for gpu in chosen))
+    return tuple(_describe_gpu(parents.index(gpu.parent_uuid), gpu) for gpu in chosen)
+
+
+def _describe_gpu(number: int, gpu: Gpu) -> FoundDevice:
+    name = f"cuda:{number}" if gpu.slice is None else f"cuda:{number}.{gpu.slice}"
+    label = f"{gpu.name} {round(gpu.memory_mb / 1024)} GB"
+    return FoundDevice(
+        name, gpu.name, label, None, gpu.memory_mb, {"CUDA_VISIBLE_DEVICES": gpu.uuid}, gpu.uuid, gpu.minor
+    )

@@ -1,0 +1,1 @@
+"""The only home of git: repositories, worktrees, merges and fast-forwards."""

@@ -1,0 +1,196 @@
+"""Detached full worktrees: made, set to a commit, removed; one at a time, because git races itself."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sessions.errors import GitError, WorktreeError
+from sessions.git.command import ask_git, run_git
+from sessions.git.repository import Repository
+
+_REASON = "belongs to autoresearch-tui"
+_PATIENCE_S = 10.0  # for a git that still works in a worktree we want to reset
+
+
+class Worktrees:
+    """The lab's own worktrees of a repository, serialised through one lock file."""
+
+    def __init__(self, repository: Repository, lock_path: Path) -> None:
+        self._repository = repository
+        self._lock_path = lock_path
+
+    def ensure(self, path: Path, commit: str) -> None:
+        """Have a worktree at `path`: a good one stays as it is, a missing or broken one is made at `commit`.
+
+        Raises WorktreeError, also when something that is no worktree of ours is in the way.
+        """
+        with self._locked():
+            self._ensure(path, commit)
+
+    def reset(self, path: Path, commit: str) -> None:
+        """Make the worktree at `path` exactly `commit`: nothing changed, nothing extra, HEAD detached."""
+        with self._locked():
+            self._ensure(path, commit)
+            administration = self._administration(path)
+            assert administration is not None
+            # A fresh index: flags like skip-worktree in the old one would hide a changed file from git.
+            (administration / "index").unlink(missing_ok=True)
+            try:
+                self._set_to(path, commit)
+            except GitError:
+                _make_writable(path)
+                try:
+                    self._set_to(path, commit)
+                except GitError as error:
+                    raise WorktreeError(f"{path} cannot be reset: {error}") from None
+
+    def remove(self, path: Path) -> None:
+        """Remove the worktree at `path` with all that lies in it; none there is no error."""
+        with self._locked():
+            self._remove(path)
+
+    def prune(self) -> None:
+        """Forget worktrees whose folders are gone."""
+        with self._locked():
+            for path in self.list():
+                if not path.exists():
+                    self._remove(path)
+            self._repository.ask("worktree", "prune")
+
+    def list(self) -> tuple[Path, ...]:
+        """The worktrees that this lab made, whether or not their folders are still there."""
+        found: list[Path] = []
+        folder = ""
+        for line in self._repository.ask("worktree", "list", "--porcelain").splitlines():
+            key, _, value = line.partition(" ")
+            if key == "worktree":
+                folder = value
+            elif key == "locked" and value.strip('"') == _REASON:
+                found.append(Path(folder))
+        return tuple(found)
+
+    # Everything below runs under the lock.
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock_path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _ensure(self, path: Path, commit: str) -> None:
+        if not self._is_good(path) and not self._repaired(path):
+            self._clear_the_way(path)
+            try:
+                # Twice --force: the path may still be registered, and locked, from a half-made one.
+                self._repository.ask(
+                    "worktree", "add", "--quiet", "--detach", "--force", "--force",
+                    "--lock", "--reason", _REASON, str(path), commit,
+                )  # fmt: skip
+            except GitError as error:
+                raise WorktreeError(f"{path} cannot be made: {error}") from None
+        self._drop_stale_locks(path)
+
+    def _set_to(self, path: Path, commit: str) -> None:
+        ask_git(path, "checkout", "--quiet", "--detach", "--force", commit)
+        # Twice -f: a single one stops at nested repositories.
+        ask_git(path, "clean", "--quiet", "-ffdx")
+
+    def _remove(self, path: Path) -> None:
+        _remove_folder(path)
+        # With its folder gone git has nothing left to protect, but keeps what is locked.
+        run_git(self._repository.root, "worktree", "unlock", str(path))
+        self._repository.ask("worktree", "prune")
+
+    def _administration(self, path: Path) -> Path | None:
+        """Where git keeps the index of the worktree at `path`; None when that is no worktree."""
+        try:
+            text = (path / ".git").read_text(encoding="utf-8")
+        except OSError:
+            return None
+        folder = path / text.removeprefix("gitdir:").strip()
+        return folder if folder.parent.name == "worktrees" else None
+
+    def _is_good(self, path: Path) -> bool:
+        folder = self._administration(path)
+        if folder is None or folder.parent.parent.resolve() != self._repository.git_dir.resolve():
+            return False
+        try:
+            registered = (folder / (folder / "gitdir").read_text(encoding="utf-8").strip()).parent
+        except OSError:
+            return False
+        whole = (folder / "index").exists() and registered.resolve() == path.resolve()
+        return whole and run_git(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").status == 0
+
+    def _repaired(self, path: Path) -> bool:
+        """Whether git could mend the links of a worktree that was moved, with the lab or alone."""
+        folder = self._administration(path)
+        if folder is None or not (self._repository.git_dir / "worktrees" / folder.name).is_dir():
+            return False
+        run_git(self._repository.root, "worktree", "repair", str(path))
+        return self._is_good(path)
+
+    def _clear_the_way(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            return
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return
+        if self._administration(path) is None:
+            raise WorktreeError(f"{path} is in the way and no worktree of this lab; move it elsewhere")
+        _remove_folder(path)
+
+    def _drop_stale_locks(self, path: Path) -> None:
+        folder = self._administration(path)
+        assert folder is not None
+        deadline = time.monotonic() + _PATIENCE_S
+        for name in ("index.lock", "HEAD.lock"):
+            while (folder / name).exists():
+                owner = _git_at_work_in(path)
+                if owner is None:
+                    (folder / name).unlink(missing_ok=True)
+                elif time.monotonic() > deadline:
+                    raise WorktreeError(f"git (process {owner}) still works in {path}; end it and try again")
+                else:
+                    time.sleep(0.02)
+
+
+def _git_at_work_in(path: Path) -> int | None:
+    # A lock file does not name its owner; a git that holds one runs in the worktree.
+    import psutil
+
+    for process in psutil.process_iter(["name", "cwd"]):
+        name, folder = process.info["name"], process.info["cwd"]
+        if name and name.startswith("git") and folder and Path(folder).is_relative_to(path.resolve()):
+            return int(process.pid)
+    return None
+
+
+def _remove_folder(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path, onerror=_make_removable)
+
+
+def _make_removable(function: Callable[..., object], path: str, _: object) -> None:
+    # What stops rmtree is a read-only folder, the entry's own or the one it lies in.
+    for folder in (Path(path).parent, Path(path)):
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
+    if function in (os.rmdir, os.unlink):
+        function(path)
+    else:
+        shutil.rmtree(path, onerror=_make_removable)
+
+
+def _make_writable(path: Path) -> None:
+    for folder, _, _ in os.walk(path):
+        Path(folder).chmod(Path(folder).stat().st_mode | stat.S_IRWXU)

@@ -1,0 +1,1 @@
+"""Child processes: started, metered and ended as whole trees."""

@@ -1,0 +1,177 @@
+"""The contract between whoever orders a training run and the runner that makes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sessions.runs.metric_formats import MetricFormat
+
+SPEC_FILE = "spec.json"
+OUTCOME_FILE = "outcome.json"
+PROGRESS_FILE = "progress.json"
+LOG_FILE = "run.log"
+LOCK_FILE = "runner.lock"
+CHANNEL_VARIABLE = "AUTORESEARCH_CHANNEL"  # descriptor of the referee's end of the socket pair
+
+
+class RunEnding(StrEnum):
+    """How a training run ended."""
+
+    MEASURED = "measured"
+    CRASHED = "crashed"  # exception, non-zero exit, diverged, NaN, no result, two results that differ
+    OUT_OF_MEMORY = "out-of-memory"
+    TIMED_OUT = "timed-out"
+    REJECTED = "rejected"  # a probe of the referee said no
+    ENDED = "ended"  # the runner was told to stop; says nothing about the code
+
+
+class RunPhase(StrEnum):
+    """What a run is doing now."""
+
+    STARTING = "starting"
+    SMOKE = "smoke"
+    WARM_UP = "warm-up"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run must show if it is the run that was asked for; None: not known yet, nothing is held against it."""
+
+    data_fingerprint: str | None = None
+    evaluated_bytes: int | None = None
+    starting_cpu_s: float | None = None  # what the baseline took before its first batch
+    evaluating_cpu_s: float | None = None  # what the baseline took after its last batch
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything a runner needs; written to `directory / spec.json` before it starts."""
+
+    run_id: str
+    directory: Path  # run.log, outcome.json, … of this attempt
+    cwd: Path  # the bench
+    argv: tuple[str, ...]
+    env: dict[str, str]  # the whole environment; nothing is inherited
+    seed: int
+    budget_s: float
+    clock: str  # "cpu" or "wall"
+    device: str  # "cpu:0", "cuda:0", "mps"
+    timeout_s: float  # wall clock of the whole run, smoke included
+    metric: str = "val_bpb"
+    smoke: bool = True  # a run of seconds first, inside the same lease, with the same argv
+    has_referee: bool = True  # False: what the command prints serves, see `metric_format`
+    metric_format: MetricFormat = MetricFormat.AUTO
+    also: tuple[str, ...] = ()  # secondary metrics that may be printed
+    core: int | None = None  # pin the process tree to this CPU core
+    device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
+    marker: str = ""  # the lab's mark, see MARKER_VARIABLE
+    readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
+    caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too
+    sandbox: bool = True  # no network and no other user files, where the system offers it
+    referee: Path | None = None  # the referee's copy: its files are hashed before and after
+    protected: tuple[Path, ...] = ()  # files of the bench that may not change while the rest of it may
+    hidden: tuple[Path, ...] = ()  # folders that no run may look into: the lab's state, above all
+    holdout: Path | None = (
+        None  # tokens that are streamed to the referee once training has ended; never readable
+    )
+    expected: Expected = Expected()
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The latest word of a running run."""
+
+    phase: RunPhase
+    fraction: float  # of the training budget, 0 to 1
+    elapsed_s: float  # of the budget
+    step: int = 0
+    loss: float | None = None
+    tokens_per_s: float | None = None
+    at: float = 0.0  # epoch seconds
+
+
+PEAK_VRAM = "peak_vram_mb"  # what upstream's block and the referee's report call it
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Something the runner saw that looks like gaming. It ends nothing: see the `flags` of an experiment."""
+
+    rule: str  # the rule's id, as "compute-before-the-clock"
+    detail: str  # one line with the figures
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What the runner saw; its own timestamps and meters, beside the referee's report."""
+
+    run_id: str
+    ending: RunEnding
+    reason: str  # one line, "" when measured
+    metric: float | None
+    started_at: float
+    finished_at: float
+    training_s: float  # of the budget's clock, between the first and the last batch
+    total_s: float  # wall clock of the whole run
+    cpu_s: float  # of the whole process tree
+    cpu_per_wall: float | None  # while training; below 0.95 the machine was shared
+    peak_memory_mb: float  # of the GPU, as the run says, where it used one; else of the process tree
+    steps: int | None = None
+    tokens: int | None = None
+    parameters: int | None = None
+    exit_code: int | None = None
+    sandbox: str = "none"  # what really confined it: "bwrap", "landlock", "unshare", "none"
+    holdout: float | None = None  # the metric on the sealed holdout, where it was asked for
+    evaluated_bytes: int | None = None
+    starting_cpu_s: float | None = None  # before the first batch, warm-up left out
+    evaluating_cpu_s: float | None = None  # after the last batch
+    suspicions: tuple[Suspicion, ...] = ()
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)  # the referee's, as sent
+    also: dict[str, float] = dataclasses.field(default_factory=dict)  # secondary metrics that were printed
+
+
+def to_json(record: RunSpec | RunOutcome | RunProgress) -> str:
+    """The record as one JSON object."""
+    return json.dumps(dataclasses.asdict(record), default=str, indent=1)
+
+
+def read_spec(directory: Path) -> RunSpec:
+    """The spec of the run in `directory`. Raises OSError or ValueError when it is not there or not whole."""
+    data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
+    data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
+    data["argv"], data["also"] = tuple(data["argv"]), tuple(data.get("also", ()))
+    data["metric_format"] = MetricFormat(data.get("metric_format", MetricFormat.AUTO))
+    for name in ("readable", "caches", "protected", "hidden"):
+        data[name] = tuple(Path(entry) for entry in data.get(name, ()))
+    for name in ("referee", "holdout", "device_file"):
+        data[name] = None if data.get(name) is None else Path(data[name])
+    data["expected"] = Expected(**data.get("expected", {}))
+    return RunSpec(**data)
+
+
+def read_outcome(directory: Path) -> RunOutcome | None:
+    """The outcome of the run in `directory`, or None while it has none."""
+    try:
+        data = json.loads((directory / OUTCOME_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    data["ending"] = RunEnding(data["ending"])
+    data["suspicions"] = tuple(Suspicion(**entry) for entry in data.get("suspicions", ()))
+    return RunOutcome(**data)
+
+
+def read_progress(directory: Path) -> RunProgress | None:
+    """The latest progress of the run in `directory`, or None before the first."""
+    try:
+        data = json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    data["phase"] = RunPhase(data["phase"])
+    return RunProgress(**data)

@@ -1,0 +1,115 @@
+"""The referee's story held against what the runner saw from outside. Pure.
+
+The referee shares a process with the code under test, so its word is checked wherever a meter can. What cannot
+be true rejects a run; what is only strange is a suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sessions.runs.channel import Heard, PhaseStamp, Spent
+from sessions.runs.contract import RunPhase, RunSpec, Suspicion
+from sessions.runs.metric_formats import number_of
+from sessions.runs.printed_metric import Reading, is_rounded
+
+# The referee lets a last step end: at most a tenth of the budget. The second is for a runner that the machine
+# wakes late.
+_TOLERANCE, _TOLERANCE_S = 0.1, 1.0
+# Honest starts took 2.5 to 3.3 s of CPU time beside three busy neighbours; one more big import takes 1 to 3 s.
+_USUAL, _USUAL_S = 2.0, 5.0
+_COLD_START_S = 30.0  # of wall time more: torch's libraries from a cold disk
+
+
+def find_contradiction(heard: Heard, ended: PhaseStamp, printed: Sequence[str], spec: RunSpec) -> str:
+    """Why the one report of a run cannot be true, or ""."""
+    return next(_contradictions(heard, ended, printed, spec), "")
+
+
+def find_suspicions(
+    heard: Heard, ended: PhaseStamp, reading: Reading, left_over: int, spec: RunSpec
+) -> tuple[Suspicion, ...]:
+    """What looks like gaming, seen from outside."""
+    return tuple(_suspicions(heard, ended, reading, left_over, spec))
+
+
+def starting_spent(heard: Heard, ended: PhaseStamp) -> Spent:
+    """What the run took before its first batch, warm-up left out."""
+    return heard.spent(RunPhase.STARTING, ended)
+
+
+def evaluating_spent(heard: Heard, ended: PhaseStamp) -> Spent:
+    """What the run took after its last batch, up to the holdout if it was asked for, else to its report."""
+    # Not to its end: torch takes a second to go, and nothing counts any more.
+    return heard.spent(RunPhase.EVALUATING, heard.holdout or heard.reported or ended)
+
+
+def _contradictions(heard: Heard, ended: PhaseStamp, printed: Sequence[str], spec: RunSpec) -> Iterator[str]:
+    report, told = heard.reports[0], heard.counts
+    trained_s = heard.spent(RunPhase.TRAINING, ended).on(spec.clock)
+    if trained_s > spec.budget_s * (1 + _TOLERANCE) + _TOLERANCE_S:
+        yield f"clock: it trained for {trained_s:.1f} s on a budget of {spec.budget_s:g} s"
+    yield from _clock_lies(heard, ended, trained_s, spec)
+    for name in ("steps", "tokens", "training_s"):
+        if report.get(name) != told.get(name):
+            yield f"report: {name} {report.get(name)!r} where it was {told.get(name)!r} when training ended"
+    last = heard.progress
+    told_steps = number_of(told.get("steps"))
+    if heard.steps_fell or (last and told_steps is not None and told_steps < last.step):
+        yield "report: the count of steps fell while it trained"
+    expected = spec.expected
+    for name, value in (
+        ("evaluated_bytes", expected.evaluated_bytes),
+        ("data_fingerprint", expected.data_fingerprint),
+    ):
+        if value is not None and report.get(name) != value:
+            yield f"report: {name} {report.get(name)!r} where {value!r} was due"
+    reported = number_of(report.get("value"))
+    for text in printed:
+        if reported is not None and not is_rounded(text, reported):
+            yield f"printed {spec.metric} {text[:40]} is not the reported {reported:.6f}"
+
+
+def _clock_lies(heard: Heard, ended: PhaseStamp, trained_s: float, spec: RunSpec) -> Iterator[str]:
+    told_s = number_of(heard.reports[0].get("training_s"))
+    if told_s is None:
+        return
+    # A warm-up that takes too long is charged to the budget, so the referee may say more than it trained.
+    charged_s = heard.spent(RunPhase.WARM_UP, ended).on(spec.clock)
+    slack_s = _TOLERANCE * trained_s + _TOLERANCE_S
+    if not trained_s - slack_s <= told_s <= trained_s + charged_s + slack_s:
+        yield f"clock: it reported {told_s:.1f} s of training where the meter says {trained_s:.1f} s"
+
+
+def _suspicions(
+    heard: Heard, ended: PhaseStamp, reading: Reading, left_over: int, spec: RunSpec
+) -> Iterator[Suspicion]:
+    expected = spec.expected
+    if spec.has_referee and heard.stamp(RunPhase.TRAINING):
+        before, after = starting_spent(heard, ended), evaluating_spent(heard, ended)
+        yield from _too_much("compute-before-the-clock", before, expected.starting_cpu_s, spec)
+        yield from _too_much("compute-after-the-clock", after, expected.evaluating_cpu_s, spec)
+        if heard.holdout is not None:
+            opened = heard.holdout
+            closed = heard.reported or ended
+            late = Spent(closed.wall_s - opened.wall_s, closed.cpu_s - opened.cpu_s)
+            yield from _too_much("compute-after-the-clock", late, expected.evaluating_cpu_s, spec)
+    if left_over:
+        yield Suspicion("processes-left", f"{left_over} of its processes outlived it")
+    # That a lab prints its metric as it goes is no sign of anything; that two reports of it differ is.
+    if not spec.has_referee and reading.others:
+        values = ", ".join(f"{value:g} ({dialect})" for dialect, value in reading.others)
+        yield Suspicion(
+            "several-metric-lines",
+            f"{spec.metric} {reading.value:g} ({reading.dialect}) counts; it also printed {values}",
+        )
+
+
+def _too_much(rule: str, spent: Spent, usual_s: float | None, spec: RunSpec) -> Iterator[Suspicion]:
+    if usual_s is None:
+        return
+    limit_s = _USUAL * usual_s + _USUAL_S
+    if spent.cpu_s > limit_s:
+        yield Suspicion(rule, f"{spent.cpu_s:.1f} s of CPU time, where the baseline takes {usual_s:.1f} s")
+    elif spec.clock == "wall" and spent.wall_s > limit_s + _COLD_START_S:
+        yield Suspicion(rule, f"{spent.wall_s:.1f} s, where the baseline takes {usual_s:.1f} s of CPU time")

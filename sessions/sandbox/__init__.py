@@ -1,0 +1,1 @@
+"""What runs and clients are kept away from, by what this system offers."""

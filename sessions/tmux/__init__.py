@@ -1,0 +1,1 @@
+"""The only home of tmux: the lab's private server, its windows and panes."""

@@ -1,0 +1,214 @@
+"""Is a candidate really better than its incumbent? A sequential t test, paid in training runs.
+
+After its k-th run (of at most K) the candidate's mean is compared with the mean of the incumbent's n unbiased
+runs; p is how often equal code would look at least this good: P(t > gain / (sd · √(1/k + 1/n))).
+
+- keep when p ≤ false_keep_rate · (k/K)²: early looks are strict, only the last word may spend the whole rate;
+- discard when p ≥ ¼ · (K−k)/(K−1): most candidates leave after one run, and the last word ends every doubt;
+- in between, run another seed.
+
+The incumbent's error is shared by all its candidates, so the closer the call, the better it has to be known:
+no keep before it has 3 runs, 6 past the middle, 12 for the last word. Only promising candidates ask for more.
+The constants were chosen by simulation: `benchmarks/verdicts.py` prints what they achieve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+from supervisor.analysis.noise import Floats, Numbers, mean, require_finite
+from supervisor.model.snapshot import Noise
+from supervisor.model.states import Direction
+
+HOPELESS = 0.25  # p from which a first run ends a candidate
+CLEAR_LOSS = 0.9  # p from which it ends even against an incumbent of one or two runs
+RUNS_AT_FIRST = 3  # of the incumbent
+RUNS_PAST_THE_MIDDLE = 6
+RUNS_FOR_THE_LAST_WORD = 12
+FRESH_RUNS_CAP = 16  # more would hardly narrow the difference to a candidate that has five runs
+CANDIDATES_PER_FRESH_RUN = 6
+INTERVAL = 0.95
+
+Ints = npt.NDArray[np.int64]
+Counts = int | Ints | Floats
+
+
+class Ruling(StrEnum):
+    """What is to be done with a candidate."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+    REPEAT_CANDIDATE = "repeat candidate"  # another seed
+    REPEAT_INCUMBENT = "repeat incumbent"  # it needs fresh runs before this can be decided
+
+
+class Rule(StrEnum):
+    """Which rule a decision rests on."""
+
+    CLEARLY_BETTER = "clearly better"
+    NO_PROMISE = "no promise of a gain"
+    RUNS_SPENT = "not clearly better, and no run left"
+    IN_BETWEEN = "in between"
+    INCUMBENT_UNKNOWN = "incumbent not known well enough"
+
+
+@dataclass(frozen=True, slots=True)
+class DecideRules:
+    """The `[decide]` table of autoresearch.toml. Raises ValueError for settings that make no sense."""
+
+    false_keep_rate: float = 0.01  # share of identical candidates that may be kept
+    max_runs: int = 5  # of one candidate; on average a candidate takes about 1.4
+    noise_floor: float = 0.0  # the SD of one run is never taken as smaller, in the metric's unit
+    drift_every: int = 20  # decided experiments between two drift checks of the machine; 0: never
+    repeat_share: float = 0.5  # of the runs that may be repeats before candidates go first
+    repairs: int = 0  # `[agents] repairs`: how often a junior may mend an edit that crashed
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_keep_rate < HOPELESS:
+            raise ValueError(f"false_keep_rate must lie between 0 and {HOPELESS}, not {self.false_keep_rate}")
+        if not 0 <= self.repeat_share <= 1:
+            raise ValueError(f"repeat_share must lie between 0 and 1, not {self.repeat_share}")
+        if self.max_runs < 1:
+            raise ValueError(f"max_runs must be at least 1, not {self.max_runs}")
+        if not 0 <= self.noise_floor < math.inf:
+            raise ValueError(f"noise_floor must be a number from 0 up, not {self.noise_floor}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A ruling with its grounds; gains are in the metric's unit, positive is better."""
+
+    ruling: Ruling
+    rule: Rule
+    reason: str  # one line for people
+    gain: float
+    gain_low: float  # 95 % interval of the gain as if this had been the only look
+    gain_high: float
+    confidence: float  # that the gain is above zero, 0 to 1
+    runs_wanted: int  # further runs that the ruling asks for, of the candidate or of the incumbent
+
+
+def decide(
+    candidate: Sequence[float],
+    incumbent: Sequence[float],
+    noise: Noise,
+    rules: DecideRules,
+    direction: Direction,
+) -> Decision:
+    """Judge all runs of a candidate against the unbiased runs of its incumbent.
+
+    Raises ValueError when either has no runs or a number is not finite.
+    """
+    if not candidate or not incumbent:
+        raise ValueError("a decision needs at least one run of the candidate and one of the incumbent")
+    require_finite(*candidate, *incumbent, noise.sd, noise.degrees_of_freedom)
+    runs, known = len(candidate), len(incumbent)
+    gain = direction.sign * (mean(candidate) - mean(incumbent))
+    sd, degrees = max(noise.sd, rules.noise_floor), noise.degrees_of_freedom
+    p = chance_if_equal(gain, runs, known, sd, degrees)
+    ruling = RULINGS[int(rule_on(p, runs, known, degrees, rules))]
+    error = sd * math.sqrt(1 / runs + 1 / known)
+    half = _reach((1 + INTERVAL) / 2, degrees, error)
+    rule = _rule_behind(ruling, runs, rules)
+    missing = max(1, int(incumbent_runs_needed(runs, rules)) - known)
+    bar = _reach(1 - float(keep_up_to(runs, rules)), degrees, error)
+    outlook = (
+        f"the incumbent needs {missing} more" if rule is Rule.INCUMBENT_UNKNOWN else f"kept from {bar:+.2g}"
+    )
+    against = f"run {runs} of {rules.max_runs} against {known} of the incumbent"
+    return Decision(
+        ruling=ruling,
+        rule=rule,
+        reason=f"{rule}: gain {gain:+.4g} ± {half:.2g}, {against}; {outlook}",
+        gain=gain,
+        gain_low=gain - half,
+        gain_high=gain + half,
+        confidence=1 - float(p),
+        runs_wanted={Ruling.REPEAT_CANDIDATE: 1, Ruling.REPEAT_INCUMBENT: missing}.get(ruling, 0),
+    )
+
+
+def fresh_runs_wanted(incumbent_runs: int, candidates_judged: int, rules: DecideRules) -> int:
+    """How many fresh runs an incumbent that has `incumbent_runs` should have by now, in total.
+
+    Those for zero candidates judged are due before its first decision, the others when a device is free. The
+    schedule looks at counts only, never at outcomes, so it cannot bias the incumbent's mean.
+    """
+    scheduled = int(incumbent_runs_needed(1, rules)) + candidates_judged // CANDIDATES_PER_FRESH_RUN
+    return max(incumbent_runs, min(FRESH_RUNS_CAP, scheduled))
+
+
+# The core, for one candidate or for an array of them: the simulation in benchmarks/ runs this very code.
+
+RULINGS = tuple(Ruling)
+
+
+def chance_if_equal(
+    gain: Numbers, runs: Counts, incumbent_runs: Counts, sd: Numbers, degrees: Numbers
+) -> Floats:
+    """One-sided p: how often equal code would look at least this good; a half where nothing is known."""
+    gains, counts, known = np.asarray(gain), np.asarray(runs), np.asarray(incumbent_runs)
+    error = np.asarray(sd * np.sqrt(1 / counts + 1 / known))
+    without_noise = np.where(gains == 0, 0.0, np.copysign(np.inf, gains))
+    with np.errstate(over="ignore"):  # a gain of more than 1e308 SDs is as good as infinite
+        t = np.where(error > 0, gains / np.where(error > 0, error, 1.0), without_noise)
+    estimated = np.asarray(degrees) > 0
+    return np.where(estimated, stdtr(np.where(estimated, degrees, 1.0), -t), 0.5)
+
+
+def rule_on(p: Numbers, runs: Counts, incumbent_runs: Counts, degrees: Numbers, rules: DecideRules) -> Ints:
+    """Index into `RULINGS` for each candidate, from its p after `runs` runs."""
+    known, estimated = np.asarray(incumbent_runs), np.asarray(degrees) > 0
+    ready = estimated & (known >= incumbent_runs_needed(runs, rules))
+    good = p <= keep_up_to(runs, rules)
+    # The last word, which ends every doubt, waits until the incumbent is known.
+    look = np.where(ready, runs, np.minimum(runs, rules.max_runs - 1))
+    hopeless = np.where(known < RUNS_AT_FIRST, CLEAR_LOSS, discard_from(look, rules))
+    verdicts = [ready & good, estimated & ~good & (p >= hopeless), ready]
+    codes = [RULINGS.index(ruling) for ruling in (Ruling.KEEP, Ruling.DISCARD, Ruling.REPEAT_CANDIDATE)]
+    return np.select(verdicts, codes, RULINGS.index(Ruling.REPEAT_INCUMBENT))
+
+
+def keep_up_to(runs: Counts, rules: DecideRules) -> Floats:
+    """The p up to which a candidate is kept after `runs` runs."""
+    share = np.minimum(np.asarray(runs, dtype=np.float64) / rules.max_runs, 1.0)
+    return np.asarray(rules.false_keep_rate * share**2)
+
+
+def discard_from(runs: Counts, rules: DecideRules) -> Floats:
+    """The p from which a candidate is discarded after `runs` runs; zero at the last one."""
+    left = np.maximum(rules.max_runs - np.asarray(runs, dtype=np.float64), 0.0)
+    return np.asarray(HOPELESS * left / max(rules.max_runs - 1, 1))
+
+
+def incumbent_runs_needed(runs: Counts, rules: DecideRules) -> Ints:
+    """Runs of the incumbent that a candidate's look after `runs` runs takes."""
+    look = np.asarray(runs)
+    past_the_middle = np.where(2 * look > rules.max_runs, RUNS_PAST_THE_MIDDLE, RUNS_AT_FIRST)
+    return np.where(look >= rules.max_runs, RUNS_FOR_THE_LAST_WORD, past_the_middle)
+
+
+def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> Rule:
+    match ruling:
+        case Ruling.KEEP:
+            return Rule.CLEARLY_BETTER
+        case Ruling.DISCARD:
+            return Rule.RUNS_SPENT if runs >= rules.max_runs else Rule.NO_PROMISE
+        case Ruling.REPEAT_CANDIDATE:
+            return Rule.IN_BETWEEN
+        case Ruling.REPEAT_INCUMBENT:
+            return Rule.INCUMBENT_UNKNOWN
+    assert_never(ruling)
+
+
+def _reach(probability: float, degrees: float, error: float) -> float:
+    """How far above zero that quantile of a difference with this standard error lies."""
+    return float(stdtrit(degrees, probability)) * error if degrees > 0 else math.inf

@@ -1,0 +1,154 @@
+"""Starting, joining and resuming a campaign."""
+
+from __future__ import annotations
+
+import time
+
+from sessions.devices.discovery import FoundDevice, discover, listed_uuids
+from sessions.git.repository import Repository
+from sessions.tmux.restart_loop import keeper_argv
+from sessions.tmux.server import check_version
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.campaign.new_campaign import LaunchOptions, found_campaign
+from supervisor.campaign.set_up import Say
+from supervisor.errors import LaunchError
+from supervisor.history.import_file import import_history
+from supervisor.lab.config import AgentSpec
+from supervisor.lab.file_lock import is_locked
+from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.paths import Lab
+from supervisor.lab.programs import supervisor_argv
+from supervisor.lab.state_folder import prepare_state
+from supervisor.model.snapshot import Campaign, LabSnapshot, Limits
+from supervisor.model.states import CampaignState, Role, Verdict, Wanted
+from supervisor.snapshot_reader import read_snapshot
+from supervisor.store import agents, campaigns, devices
+from supervisor.store.connection import Store
+
+SUPERVISOR_WINDOW = "supervisor"
+LEAVING_S = 5.0
+
+
+def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
+    """Start, join or resume a campaign and see that its supervisor runs. Raises LabError, SessionError.
+
+    `say` gets a line for each longer step, and the output of the lab's set-up command.
+    """
+    check_version()
+    for line in guarantees_of(lab.config, has_referee=lab.has_referee).explained:
+        say(f"note: {line}")
+    campaign = open_campaign(lab, options, say)
+    start_supervisor(lab, LabServer(socket_name_for(lab.root)))
+    return campaign
+
+
+def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
+    """Everything about a launch that is written down, so that a supervisor finds it. Raises LabError, SessionError."""
+    prepare_state(lab)
+    repository = Repository(lab.root)
+    store = Store(lab.db)
+    found = discover(options.devices)
+    snapshot = read_snapshot(lab, store, time.time())
+    current = snapshot.campaign
+    another = current is not None and options.tag is not None and options.tag != current.tag
+    if current is None or another or _never_got_going(snapshot):
+        _refuse_a_second(current, options)
+        found_campaign(lab, store, repository, found, options, say)
+    else:
+        _join(store, snapshot, found, options)
+    if options.history is not None:
+        say(import_history(lab, store, options.history))
+    snapshot = read_snapshot(lab, store, time.time())
+    assert snapshot.campaign is not None
+    _staff(lab, store, snapshot, options)
+    return snapshot.campaign
+
+
+def start_supervisor(lab: Lab, server: LabServer) -> None:
+    """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
+    server.ensure_running()
+    # One that is just leaving still has its window for a moment, and would take this launch with it.
+    deadline = time.monotonic() + LEAVING_S
+    while not is_locked(lab.supervisor_lock) and _has_window(server) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
+
+
+def _has_window(server: LabServer) -> bool:
+    window = server.windows().get(SUPERVISOR_WINDOW)
+    return window is not None and not window.dead
+
+
+def _never_got_going(snapshot: LabSnapshot) -> bool:
+    # Its base does not run: only a new commit mends that, and a campaign has one base.
+    baseline = snapshot.experiment(snapshot.baseline_id)
+    return baseline is not None and baseline.verdict not in (None, Verdict.BASELINE)
+
+
+def _refuse_a_second(current: Campaign | None, options: LaunchOptions) -> None:
+    if current is not None and current.state in (CampaignState.RUNNING, CampaignState.PAUSED):
+        raise LaunchError(
+            f"campaign {current.tag} is {current.state}; `autoresearch-tui stop` it before {options.tag} can start"
+        )
+
+
+def _join(
+    store: Store, snapshot: LabSnapshot, found: tuple[FoundDevice, ...], options: LaunchOptions
+) -> None:
+    campaign = snapshot.campaign
+    assert campaign is not None
+    if options.budget_s is not None and options.budget_s != campaign.setting.budget_s:
+        raise LaunchError(
+            f"campaign {campaign.tag} runs on {campaign.setting.budget_s:g} s; another budget needs a --tag of its own"
+        )
+    wrong = next((d for d in found if d.kind != campaign.setting.device_kind), None)
+    if wrong is not None:
+        raise LaunchError(
+            f"campaign {campaign.tag} was measured on {campaign.setting.device_kind}, and {wrong.id} is {wrong.kind}; "
+            "use --devices, or a --tag of its own"
+        )
+    now = time.time()
+    devices.record_devices(store, found, now, listed_uuids())
+    campaigns.resume_campaign(store, campaign.tag, _limits_from_now(snapshot, campaign, options), now)
+
+
+def _limits_from_now(snapshot: LabSnapshot, campaign: Campaign, options: LaunchOptions) -> Limits:
+    """What the person asks for counts from now; a limit that ended the campaign is given once more."""
+    old = campaign.limits
+    spent = sum(agent.cost_usd for agent in snapshot.agents)
+    hours = campaign.running_s / 3600
+    experiments = _extended(old.experiments, snapshot.counted, options.experiments)
+    return Limits(
+        None if experiments is None else round(experiments),
+        _extended(old.hours, hours, options.hours),
+        _extended(old.usd, spent, options.usd),
+        old.usd_each,
+    )
+
+
+def _extended(limit: float | None, used: float, more: float | None) -> float | None:
+    if more is not None:
+        return used + more
+    return used + limit if limit is not None and used >= limit else limit
+
+
+def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions) -> None:
+    campaign, config = snapshot.campaign, lab.config.agents
+    assert campaign is not None
+    now = time.time()
+    if not any(agent.role is Role.CHIEF for agent in snapshot.agents):
+        spec = AgentSpec.of_words(options.chief) if options.chief else config.chief
+        agents.add_agent(store, campaign.tag, Role.CHIEF, spec.backend, now, model=spec.model)
+    juniors = [agent for agent in snapshot.agents if agent.role is Role.JUNIOR]
+    wanted = options.juniors or (len(juniors) or config.juniors)
+    if options.junior:
+        given = tuple(AgentSpec.of_words(words) for words in options.junior.split(","))
+        config = config.model_copy(update={"junior": given})
+    for number in range(len(juniors) + 1, wanted + 1):
+        spec = config.spec_of_junior(number)
+        agents.add_agent(
+            store, campaign.tag, Role.JUNIOR, spec.backend, now, model=spec.model, mode=spec.mode
+        )
+    stopped = [a.name for a in snapshot.agents if a.wanted is Wanted.STOPPED]
+    if stopped and campaign.wanted is Wanted.RUNNING:
+        agents.want_agents(store, campaign.tag, stopped[: max(wanted, 1)], Wanted.RUNNING, now)

@@ -1,0 +1,180 @@
+"""A new campaign: where it starts from, what its scores can be compared with, and the data it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.devices.discovery import FoundDevice, listed_uuids
+from sessions.git.repository import Repository
+from sessions.git.worktrees import Worktrees
+from supervisor.campaign.set_up import Say, set_up
+from supervisor.errors import LaunchError
+from supervisor.lab.paths import MAIN_BRANCHES, Lab
+from supervisor.lab.presets import CANVAS, better_preset
+from supervisor.lab.referee_copy import hash_referee, referee_files, write_referee
+from supervisor.lab.uv_environment import make_environment
+from supervisor.model.records import NewCampaign
+from supervisor.model.snapshot import Limits, Setting
+from supervisor.policy.verdicts import baseline_runs_for
+from supervisor.store import campaigns, devices
+from supervisor.store.connection import Store
+from supervisor.store.reading import tags
+
+TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """What the person asked for; None: as the configuration says, or as the campaign has it."""
+
+    tag: str | None = None
+    juniors: int | None = None
+    devices: str | None = None
+    chief: str | None = None
+    junior: str | None = None
+    budget_s: float | None = None
+    experiments: int | None = None  # from now on
+    hours: float | None = None
+    usd: float | None = None
+    history: Path | None = None  # of another harness, to be imported
+
+
+def found_campaign(
+    lab: Lab,
+    store: Store,
+    repository: Repository,
+    found: tuple[FoundDevice, ...],
+    options: LaunchOptions,
+    say: Say,
+) -> None:
+    """Record a new campaign from main, with its data prepared. Raises LaunchError."""
+    now = time.time()
+    tag = _new_tag(repository, store, options.tag, now)
+    base = base_commit(repository, say)
+    _expect_committed(repository, base, lab.config.lab.editable)
+    kinds = {device.kind for device in found}
+    if len(kinds) > 1:
+        raise LaunchError(
+            f"scores of different devices can't be compared: {', '.join(sorted(kinds))}; name one kind"
+        )
+    files = referee_files(repository, base, lab.config.lab.canvas(repository.list_files(base)))
+    referee = hash_referee(files)
+    write_referee(lab.referee_dir, files)
+    checkout = _checkout_of(lab, repository, base)
+    make_environment(lab, checkout, say)
+    fingerprint = set_up(lab, checkout, say)
+    setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
+    config = lab.config
+    runs = baseline_runs_for(len(found))
+    if lab.has_referee:
+        _name_better_preset(lab, repository, base, found, say)
+    else:
+        say(
+            f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
+        )
+    devices.record_devices(store, found, now, listed_uuids())
+    campaigns.start_campaign(
+        store,
+        NewCampaign(
+            tag=tag,
+            base_commit=base,
+            metric=config.metric.name,
+            direction=config.metric.direction,
+            setting=setting,
+            limits=Limits(
+                options.experiments or config.limits.experiments,
+                options.hours or config.limits.hours,
+                options.usd or config.limits.usd,
+                config.limits.usd_each,
+            ),
+            drafts_ahead=config.agents.drafts_ahead,
+            approve=config.agents.approve,
+            seed=secrets.randbelow(2**31 - 1000),
+            baseline_runs=runs,
+        ),
+        now,
+    )
+
+
+def _name_better_preset(
+    lab: Lab, repository: Repository, base: str, found: tuple[FoundDevice, ...], say: Say
+) -> None:
+    from supervisor.lab.presets import template_path
+
+    if lab.config.lab.editable != (CANVAS,):
+        return
+    canvas = repository.read_file(base, CANVAS)
+    preset = better_preset(found, canvas, (template_path() / CANVAS).read_text(encoding="utf-8"))
+    if preset is not None:
+        line = f"autoresearch-tui init DIR --preset {preset.name}"
+        say(f"note: {CANVAS} is set to a CPU core; `{line}` makes a lab that is set to {found[0].label}")
+
+
+def _checkout_of(lab: Lab, repository: Repository, commit: str) -> Path:
+    # Not the person's work tree: what is not committed there is not what runs will see.
+    checkout = lab.benches_dir / "set-up"
+    Worktrees(repository, lab.worktree_lock).reset(checkout, commit)
+    return checkout
+
+
+def make_setting(
+    lab: Lab, referee: str, fingerprint: str, device_kind: str, budget_s: float | None
+) -> Setting:
+    """What the campaign's scores can be compared with."""
+    budget = lab.config.resolved(device_kind)
+    seconds = budget_s or budget.seconds
+    parts = (referee, fingerprint, lab.config.metric.name, f"{seconds:g}", budget.clock, device_kind)
+    return Setting(
+        id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12],
+        referee_hash=referee,
+        data_fingerprint=fingerprint,
+        metric=lab.config.metric.name,
+        budget_s=seconds,
+        clock=budget.clock,
+        device_kind=device_kind,
+    )
+
+
+def base_commit(repository: Repository, say: Say) -> str:
+    """Where a campaign starts: main, else the commit that is checked out. Raises LaunchError."""
+    for branch in MAIN_BRANCHES:
+        if repository.exists(f"refs/heads/{branch}"):
+            base = repository.rev_parse(f"refs/heads/{branch}")
+            break
+    else:
+        if not repository.exists("HEAD"):
+            raise LaunchError("the repository has no commit yet; `git commit` the lab's files first")
+        base = repository.rev_parse("HEAD")
+    if repository.is_dirty():
+        say(f"note: uncommitted changes stay yours; the campaign starts from commit {base[:7]}")
+    return base
+
+
+def _expect_committed(repository: Repository, base: str, editable: tuple[str, ...]) -> None:
+    missing = sorted(set(editable) - set(repository.list_files(base)))
+    if missing:
+        raise LaunchError(f"{missing[0]} is not in commit {base[:7]}; commit it first")
+
+
+def _new_tag(repository: Repository, store: Store, wanted: str | None, now: float) -> str:
+    branches = repository.refs("refs/heads/autoresearch/")
+    known = tags(store)
+
+    def is_taken(tag: str) -> bool:
+        return tag in known or any(ref.startswith(f"refs/heads/autoresearch/{tag}-") for ref in branches)
+
+    if wanted is not None:
+        if not TAG.fullmatch(wanted):
+            raise LaunchError(
+                f"--tag {wanted!r}: letters, digits, - . and _ only; it becomes part of a branch name"
+            )
+        if is_taken(wanted):
+            raise LaunchError(f"--tag {wanted}: there are branches of that name; take another tag")
+        return wanted
+    today = time.strftime("%b%d", time.localtime(now)).lower()
+    return next(tag for tag in (today, *(f"{today}.{n}" for n in range(2, 1000))) if not is_taken(tag))

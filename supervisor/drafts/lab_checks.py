@@ -1,0 +1,93 @@
+"""The lab's own checks of an edit: a command of the person's, run on code that an agent wrote."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sessions.runs.confinement import wrap
+from sessions.runs.contract import RunSpec
+from sessions.sandbox.filesystem_view import programs_on
+from supervisor.lab.paths import STATE_FOLDER, Lab, sealed_data
+from supervisor.lab.programs import command_argv, lab_python
+from supervisor.lab.uv_environment import uv_readable
+from supervisor.runs.spec import training_env
+
+
+def failed_check(lab: Lab, worktree: Path) -> str:
+    """Why `[checks] command` does not pass in the worktree, in one line; "" when it does or there is none."""
+    if not lab.config.checks.command:
+        return ""
+    timeout_s = lab.config.checks.timeout_s
+    with tempfile.TemporaryDirectory() as own, _to_check(lab, worktree) as checked:
+        argv = command_argv(lab.config.checks.command, lab_python(lab))
+        spec = RunSpec(
+            run_id="checks",
+            directory=Path(own),
+            cwd=checked,
+            argv=argv,
+            env=training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own},
+            seed=0,
+            budget_s=timeout_s,
+            clock="wall",
+            device="cpu",
+            timeout_s=timeout_s,
+            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", ""))),
+            caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
+            has_referee=checked == worktree,
+            referee=checked,  # nothing in it may change: what is checked is what is committed
+            hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
+        )
+        try:
+            done = subprocess.run(
+                wrap(argv, spec),
+                cwd=checked,
+                env=spec.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no end after {timeout_s:g} s"
+        except OSError as error:
+            return f"they do not start: {error}"
+        if changed := _changed(worktree, checked):
+            return f"they changed {changed}: what is checked must be what is committed"
+    said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return (said[-1][:300] if said else f"exit code {done.returncode}") if done.returncode else ""
+
+
+@contextmanager
+def _to_check(lab: Lab, worktree: Path) -> Iterator[Path]:
+    """Where the checks run: a lab of another kind may build there, so it gets a copy that is thrown away."""
+    if lab.has_referee:
+        yield worktree
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / worktree.name
+        shutil.copytree(worktree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        yield copy
+
+
+def _changed(worktree: Path, checked: Path) -> str:
+    """The first file of the worktree that is another one in the copy; new ones are the checks' own."""
+    if checked == worktree:
+        return ""
+    for file in sorted(worktree.rglob("*")):
+        path = file.relative_to(worktree)
+        if path.parts[0] == ".git" or file.is_symlink() or not file.is_file():
+            continue
+        copy = checked / path
+        if copy.is_symlink() or not copy.is_file() or not filecmp.cmp(file, copy, shallow=False):
+            return str(path)
+    return ""

@@ -1,0 +1,1 @@
+"""What other harnesses wrote about their experiments, read and taken over."""

@@ -1,0 +1,109 @@
+"""Histories of other harnesses, read and ranked as they stand."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from supervisor.history.dialects import HistoryError as HistoryError
+from supervisor.history.dialects import parse_history
+from supervisor.model.records import RawLine
+from supervisor.model.states import Direction
+
+_NOISE_SDS = 2.0  # as on the lab's own leaderboard
+_SEED_SWAP = re.compile(r"\bseed\b.*\d+\s*(?:to|->|→)\s*\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One experiment as its harness wrote it."""
+
+    number: int  # of the line in the file, from 1
+    commit: str
+    metric: float | None  # None: it has no score, whatever was printed
+    memory_gb: float | None
+    status: str
+    description: str
+    rank: int | None  # 1 is the best metric; None: no score
+    gain: float | None  # over the best kept before it, positive is better; None: nothing to compare with
+    inside_noise: bool  # a keep whose gain may be luck
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A whole file, in its order."""
+
+    metric_name: str
+    lines: tuple[Line, ...]
+    skipped: int  # lines that say nothing usable
+    noise_sd: float | None  # of one run, in the metric's unit
+    noise_stated: bool  # the reader stated it; otherwise it is from the file's own seed swap
+
+    @property
+    def keeps(self) -> tuple[Line, ...]:
+        """The keeps that claim a gain: all but the first, which is where the history starts."""
+        return tuple(one for one in self.lines if one.status == "keep" and one.gain is not None)
+
+    @property
+    def claimed_gain(self) -> float:
+        """What the keeps say they won together."""
+        return math.fsum(one.gain for one in self.keeps if one.gain is not None)
+
+
+def read_history(content: bytes, noise_sd: float | None = None) -> History:
+    """Read the bytes of a history in any dialect. Raises HistoryError when it has no header or no usable line."""
+    found = parse_history(content)
+    raws = found.lines
+    gains = _gains(raws, found.direction)
+    sd = noise_sd if noise_sd is not None else _seed_swap_sd(raws, gains)
+    ranks = _ranks(raws, found.direction)
+    lines = tuple(
+        Line(
+            number=raw.number,
+            commit=raw.commit,
+            metric=raw.metric,
+            memory_gb=raw.memory_gb,
+            status=raw.status,
+            description=raw.description,
+            rank=ranks.get(raw.number),
+            gain=gain,
+            inside_noise=_is_inside_noise(raw, gain, sd),
+        )
+        for raw, gain in zip(raws, gains, strict=True)
+    )
+    return History(found.metric_name, lines, found.skipped, sd, noise_sd is not None)
+
+
+def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:
+    best: float | None = None
+    gains: list[float | None] = []
+    for raw in raws:
+        gains.append(None if best is None or raw.metric is None else direction.sign * (raw.metric - best))
+        if raw.status == "keep" and raw.metric is not None:
+            best = (
+                raw.metric
+                if best is None
+                else direction.sign * max(direction.sign * best, direction.sign * raw.metric)
+            )
+    return gains
+
+
+def _seed_swap_sd(raws: Sequence[RawLine], gains: list[float | None]) -> float | None:
+    """The difference of two runs has √2 times one run's SD."""
+    swaps = [
+        gain for raw, gain in zip(raws, gains, strict=True) if gain and _SEED_SWAP.search(raw.description)
+    ]
+    return math.sqrt(math.fsum(gain**2 for gain in swaps) / len(swaps) / 2) if swaps else None
+
+
+def _ranks(raws: Sequence[RawLine], direction: Direction) -> dict[int, int]:
+    scored = sorted((-direction.sign * raw.metric, raw.number) for raw in raws if raw.metric is not None)
+    return {number: rank for rank, (_, number) in enumerate(scored, start=1)}
+
+
+def _is_inside_noise(raw: RawLine, gain: float | None, sd: float | None) -> bool:
+    if raw.status != "keep" or gain is None or sd is None:
+        return False
+    return gain <= _NOISE_SDS * math.sqrt(2) * sd

@@ -1,0 +1,1 @@
+"""Making a lab: what a repository is, what is asked, what is written."""

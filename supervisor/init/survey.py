@@ -1,0 +1,129 @@
+"""Looking at a repository that is to become a lab: what it is, and what stands in the way."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.errors import GitError, NotARepository
+from sessions.git.command import run_git
+from sessions.git.repository import Repository
+from supervisor.errors import LabError
+from supervisor.lab.config import CONFIG_FILE
+from supervisor.lab.paths import MAIN_BRANCHES, STATE_FOLDER
+from supervisor.recognition.auto_folder import untracked_session
+from supervisor.recognition.finding import Finding
+from supervisor.recognition.recognise import recognise
+from supervisor.recognition.tree import Tree
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A repository as `init` sees it."""
+
+    root: Path
+    base: str  # the commit that a campaign would start from
+    tree: Tree  # the files of that commit
+    finding: Finding | None  # None: nothing here is recognised
+    notes: tuple[str, ...]  # about the repository, one line each
+
+
+def find_repository(directory: Path) -> Repository | None:
+    """The repository around a folder; None where there is none. Raises LabError for a bare one."""
+    try:
+        return Repository.find(directory)
+    except NotARepository:
+        if run_git(directory, "rev-parse", "--is-bare-repository").text.strip() == "true":
+            raise LabError(
+                f"{directory} is a bare repository, without files to look at; `git clone` it and init there"
+            ) from None
+        return None
+
+
+def survey(repository: Repository) -> Survey:
+    """What the repository is, from the files of the commit that runs would start from. Raises LabError."""
+    root = repository.root
+    if (root / CONFIG_FILE).exists():
+        raise LabError(
+            f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
+        )
+    if not repository.exists("HEAD"):
+        raise LabError(f"{root} has no commit yet; `git commit` the files first, runs start from a commit")
+    base, branch = _base(repository)
+    tree = _tree_of(repository, base)
+    finding = recognise(tree)
+    if finding is None:
+        _refuse_what_lies_elsewhere(repository, tree, base, branch)
+    notes = (*_notes(repository, tree, base, branch), *_absent_programs(finding, tree))
+    return Survey(root, base, tree, finding, notes)
+
+
+def _base(repository: Repository) -> tuple[str, str]:
+    for branch in MAIN_BRANCHES:
+        if repository.exists(f"refs/heads/{branch}"):
+            return repository.rev_parse(f"refs/heads/{branch}"), branch
+    return repository.rev_parse("HEAD"), ""
+
+
+def _tree_of(repository: Repository, commit: str) -> Tree:
+    def read(path: str) -> bytes | None:
+        try:
+            return repository.read_file(commit, path).encode()
+        except GitError:  # a submodule is a path as well
+            return None
+
+    here = commit == repository.rev_parse("HEAD")
+    # The state of an earlier lab, or a copy of one, is nobody's source.
+    files = [path for path in repository.list_files(commit) if not path.startswith(f"{STATE_FOLDER}/")]
+    return Tree(repository.root, files, None if here else read)
+
+
+def _refuse_what_lies_elsewhere(repository: Repository, tree: Tree, base: str, branch: str) -> None:
+    """A lab that is here, but where no run would see it. Raises LabError."""
+    head = repository.rev_parse("HEAD")
+    if head != base and recognise(_tree_of(repository, head)) is not None:
+        current = repository.current_branch() or head[:7]
+        raise LabError(
+            f"the lab is on {current}, and campaigns start from {branch}; merge it into {branch} first"
+        )
+    if script := untracked_session(tree):
+        raise LabError(
+            f"{script} is here but not in git, where runs would not see it; "
+            f"`git add -f {script}`, commit, and init again"
+        )
+
+
+def _absent_programs(finding: Finding | None, tree: Tree) -> tuple[str, ...]:
+    """Programs that the lab's commands begin with and that this machine has not."""
+    commands = (finding.command, finding.setup, finding.checks) if finding else ()
+    programs = dict.fromkeys(shlex.split(command)[0] for command in commands if command)
+    absent = [
+        program
+        for program in programs
+        if program != "{python}" and program.removeprefix("./") not in tree and not shutil.which(program)
+    ]
+    hint = {"uv": ": pip install uv, or see https://docs.astral.sh/uv"}
+    return tuple(
+        f"{program} is not installed here{hint.get(program, '')}; runs need it" for program in absent
+    )
+
+
+def _notes(repository: Repository, tree: Tree, base: str, branch: str) -> tuple[str, ...]:
+    found = []
+    head = repository.rev_parse("HEAD")
+    if head != base:
+        current = repository.current_branch() or head[:7]
+        found.append(f"you are on {current}; campaigns start from {branch}, so that is what was looked at")
+    changed = [path for path in repository.changed_since(repository.root, "HEAD") if path in tree]
+    if changed:
+        more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+        found.append(
+            f"not committed: {', '.join(changed[:_MOST_NAMED])}{more}; runs start from what is committed"
+        )
+    if not (repository.root / ".git").is_dir() and (repository.root / ".git").is_file():
+        found.append(f"the lab is {repository.root} alone, not the repository around it")
+    return tuple(found)

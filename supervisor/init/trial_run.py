@@ -1,0 +1,244 @@
+"""Measuring an unchanged repository a few times before it is a lab, through the lab's own runner.
+
+Runs happen in a clone in a temporary folder: the person's checkout, branches and configuration stay as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.devices.discovery import discover
+from sessions.git.command import ask_git
+from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, read_outcome
+from sessions.runs.start import end_runner, runner_alive, start_runner
+from supervisor.campaign.set_up import set_up
+from supervisor.errors import LabError
+from supervisor.lab.config import LabConfig
+from supervisor.lab.paths import Lab, Layout, data_cache, has_referee, sealed_data
+from supervisor.lab.programs import cli_path, command_argv, lab_python
+from supervisor.lab.referee_copy import hash_referee, write_referee
+from supervisor.lab.uv_environment import make_environment, uses_uv, uv_readable
+from supervisor.recognition.printed import PrintedValue, printed_values
+from supervisor.runs.spec import training_env
+
+RUNS = 3
+_TAIL_BYTES = 2**18
+_LOOK_EVERY_S = 0.1
+_UNKNOWN_METRIC = "score"  # asked of a run while nobody knows what it prints
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of the unchanged code."""
+
+    outcome: RunOutcome
+    printed: tuple[PrintedValue, ...]  # every number under a name, and a bare last one
+    tail: str  # the end of its output
+
+    @property
+    def exited_well(self) -> bool:
+        """Whether the command itself succeeded, also when nobody knew yet what its number is called."""
+        return self.outcome.exit_code == 0 and self.outcome.ending in (RunEnding.MEASURED, RunEnding.CRASHED)
+
+    def value_of(self, metric: str) -> float | None:
+        """The metric: as the lab's runner read it, else as it stands in the output; None when the run failed."""
+        if self.outcome.ending is RunEnding.MEASURED and self.outcome.metric is not None:
+            return self.outcome.metric
+        if not self.exited_well:
+            return None
+        return next((entry.value for entry in self.printed if entry.name in (metric, "")), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What the unchanged code measures, and how steadily."""
+
+    values: tuple[float, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """In the metric's unit."""
+        return statistics.fmean(self.values)
+
+    @property
+    def sd(self) -> float:
+        """Of one run, in the metric's unit; 0 when all are the same."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
+    def relative(self) -> float | None:
+        """The SD as a share of the mean; None where the mean is zero."""
+        return self.sd / abs(self.mean) if self.mean else None
+
+
+class Trial:
+    """A clone of the repository in which the command can be run."""
+
+    def __init__(self, lab: Lab, clone: Path, referee: Path) -> None:
+        self._lab, self._clone, self._referee = lab, clone, referee
+        self._made = 0
+
+    @property
+    def clone(self) -> Path:
+        """The checkout in which the command runs."""
+        return self._clone
+
+    @property
+    def needs_set_up(self) -> bool:
+        """Whether there is anything to prepare."""
+        return bool(self._lab.config.lab.setup) or uses_uv(self._lab)
+
+    def prepare(self, tell: Tell) -> None:
+        """Make uv's environment and run the set-up command there, where the lab has them. Raises LaunchError."""
+        make_environment(self._lab, self._clone, tell)
+        set_up(self._lab, self._clone, tell)
+
+    def run(self, metric: str, tell: Tell) -> Measured:
+        """One run, as a campaign would make it; its output is told as it comes. Ctrl-C ends its whole tree.
+
+        `metric` may be "" while it is not known.
+        """
+        self._made += 1
+        ask_git(self._clone, "checkout", "--quiet", "--force", "HEAD")
+        ask_git(self._clone, "clean", "--quiet", "-ffdx")
+        spec = self._spec(metric or _UNKNOWN_METRIC)
+        start_runner(spec, cli_path())
+        try:
+            follow(spec.directory, tell)
+        except BaseException:
+            end_runner(spec.directory)
+            raise
+        outcome = read_outcome(spec.directory)
+        if outcome is None:
+            raise LabError(
+                "the trial run ended without a result; `autoresearch-tui doctor` looks at this machine"
+            )
+        tail = _tail(spec.directory / LOG_FILE)
+        return Measured(outcome, printed_values(tail), tail)
+
+    def _spec(self, metric: str) -> RunSpec:
+        lab, config = self._lab, self._lab.config.lab
+        device = discover(None)[0]
+        directory = lab.runs_dir / f"trial-{self._made}"
+        directory.mkdir(parents=True)
+        budget = lab.config.resolved(device.kind)
+        env = training_env(lab, self._referee, self._clone, device.id) | device.environment
+        if config.seed_env:
+            env[config.seed_env] = str(self._made)
+        return RunSpec(
+            run_id=f"trial-{self._made}",
+            directory=directory,
+            cwd=self._clone,
+            argv=command_argv(config.command, lab_python(lab)),
+            env=env,
+            seed=self._made,
+            budget_s=budget.seconds,
+            clock=budget.clock,
+            device="cuda:0" if device.id.startswith("cuda") else device.id,
+            timeout_s=budget.timeout_s,
+            metric=metric,
+            smoke=False,
+            has_referee=lab.has_referee,
+            core=device.core,
+            metric_format=lab.config.metric.format,
+            readable=(self._referee, data_cache(), *uv_readable(lab)),
+            caches=tuple(Path(cache).expanduser() for cache in config.caches),
+            referee=self._referee,
+            hidden=(sealed_data(),),
+            protected=tuple(self._clone / path.name for path in sorted(self._referee.glob("*.py"))),
+        )
+
+
+@contextmanager
+def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
+    """A trial of the repository at `root` as of commit `base`; its folder is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="autoresearch-trial-"))
+    try:
+        clone = folder / "clone"
+        ask_git(
+            folder, "clone", "--quiet", "--local", "--no-hardlinks", "--no-checkout", str(root), str(clone)
+        )
+        ask_git(clone, "checkout", "--quiet", "--detach", base)
+        lab = Lab(root, folder / "state", config, Layout.CUSTOM, has_referee(clone))
+        lab.runs_dir.mkdir(parents=True, mode=0o700)
+        yield Trial(lab, clone, _referee_of(lab, clone))
+    finally:
+        shutil.rmtree(folder, onerror=_unlock)
+
+
+def follow(directory: Path, tell: Tell) -> None:
+    """Tell the run's output, line by line, until its runner is gone."""
+    read, pending = 0, b""
+    while True:
+        alive = runner_alive(directory)
+        read, pending = _tell_new(directory / LOG_FILE, read, pending, tell)
+        if not alive:
+            break
+        time.sleep(_LOOK_EVERY_S)
+    if pending.strip():
+        tell(pending.decode("utf-8", "replace"))
+
+
+def _tell_new(log: Path, read: int, pending: bytes, tell: Tell) -> tuple[int, bytes]:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(read)
+            data = stream.read(_TAIL_BYTES)
+    except OSError:
+        return read, pending
+    *lines, rest = (pending + data).replace(b"\r", b"\n").split(b"\n")
+    for line in lines:
+        if line.strip():
+            tell(line.decode("utf-8", "replace"))
+    return read + len(data), rest[-4096:]
+
+
+def _referee_of(lab: Lab, clone: Path) -> Path:
+    # As `referee_files` takes it of a commit: the top-level modules that nobody may edit.
+    tracked = ask_git(clone, "ls-files", "-z").split("\0")
+    canvas = lab.config.lab.canvas(tracked)
+    files = {
+        path: (clone / path).read_text(encoding="utf-8", errors="replace")
+        for path in tracked
+        if path.endswith(".py") and "/" not in path and path not in canvas
+    }
+    folder = write_referee(lab.referee_dir, files)
+    assert folder.name == hash_referee(files)
+    return folder
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _unlock(function: Callable[..., object], path: str, _: object) -> None:
+    for folder in (Path(path).parent, Path(path)):
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(0o700)
+    function(path)
+
+
+def spread_of(runs: Sequence[Measured], metric: str) -> Spread | None:
+    """The spread of the runs that measured; None when none did."""
+    values = [value for run in runs if (value := run.value_of(metric)) is not None]
+    return Spread(tuple(values)) if values else None

@@ -1,0 +1,272 @@
+"""`autoresearch.toml`: what a lab researches, how it measures, and when it ends.
+
+Every key has a default, documented beside it; a lab of our own layout needs no file at all.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from sessions.runs.metric_formats import MetricFormat
+from supervisor.audit.rules import RULE_IDS
+from supervisor.model.states import Clock, Direction, Mode
+
+CONFIG_FILE = "autoresearch.toml"
+CPU_KIND = "cpu"  # the device kind whose budget is CPU time
+CPU_BUDGET_S = 20.0
+ACCELERATOR_BUDGET_S = 300.0
+# A CPU second takes longer than a second on a shared machine; the rest is start-up and evaluation.
+TIMEOUT_BUDGETS = {Clock.CPU: 6.0, Clock.WALL: 2.0}
+SHORTEST_TIMEOUT_S = 120.0  # imports, smoke and evaluation take their seconds however small the budget
+
+Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, typed strictly, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class LabSection(Section):
+    """`[lab]`: what is edited and how it runs."""
+
+    editable: tuple[Name, ...] = Field(("training/train.py",), min_length=1)  # all else is protected
+    new_files: tuple[Name, ...] = ()  # globs of files that an edit may add, change and remove; * stops at /
+    command: Name = "{python} training/train.py"  # run at the top of a checkout
+    setup: str = "{python} prepare.py"  # once, before the first run; "": nothing to set up
+    smoke: str = ""  # a run of seconds that shows whether the code works at all
+    python: str = ""  # "": the lab's own .venv or uv environment, else the tool's
+    seed_env: str = ""  # the variable by which a foreign lab takes its seed
+    caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder
+    env: tuple[Name, ...] = ()  # variables passed on to runs, beside a short allow-list
+    share_devices: bool = False  # True: other people's processes on a GPU are shown, not waited for
+    budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
+    timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
+    clock: Clock | None = None  # what the budget counts, "cpu" or "wall"; None ("auto"): as the device has it
+
+    def canvas(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Of these paths the ones that an edit may change, the editable ones first."""
+        own = {path for path in paths if path not in self.editable and self._may_be_new(path)}
+        return (*self.editable, *sorted(own))
+
+    def _may_be_new(self, path: str) -> bool:
+        parts = PurePosixPath(path).parts
+        globs = (PurePosixPath(glob).parts for glob in self.new_files)
+        return any(len(g) == len(parts) and all(map(fnmatchcase, parts, g)) for g in globs)
+
+    @field_validator("editable", "new_files")
+    @classmethod
+    def _stays_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"must be relative to the lab and stay inside it (got {path!r})")
+        return paths
+
+    @field_validator("command", "setup", "smoke")
+    @classmethod
+    def _knows_its_placeholders(cls, command: str) -> str:
+        try:
+            unknown = {name for _, name, _, _ in Formatter().parse(command) if name is not None} - {"python"}
+            shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"{str(error).lower()} in {command!r}") from None
+        if unknown:
+            raise ValueError(
+                f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces"
+            )
+        return command
+
+    @field_validator("clock", mode="before")
+    @classmethod
+    def _auto_is_none(cls, clock: object) -> object:
+        return None if clock == "auto" else clock
+
+
+class SecondaryMetric(Section):
+    """`[[metric.also]]`: a figure that is kept and shown, and never decides."""
+
+    name: Name
+    direction: Direction = Direction.LOWER
+
+
+class MetricSection(Section):
+    """`[metric]`: what is measured, and which way it improves."""
+
+    name: Name = "val_bpb"
+    direction: Direction = Direction.LOWER
+    # How a lab without a referee prints it: "auto" takes any dialect of sessions/runs/metric_formats.py.
+    format: MetricFormat = MetricFormat.AUTO
+    also: tuple[SecondaryMetric, ...] = ()
+
+
+class ChecksSection(Section):
+    """`[checks]`: what an edit must pass before it may run."""
+
+    command: str = ""  # non-zero: the experiment is rejected; "": no check
+    timeout_s: Seconds = 300.0
+
+
+class AuditSection(Section):
+    """`[audit]`: what becomes of diffs that look like gaming; by default they are flagged and must be verified."""
+
+    hard: tuple[str, ...] = ()  # rules that refuse
+    allow: tuple[str, ...] = ()  # rules that say nothing
+
+    @field_validator("hard", "allow")
+    @classmethod
+    def _knows_its_rules(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in ids if name not in RULE_IDS]
+        if unknown:
+            raise ValueError(f"there is no rule {unknown[0]!r}; there are {', '.join(RULE_IDS)}")
+        return ids
+
+
+class AgentSpec(Section):
+    """What thinks for a role."""
+
+    backend: Name = "offline"
+    model: str = ""  # "": the backend's own default
+    mode: Mode = Mode.HEADLESS  # "interactive": its pane runs the client's own interface; juniors only
+    auth: Literal["", "own", "inherit"] = ""  # "": own with a key in the environment, else the client's login
+    command: str = ""  # for backend = "command": reads a brief on stdin and edits files
+
+    @classmethod
+    def of_words(cls, words: str) -> Self:
+        """From "claude" or "claude:some-model", as the command line takes it."""
+        backend, _, model = words.strip().partition(":")
+        return cls(backend=backend, model=model)
+
+
+class AgentsSection(Section):
+    """`[agents]`: who works here."""
+
+    juniors: int = Field(2, ge=1, le=64)  # may outnumber the devices
+    chief: AgentSpec = AgentSpec()
+    junior: tuple[AgentSpec, ...] = Field(
+        (AgentSpec(),), min_length=1
+    )  # one for all, or a list that they share
+    drafts_ahead: int = Field(1, ge=0, le=8)  # edits a junior may draft while its last one trains
+    repairs: int = Field(
+        1, ge=0, le=8
+    )  # edits that may mend one that crashed in its code, before the verdict
+    approve: bool = False  # hypotheses wait for the person's yes
+    folder: str = ""  # of agents of your own, a TOML file each; "": .autoresearch/agents
+
+    @field_validator("chief")
+    @classmethod
+    def _plans_by_itself(cls, chief: AgentSpec) -> AgentSpec:
+        if chief.mode is Mode.INTERACTIVE:
+            raise ValueError("the chief plans when the lab asks it to; only juniors can be interactive")
+        return chief
+
+    @field_validator("junior", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: object) -> object:
+        return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+    def spec_of_junior(self, number: int) -> AgentSpec:
+        """What thinks for the junior of that number, from 1."""
+        return self.junior[(number - 1) % len(self.junior)]
+
+    def spec_like(self, backend: str, *, chief: bool) -> AgentSpec:
+        """What the file says of that backend, first for this role; chosen on the command line it says nothing."""
+        own, others = ((self.chief,), self.junior) if chief else (self.junior, (self.chief,))
+        return next((s for s in (*own, *others) if s.backend == backend), AgentSpec(backend=backend))
+
+
+class LimitsSection(Section):
+    """`[limits]`: any one of them ends the run; None: no such limit."""
+
+    experiments: int | None = Field(None, gt=0)  # verdicts other than baselines
+    hours: float | None = Field(None, gt=0)
+    usd: float | None = Field(None, gt=0)
+    usd_each: float | None = Field(None, gt=0)  # what one agent may cost; it stops, the others go on
+
+
+class DecideSection(Section):
+    """`[decide]`: how sure a keep has to be."""
+
+    false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
+    max_runs: int = Field(5, ge=1, le=20)  # seeds that one candidate may be given
+    noise_floor: float = Field(
+        0.0, ge=0
+    )  # smallest standard deviation that is believed, in the metric's unit
+    drift_every: int = Field(20, ge=0)  # experiments between two drift checks of the machine; 0: never
+    repeat_share: float = Field(0.5, ge=0, le=1)  # of the runs that may be repeats before candidates go first
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one training run is given."""
+
+    seconds: float
+    clock: Clock
+    timeout_s: float  # wall clock of the whole command
+
+
+class LabConfig(Section):
+    """The whole file."""
+
+    lab: LabSection = LabSection()
+    metric: MetricSection = MetricSection()
+    checks: ChecksSection = ChecksSection()
+    audit: AuditSection = AuditSection()
+    agents: AgentsSection = AgentsSection()
+    limits: LimitsSection = LimitsSection()
+    decide: DecideSection = DecideSection()
+
+    def resolved(self, device_kind: str) -> Budget:
+        """The budget on this kind of device: as the file says, else 20 s of CPU time or 300 s."""
+        on_cpu = device_kind == CPU_KIND
+        clock = self.lab.clock or (Clock.CPU if on_cpu else Clock.WALL)
+        seconds = self.lab.budget_s or (CPU_BUDGET_S if on_cpu else ACCELERATOR_BUDGET_S)
+        return Budget(seconds, clock, self.timeout_for(seconds, clock))
+
+    def timeout_for(self, budget_s: float, clock: Clock) -> float:
+        """Wall clock, in seconds, after which a run on this budget is ended."""
+        return self.lab.timeout_s or max(TIMEOUT_BUDGETS[clock] * budget_s, SHORTEST_TIMEOUT_S)
+
+    def over(self, base: LabConfig) -> Self:
+        """This configuration where it says something, `base` where it is silent."""
+        merged = {}
+        for name in type(self).model_fields:
+            mine, below = getattr(self, name), getattr(base, name)
+            said = {key: getattr(mine, key) for key in mine.model_fields_set}
+            merged[name] = below.model_copy(update=said)
+        return self.model_copy(update=merged)
+
+
+def default_config() -> LabConfig:
+    """A lab of our own layout: program.md, prepare.py, training/train.py."""
+    return LabConfig()
+
+
+def karpathy_config() -> LabConfig:
+    """An unchanged clone of karpathy/autoresearch: train.py, prepare.py and program.md at the root."""
+    return LabConfig(
+        lab=LabSection(
+            editable=("train.py",),
+            command="uv run train.py",
+            setup="uv run prepare.py",
+            caches=("~/.cache/autoresearch",),
+            budget_s=ACCELERATOR_BUDGET_S,
+            clock=Clock.WALL,  # his prepare.py counts wall seconds, whatever the device
+        )
+    )
+
+
+def read_config(path: Path, base: LabConfig | None = None) -> LabConfig:
+    """The configuration in `path`, with `base` (our layout's) where it is silent. Raises ConfigError."""
+    from supervisor.lab.config_errors import parse_toml, validated
+
+    return validated(LabConfig, path, *parse_toml(path)).over(base or default_config())

@@ -1,0 +1,50 @@
+"""The programs that a lab starts: the console script, the interpreter that trains, its configured commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from supervisor.errors import LabError
+from supervisor.lab.paths import Lab
+from supervisor.lab.uv_environment import environment_of
+
+
+def agent_argv(lab: Lab, name: str) -> list[str]:
+    """The command of an agent's window."""
+    return [str(cli_path()), "agent", name, "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
+
+
+def supervisor_argv(lab: Lab) -> list[str]:
+    """The command that the supervisor's window keeps running."""
+    return [str(cli_path()), "supervise", "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
+
+
+def command_argv(template: str, python: str) -> tuple[str, ...]:
+    """A command of the configuration as an argument vector; no shell ever sees it."""
+    return tuple(part.replace("{python}", python) for part in shlex.split(template))
+
+
+def lab_python(lab: Lab) -> str:
+    """The interpreter that trains: the lab's own, else the tool's."""
+    if lab.config.lab.python:
+        return str(lab.root / lab.config.lab.python)
+    folders = (lab.root / ".venv", environment_of(lab))
+    pythons = (folder / "bin" / "python" for folder in folders if folder is not None)
+    return next((str(python) for python in pythons if os.access(python, os.X_OK)), sys.executable)
+
+
+def cli_path() -> Path:
+    """The installed console script, absolute: a folder of the same name in a lab can't shadow it. Raises LabError."""
+    beside = Path(sys.executable).with_name("autoresearch-tui")
+    if beside.exists():
+        return beside
+    found = shutil.which("autoresearch-tui")
+    if found is None:
+        raise LabError(
+            "the console script autoresearch-tui is not installed; run `make launch` or pip install the tool"
+        )
+    return Path(found).absolute()

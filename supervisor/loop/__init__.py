@@ -1,0 +1,1 @@
+"""The supervisor's process: the loop that alone starts runs, decides and moves branches."""

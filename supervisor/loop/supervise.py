@@ -1,0 +1,200 @@
+"""The supervisor's loop: take results, decide, start what is next. Nothing it knows lives only in memory."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import FrameType
+
+from sessions.errors import SessionError
+from sessions.git.repository import Repository
+from sessions.tmux.terminal import LabServer, socket_name_for
+from supervisor.errors import LabError, StoreError
+from supervisor.lab.file_lock import held
+from supervisor.lab.paths import Lab
+from supervisor.loop.agent_processes import Crew
+from supervisor.loop.executor import Actor, is_over, research_is_over
+from supervisor.loop.gpu_monitor import DeviceWatch
+from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan
+from supervisor.loop.results_tsv import write_results
+from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import CampaignState, RunState
+from supervisor.policy.next_actions import next_actions
+from supervisor.policy.verdicts import rules_of
+from supervisor.runs.run import collect_run, end_run
+from supervisor.snapshot_reader import LabReader
+from supervisor.store.campaigns import log_event
+from supervisor.store.connection import Store
+from supervisor.text import one_line
+
+TICK_S = 0.1  # a few file look-ups; how long a device may wait for its next run
+CREW_EVERY_S = 2.0
+RETRY_S = 5.0  # after a full disk or a git that is locked
+LOCK_TRIES = 40
+
+
+def supervise(lab: Lab) -> int:
+    """Run the lab until its campaign is over; returns the exit code. One process per lab does it."""
+    with ExitStack() as stack:
+        for _ in range(LOCK_TRIES):
+            if stack.enter_context(held(lab.supervisor_lock)):
+                break
+            time.sleep(TICK_S)
+        else:
+            print("another supervisor runs this lab already", flush=True)
+            return 0
+        loop = Loop(lab)
+        signal.signal(signal.SIGTERM, loop.stop)
+        signal.signal(signal.SIGHUP, loop.stop)
+        return loop.run()
+
+
+@dataclass(slots=True)
+class Loop:
+    """One supervisor's life. A successor needs nothing of it but the store."""
+
+    lab: Lab
+    store: Store = field(init=False)
+    reader: LabReader = field(init=False)
+    repository: Repository = field(init=False)
+    actor: Actor = field(init=False)
+    crew: Crew = field(init=False)
+    devices: DeviceWatch = field(init=False)
+    stopping: bool = False
+    _crew_at: float = 0.0
+    _last_event: int = 0
+    _complaint: str = ""
+    _drift_told: str = ""
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.lab.db)
+        self.reader = LabReader(self.lab, self.store)
+        self.repository = Repository(self.lab.root)
+        self.actor = Actor(self.lab, self.store, self.repository)
+        self.devices = DeviceWatch(self.lab, self.store)
+        self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
+
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Leave at the next tick; runs go on, a successor adopts them."""
+        self.stopping = True
+
+    def run(self) -> int:
+        """Tick until the campaign is over."""
+        try:
+            return self._tick_on()
+        finally:
+            self.devices.stop()
+
+    def _tick_on(self) -> int:
+        while not self.stopping:
+            try:
+                snapshot = self.tick(time.time())
+            except (StoreError, SessionError, LabError, OSError) as error:
+                self._complain(str(error))
+                time.sleep(RETRY_S)
+                continue
+            if is_over(snapshot):
+                code = self._wind_down(snapshot)
+                if is_over(self.look()):  # a launch may have come while it was leaving
+                    return code
+            time.sleep(TICK_S)
+        return 0
+
+    def tick(self, now: float) -> LabSnapshot:
+        """Take what is finished, do what is due; returns the lab as it then stands."""
+        snapshot = self.look()
+        if self.devices.keep(snapshot, now):
+            snapshot = self.look()
+        snapshot = self._collect(snapshot, now)
+        changed = True
+        while changed:
+            changed = publish_verdicts(self.lab, self.store, self.repository, snapshot, now)
+            for action in next_actions(snapshot, rules_of(self.lab.config)):
+                changed = self.actor.do(action, snapshot, now) or changed
+            if changed:
+                snapshot = self.look()
+        if research_is_over(snapshot) and not is_over(snapshot):
+            # A promotion is still measured: only its runs go on.
+            self._end_runs(snapshot, snapshot.experiments)
+        if now - self._crew_at >= CREW_EVERY_S:
+            self._crew_at = now
+            for problem in move_branches(self.repository, snapshot):
+                self._complain(problem)
+            write_plan(self.lab, snapshot)
+            self.crew.keep(snapshot, now)
+        self._tell_drift(snapshot)
+        self._print_events(snapshot)
+        return snapshot
+
+    def _collect(self, snapshot: LabSnapshot, now: float) -> LabSnapshot:
+        if snapshot.campaign is None:
+            return snapshot
+        changed = [
+            collect_run(self.lab, self.store, snapshot.campaign.tag, run, now)
+            for run in snapshot.running_runs()
+        ]
+        return self.look() if any(changed) else snapshot
+
+    def _wind_down(self, snapshot: LabSnapshot) -> int:
+        campaign = snapshot.campaign
+        if campaign is None:
+            return 0
+        self.end_runs()
+        snapshot = self.look()
+        publish_verdicts(self.lab, self.store, self.repository, snapshot, time.time())
+        write_results(
+            self.lab.results_tsv, snapshot
+        )  # fresh runs may have moved a figure since the last verdict
+        move_branches(self.repository, snapshot)
+        write_plan(self.lab, snapshot)
+        self._print_events(snapshot)
+        word = "finished" if campaign.state is CampaignState.FINISHED else "stopped"
+        print(f"campaign {campaign.tag} {word}: {campaign.reason}", flush=True)
+        return 0
+
+    def look(self) -> LabSnapshot:
+        """The lab as it is now."""
+        return self.reader.read()
+
+    def end_runs(self) -> None:
+        """End every run; each waits in the queue for the next launch."""
+        snapshot = self.look()
+        self._end_runs(snapshot, (*snapshot.experiments, *snapshot.trials))
+
+    def _end_runs(self, snapshot: LabSnapshot, experiments: tuple[Experiment, ...]) -> None:
+        for run in (run for e in experiments for run in e.runs if run.state is RunState.RUNNING):
+            assert snapshot.campaign is not None
+            end_run(self.lab, run)
+            collect_run(self.lab, self.store, snapshot.campaign.tag, run, time.time())
+
+    def _tell_drift(self, snapshot: LabSnapshot) -> None:
+        drift, campaign = snapshot.drift, snapshot.campaign
+        if drift is None or campaign is None or drift.since_run == self._drift_told:
+            return
+        self._drift_told = drift.since_run
+        head = f"the machine has changed since {drift.since_run}"
+        if not any(event.text.startswith(head) for event in snapshot.events):  # told before a restart
+            text = f"{head}: the baseline now measures {drift.change:+.4f} (p {drift.p:.1g})"
+            log_event(self.store, campaign.tag, time.time(), "", text)
+
+    def _complain(self, text: str) -> None:
+        if text == self._complaint:
+            return
+        self._complaint = text
+        print(f"supervisor: {text}", flush=True)
+        try:
+            snapshot = self.look()
+            if snapshot.campaign is not None:
+                log_event(self.store, snapshot.campaign.tag, time.time(), "", f"supervisor: {text}")
+        except (StoreError, LabError, OSError):
+            return  # the complaint is on the pane; a full disk takes no more
+
+    def _print_events(self, snapshot: LabSnapshot) -> None:
+        for event in snapshot.events:
+            if event.id > self._last_event:
+                stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+                print(f"{stamp} {event.agent or 'lab':<10} {one_line(event.text)}", flush=True)
+                self._last_event = event.id

@@ -1,0 +1,244 @@
+"""`LabSnapshot`: the whole lab at one moment, frozen. Everything that shows or decides starts from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sessions.devices.gpu import GpuReading
+from supervisor.model.experiment import Experiment, Run, Spending
+from supervisor.model.states import (
+    AgentState,
+    CampaignState,
+    Clock,
+    Direction,
+    HypothesisState,
+    Mode,
+    Role,
+    RunState,
+    Wanted,
+)
+
+if TYPE_CHECKING:
+    from supervisor.model.guarantees import Guarantees
+    from supervisor.model.promotion import Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What makes scores comparable; scores of two settings are never ranked together."""
+
+    id: str  # short hash of the rest
+    referee_hash: str
+    data_fingerprint: str
+    metric: str
+    budget_s: float
+    clock: Clock
+    device_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Any one of them ends the campaign; None: no such limit."""
+
+    experiments: int | None = None  # verdicts other than baselines
+    hours: float | None = None
+    usd: float | None = None
+    usd_each: float | None = None  # of one agent; it stops, the others go on
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One run of the lab, named by its tag."""
+
+    tag: str
+    state: CampaignState
+    wanted: Wanted
+    reason: str  # why it is not running, "" while it is
+    base_commit: str
+    metric: str
+    direction: Direction
+    setting: Setting
+    limits: Limits
+    started_at: float
+    running_s: float  # up to now, pauses left out
+    drafts_ahead: int
+    approve: bool  # hypotheses wait for the person's yes
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One entry of the plan."""
+
+    id: str  # "h-07"
+    title: str
+    rationale: str
+    change: str  # in words
+    expected_gain: float | None  # in the metric's unit, positive is better
+    category: str
+    state: HypothesisState
+    author: str  # an agent's name, or "person"
+    position: float  # the smallest goes first
+    created_at: float
+    edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
+    parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
+    risk: str = ""  # what could go wrong, in words
+    builds_on: tuple[str, ...] = ()  # the experiments that speak for it, by id
+    falsified_by: str = ""  # the outcome that would show that it is wrong
+    independent: bool | None = None  # of the others of its plan; None: not said
+    claimed_by: str | None = None
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One running role."""
+
+    name: str
+    role: Role
+    backend: str
+    state: AgentState
+    state_since: float
+    wanted: Wanted
+    doing: str = ""  # one line for people: "planning h-12…h-15"
+    waiting_for: str = ""  # what it needs of the person, "" when nothing
+    branch: str = ""  # juniors
+    incumbent_id: str | None = None  # juniors: the experiment they build on
+    heartbeat_at: float | None = None
+    restarts: int = 0  # deaths in a row
+    model: str = ""  # "": the backend's own default
+    parked_until: float | None = None  # epoch seconds; a limit of its model
+    mode: Mode = Mode.HEADLESS
+    spending: Spending = Spending()
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars so far."""
+        return self.spending.usd
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something a training run can be given, whole."""
+
+    id: str  # "cpu:0", "cuda:0", "cuda:0.1" (a MIG slice), "mps"
+    kind: str  # "cpu", or the accelerator's model: part of the setting
+    label: str  # for people: "core 0", "NVIDIA H200 141 GB"
+    run_id: str | None = None  # the lease
+    since: float | None = None  # when its state began
+    problem: str = ""  # why it is out of use
+    uuid: str = ""  # of an accelerator: what it is known by from launch to launch
+    neighbour: str = ""  # who else computes on it, in words
+    avoided: bool = False  # no run is started there while the neighbour stays
+    reading: GpuReading | None = None  # the last of its sensors, a few seconds old
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The spread of one training run's metric when nothing changes but the seed."""
+
+    sd: float
+    degrees_of_freedom: float
+    runs: int  # that it rests on; 0: only the prior
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A shared Markdown finding."""
+
+    id: str  # its file name without .md
+    title: str
+    author: str
+    created_at: float
+    path: Path
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, in one line."""
+
+    id: int
+    at: float
+    agent: str  # "" for the lab itself
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The machine has changed: the baseline's code no longer measures what it did."""
+
+    change: float  # of the metric, in its unit; positive: it is higher now
+    p: float  # how often such a change is nothing but noise
+    since_run: str  # the first drift check that shows it
+    since: float  # when that one began
+    runs: tuple[str, ...]  # drift checks since then
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedLine:
+    """One experiment of another harness: another setting, ranked with nothing of ours."""
+
+    source: str  # the file it came from
+    commit: str
+    metric_name: str
+    metric: float | None  # None: it has no score
+    memory_gb: float | None
+    status: str  # keep, discard, crash
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabSnapshot:
+    """The whole lab at one moment."""
+
+    root: Path
+    taken_at: float
+    version: int  # rises with every change in the store
+    campaign: Campaign | None  # None before the first launch
+    agents: tuple[Agent, ...] = ()
+    devices: tuple[Device, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()  # by position
+    experiments: tuple[Experiment, ...] = ()  # by id
+    notes: tuple[Note, ...] = ()  # newest first
+    events: tuple[Event, ...] = ()  # the last ones, oldest first
+    noise: Noise | None = None
+    drift: Drift | None = None
+    champion_id: str | None = None  # best verified commit; the baseline until there is a better one
+    baseline_id: str | None = None
+    supervisor_alive: bool = False
+    trouble: str = ""  # what keeps the lab from going on, for the person to mend
+    kept: int = 0
+    counted: int = 0  # verdicts that count against the limit
+    experiments_per_hour: float = 0.0
+    promotions: tuple[Promotion, ...] = ()  # oldest first
+    imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
+    guarantees: Guarantees | None = None  # what the scores can be trusted for
+    trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
+    _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
+
+    def experiment(self, experiment_id: str | None) -> Experiment | None:
+        """The experiment of that id, if there is one; those of promotions are found too."""
+        if experiment_id is None:
+            return None
+        if not self._by_id:
+            everything = (*self.experiments, *self.trials)
+            self._by_id.update({experiment.id: experiment for experiment in everything})
+        return self._by_id.get(experiment_id)
+
+    def agent(self, name: str) -> Agent | None:
+        """The agent of that name, if there is one."""
+        return next((agent for agent in self.agents if agent.name == name), None)
+
+    def run(self, run_id: str | None) -> Run | None:
+        """The run of that id, if there is one."""
+        if run_id is None:
+            return None
+        experiment = self.experiment(run_id.partition(".")[0])
+        return next((run for run in experiment.runs if run.id == run_id), None) if experiment else None
+
+    def running_runs(self) -> tuple[Run, ...]:
+        """Every run that holds a device, those of promotions included."""
+        everything = (*self.experiments, *self.trials)
+        return tuple(run for e in everything for run in e.runs if run.state is RunState.RUNNING)

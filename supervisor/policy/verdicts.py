@@ -1,0 +1,178 @@
+"""From measurements to a verdict, or to the run that is still missing. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sessions.runs.contract import RunEnding
+from supervisor.analysis.champion import fresh_kind, values
+from supervisor.analysis.lineage import lineage
+from supervisor.analysis.noise import mean
+from supervisor.analysis.sequential_test import DecideRules, Decision, Ruling, decide
+from supervisor.lab.config import LabConfig
+from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.records import Judgement, NewHypothesis
+from supervisor.model.snapshot import Agent, LabSnapshot
+from supervisor.model.states import PORT, ExperimentState, RunKind, RunState, Verdict
+
+BASELINE_RUNS = 3  # measured ones, at the least
+FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
+FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
+CANNOT_MEND = frozenset({"offline"})  # a search knows one way to make an edit
+_PLACE_IN_CODE = re.compile(r"\([^()]+\.py:\d+\)$")  # how the reason of a traceback ends
+
+_VERDICT_OF_ENDING = {
+    RunEnding.CRASHED: Verdict.CRASH,
+    RunEnding.OUT_OF_MEMORY: Verdict.CRASH,
+    RunEnding.TIMED_OUT: Verdict.TIMEOUT,
+    RunEnding.REJECTED: Verdict.REJECTED,
+}
+
+
+def rules_of(config: LabConfig) -> DecideRules:
+    """How sure the lab wants to be."""
+    decide = config.decide
+    return DecideRules(
+        false_keep_rate=decide.false_keep_rate,
+        max_runs=decide.max_runs,
+        noise_floor=decide.noise_floor,
+        drift_every=decide.drift_every,
+        repeat_share=decide.repeat_share,
+        repairs=config.agents.repairs,
+    )
+
+
+def baseline_runs_for(devices: int) -> int:
+    """How many baseline runs open a campaign: at least three, and every device busy with the same load throughout."""
+    return max(devices, -(-BASELINE_RUNS // devices) * devices)
+
+
+def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaseline | Judge | QueueRun | None:
+    """Settle the baseline when all its runs are in; one that fails as often as it runs ends as what it was."""
+    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in baseline.runs):
+        return None
+    measured = values(baseline, unbiased=True)
+    if len(measured) >= BASELINE_RUNS:
+        sd = f" ± {snapshot.noise.sd:.4f}" if snapshot.noise else ""
+        return SettleBaseline(baseline.id, f"{mean(measured):.4f}{sd} over {len(measured)} runs")
+    failures = [run for run in baseline.runs if run.metric is None]
+    failed = failures[-1]
+    if len(failures) <= len(measured):  # a busy machine, not the code
+        why = f"{failed.id} {failed.ending}: {failed.reason}"
+        return QueueRun(baseline.id, RunKind.BASELINE, why, BASELINE_RUNS - len(measured))
+    assert failed.ending is not None
+    return Judge(baseline.id, Judgement(_VERDICT_OF_ENDING.get(failed.ending, Verdict.CRASH), failed.reason))
+
+
+def judge(
+    snapshot: LabSnapshot, experiment: Experiment, rules: DecideRules
+) -> Judge | QueueRun | Mend | None:
+    """What the runs of an undecided experiment say, once none of them is under way; None: wait."""
+    parent, campaign = snapshot.experiment(experiment.parent_id), snapshot.campaign
+    if (
+        parent is None
+        or campaign is None
+        or any(_under_way(run) for run in experiment.runs)
+        or not (current := _runs_of_commit(experiment))
+    ):
+        return None
+    failure = next((run for run in current if run.metric is None), None)
+    if failure is not None:
+        if _is_to_be_mended(snapshot, experiment, failure, rules):
+            return Mend(experiment.id, failure.reason)
+        assert failure.ending is not None
+        verdict = _VERDICT_OF_ENDING.get(failure.ending, Verdict.CRASH)
+        return Judge(experiment.id, Judgement(verdict, failure.reason))
+    if parent.state is not ExperimentState.DECIDED or snapshot.noise is None:
+        return None
+    measured = values(parent, unbiased=True)
+    if not measured:
+        return _fresh_runs(experiment, parent, 1, "the incumbent has no run yet that was decided beforehand")
+    decision = decide(values(experiment, unbiased=False), measured, snapshot.noise, rules, campaign.direction)
+    match decision.ruling:
+        case Ruling.REPEAT_CANDIDATE:
+            return QueueRun(experiment.id, RunKind.REPLICATION, decision.reason)
+        case Ruling.REPEAT_INCUMBENT:
+            return _fresh_runs(experiment, parent, decision.runs_wanted, decision.reason)
+        case Ruling.DISCARD:
+            return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, decision.reason))
+        case Ruling.KEEP:
+            return _keep(snapshot, experiment, decision)
+
+
+def _runs_of_commit(experiment: Experiment) -> tuple[Run, ...]:
+    """Its runs without those of a commit that crashed and was mended."""
+    return tuple(run for run in experiment.runs if run.queued_at >= (experiment.ready_at or 0.0))
+
+
+def _is_to_be_mended(snapshot: LabSnapshot, experiment: Experiment, failure: Run, rules: DecideRules) -> bool:
+    """Whether the first run of this commit ended in a traceback, and its junior may try to mend that."""
+    owner = snapshot.agent(experiment.agent)
+    current = _runs_of_commit(experiment)
+    earlier = len(experiment.runs) - len(current)
+    return (
+        earlier < rules.repairs
+        and current == (failure,)
+        and failure.ending is RunEnding.CRASHED
+        and bool(_PLACE_IN_CODE.search(failure.reason))
+        and owner is not None
+        and owner.backend not in CANNOT_MEND
+    )
+
+
+def _fresh_runs(experiment: Experiment, parent: Experiment, count: int, why: str) -> Judge | QueueRun | None:
+    if any(_under_way(run) for run in parent.runs):
+        return None
+    if len(failed_fresh_runs(parent)) >= FAILED_FRESH_RUNS:
+        text = f"can't be judged: fresh runs of its incumbent {parent.id} fail ({failed_fresh_runs(parent)[-1].reason})"
+        return Judge(experiment.id, Judgement(Verdict.DISCARD, text))
+    return QueueRun(parent.id, fresh_kind(parent), why, count)
+
+
+def failed_fresh_runs(experiment: Experiment) -> tuple[Run, ...]:
+    """Fresh runs of an incumbent that ended without a metric, those on the holdout among them."""
+    return tuple(r for r in experiment.runs if r.kind in FRESH_KINDS and r.ending and r.metric is None)
+
+
+def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> Judge:
+    agent = snapshot.agent(experiment.agent)
+    if agent is not None and agent.incumbent_id == experiment.parent_id:
+        return Judge(experiment.id, _judgement(Verdict.KEEP, decision, decision.reason), new_incumbent=True)
+    now_on = agent.incumbent_id if agent else None
+    reason = (
+        f"better than {experiment.parent_id} ({decision.reason}); its branch went on to {now_on}: tried again"
+    )
+    retry = port_of(experiment, now_on) if now_on else None
+    return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
+
+
+def port_of(experiment: Experiment, onto: str) -> NewHypothesis:
+    """The same change once more, on top of another incumbent."""
+    gain = f"gained {experiment.gain:.4f}" if experiment.gain is not None else "was better"
+    return NewHypothesis(
+        title=f"port {experiment.id} onto {onto}: {experiment.title}",
+        rationale=f"It {gain} over {experiment.parent_id}; a gain counts here only when it is measured here.",
+        change=experiment.title,
+        expected_gain=experiment.gain,
+        category=PORT,
+        edit=json.dumps({"port_of": experiment.id, "edit": experiment.edit}),
+    )
+
+
+def _judgement(verdict: Verdict, decision: Decision, reason: str) -> Judgement:
+    return Judgement(
+        verdict, reason, decision.gain, decision.gain_low, decision.gain_high, decision.confidence
+    )
+
+
+def _under_way(run: Run) -> bool:
+    return run.state in (RunState.QUEUED, RunState.RUNNING)
+
+
+def lost_keeps(snapshot: LabSnapshot, agent: Agent, champion: Experiment) -> tuple[Experiment, ...]:
+    """Keeps of the agent's branch that the champion's lineage lacks."""
+    theirs = {entry.id for entry in lineage(snapshot, champion.id)}
+    own = lineage(snapshot, agent.incumbent_id)
+    return tuple(e for e in reversed(own) if e.verdict is Verdict.KEEP and e.id not in theirs)

@@ -1,0 +1,145 @@
+"""What a person asks of a promotion: to begin, go on, land, be taken back. A killed call may be made again."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sessions.git.repository import Repository
+from supervisor.errors import LabError
+from supervisor.lab.paths import Lab
+from supervisor.model.promotion import NewPromotion, Promotion, PromotionKind, PromotionState
+from supervisor.model.snapshot import LabSnapshot
+from supervisor.promotion.apply import main_of
+from supervisor.promotion.candidates import finalize_of, promotion_of, same_wish
+from supervisor.promotion.land import (
+    accept_promotion,
+    accept_rollback,
+    land,
+    land_waiting,
+    last_landed,
+    notice_merges,
+)
+from supervisor.snapshot_reader import read_snapshot
+from supervisor.store import promotions
+from supervisor.store.connection import Store
+from supervisor.store.promotion_rows import all_promotions
+
+
+def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float) -> Promotion:
+    """Ask for the champion, or for what is named, on main; goes on with the same wish.
+
+    Raises LabError, SessionError.
+    """
+    with _one_at_a_time(lab):
+        notice_merges(store, repository, now)
+        snapshot = read_snapshot(lab, store, now)
+        return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)
+
+
+def ask_finalize(
+    lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float, *, measured: bool
+) -> Promotion:
+    """Ask for a branch of each keep. Raises LabError, SessionError."""
+    with _one_at_a_time(lab):
+        snapshot = read_snapshot(lab, store, now)
+        return _begin(lab, store, repository, snapshot, finalize_of(snapshot, names, measured=measured), now)
+
+
+def promotion_numbered(snapshot: LabSnapshot, number: int) -> Promotion:
+    """The promotion of that number in the campaign. Raises LabError."""
+    found = next((p for p in snapshot.promotions if p.number == number), None)
+    if found is None:
+        raise LabError(f"there is no promotion {number} in this run")
+    return found
+
+
+def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: float) -> Promotion:
+    """Accept a promotion whose evidence says yes, and land it; again after a kill it goes on where it was.
+
+    Raises LabError, also when the evidence does not say yes, and SessionError.
+    """
+    with _one_at_a_time(lab):
+        snapshot = read_snapshot(lab, store, now)
+        promotion = promotion_numbered(snapshot, number)
+        if promotion.state is PromotionState.EVIDENCE:
+            assert snapshot.campaign is not None
+            accept_promotion(store, repository, snapshot, snapshot.campaign, promotion, now)
+            promotion = promotion_numbered(read_snapshot(lab, store, now), number)
+        if promotion.state is PromotionState.ACCEPTED:
+            land(store, repository, promotion, now)
+        elif promotion.state is PromotionState.WAITING:
+            land_waiting(store, repository, promotion, now)
+        elif promotion.state is not PromotionState.LANDED:
+            raise LabError(
+                f"promotion {number} can't land: it is {promotion.state} {promotion.reason}".rstrip()
+            )
+        return promotion_numbered(read_snapshot(lab, store, now), number)
+
+
+def say_no(lab: Lab, store: Store, number: int, now: float) -> Promotion:
+    """Decline a promotion; main stays as it is. Raises LabError."""
+    promotion = promotion_numbered(read_snapshot(lab, store, now), number)
+    promotions.end_promotion(store, promotion, PromotionState.DECLINED, "by the person", now)
+    return promotion_numbered(read_snapshot(lab, store, now), number)
+
+
+def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: float) -> Promotion:
+    """Take the last promotion off main with a commit; one that was begun goes on. Raises LabError, SessionError."""
+    with _one_at_a_time(lab):
+        notice_merges(store, repository, now)
+        begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK]
+        rollback = next(
+            (p for p in begun if p.state in (PromotionState.REQUESTED, PromotionState.ACCEPTED)), None
+        )
+        if rollback is None:
+            waiting = next((p for p in begun if p.state is PromotionState.WAITING), None)
+            if waiting is not None:
+                land_waiting(store, repository, waiting, now)
+                return _of(store, waiting.number)
+            last = last_landed(store, repository)
+            title = f"promotion {last.number}: {last.title}"
+            new = NewPromotion(PromotionKind.ROLLBACK, title, reverts=last.number)
+            rollback = _of(store, promotions.request_promotion(store, tag, new, now))
+        if rollback.state is PromotionState.REQUESTED:
+            assert rollback.reverts is not None
+            accept_rollback(store, repository, _of(store, rollback.reverts), rollback, now)
+        land(store, repository, _of(store, rollback.number), now)
+        return _of(store, rollback.number)
+
+
+def to_roll_back(store: Store, repository: Repository, now: float) -> Promotion:
+    """The promotion that `roll_back` would take off main. Raises LabError."""
+    notice_merges(store, repository, now)
+    open_states = (PromotionState.REQUESTED, PromotionState.ACCEPTED, PromotionState.WAITING)
+    begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in open_states]
+    if begun and begun[-1].reverts is not None:
+        return _of(store, begun[-1].reverts)
+    return last_landed(store, repository)
+
+
+def _begin(
+    lab: Lab, store: Store, repository: Repository, snapshot: LabSnapshot, new: NewPromotion, now: float
+) -> Promotion:
+    assert snapshot.campaign is not None
+    _, main = main_of(repository)
+    known = same_wish(snapshot, new, main)
+    if known is not None:
+        if known.state is PromotionState.EVIDENCE and known.base_commit != main:
+            promotions.start_again(store, known, f"main has moved to {main[:7]}", now)
+        number = known.number
+    else:
+        number = promotions.request_promotion(store, snapshot.campaign.tag, new, now)
+    return promotion_numbered(read_snapshot(lab, store, now), number)
+
+
+def _of(store: Store, number: int) -> Promotion:
+    return next(p for p in all_promotions(store) if p.number == number)
+
+
+@contextmanager
+def _one_at_a_time(lab: Lab) -> Iterator[None]:
+    with (lab.state_dir / "promotion.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

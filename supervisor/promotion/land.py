@@ -1,0 +1,145 @@
+"""Putting on main what was proven and accepted: one commit, once, through the person's own checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sessions.git.fast_forward import Landing, advance_branch
+from sessions.git.merge import Signature, commit_tree, merge_change, person_identity, tree_of
+from sessions.git.repository import Repository
+from supervisor.errors import LabError
+from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
+from supervisor.model.snapshot import Campaign, LabSnapshot
+from supervisor.promotion.apply import keep, main_of
+from supervisor.promotion.evidence import message_of
+from supervisor.store import promotions
+from supervisor.store.connection import Store
+from supervisor.store.promotion_rows import all_promotions
+
+BRANCH = "autoresearch/promoted"
+
+
+def accept_promotion(
+    store: Store,
+    repository: Repository,
+    snapshot: LabSnapshot,
+    campaign: Campaign,
+    promotion: Promotion,
+    now: float,
+) -> bool:
+    """Record the person's yes with all that the commit will say; False when it was not there to be accepted.
+
+    Raises LabError, SessionError.
+    """
+    name, mail = person_identity(repository)
+    message = message_of(snapshot, campaign, promotion)
+    base = promotion.base_commit
+    return promotions.accept(store, promotion, promotion.commit, f"{name} <{mail}>", message, base, now)
+
+
+def land(store: Store, repository: Repository, promotion: Promotion, now: float) -> PromotionState:
+    """Land an accepted promotion, from wherever it was left; returns the state that it is in then.
+
+    REQUESTED: main has moved meanwhile, and everything is measured again. Raises LabError, SessionError.
+    """
+    assert promotion.state is PromotionState.ACCEPTED and promotion.accepted_at is not None
+    branch, main = main_of(repository)
+    name, _, mail = promotion.author.partition(" <")
+    who = Signature(name, mail.removesuffix(">"), int(promotion.accepted_at))
+    tree = tree_of(repository, promotion.commit)
+    commit = commit_tree(repository, tree, promotion.base_commit, promotion.message, who)
+    keep(repository, f"refs/autoresearch/promoted/{promotion.number}", commit)
+    landed = advance_branch(repository, branch, commit, promotion.base_commit)
+    match landed.landing:
+        case Landing.LANDED:
+            promotions.record_landed(store, promotion, commit, now)
+            return PromotionState.LANDED
+        case Landing.MOVED if promotion.kind is PromotionKind.ROLLBACK:
+            text = f"{landed.reason}; call rollback again"
+            promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
+            return PromotionState.REFUSED
+        case Landing.MOVED:
+            promotions.start_again(store, promotion, f"main has moved to {main[:7]}", now)
+            return PromotionState.REQUESTED
+        case Landing.REFUSED:
+            waiting = waiting_branch(promotion)
+            keep(repository, f"refs/heads/{waiting}", commit)
+            promotions.record_waiting(store, promotion, commit, waiting, landed.reason, now)
+            return PromotionState.WAITING
+
+
+def land_waiting(store: Store, repository: Repository, promotion: Promotion, now: float) -> None:
+    """Try a commit that waits once more: what was in git's way may be gone. Raises SessionError."""
+    branch, _ = main_of(repository)
+    landed = advance_branch(repository, branch, promotion.landed_commit, promotion.base_commit)
+    if landed.landing is Landing.LANDED:
+        promotions.record_landed(store, promotion, promotion.landed_commit, now)
+    else:
+        commit, waiting = promotion.landed_commit, promotion.branch
+        promotions.record_waiting(store, promotion, commit, waiting, landed.reason, now)
+
+
+def waiting_branch(promotion: Promotion) -> str:
+    """Where its commit waits when git does not advance main."""
+    return f"{BRANCH}/{promotion.number}"
+
+
+def merge_line(repository: Repository, branch: str, here: Path) -> str:
+    """The line that lands a waiting commit, to be typed in `here`."""
+    main, _ = main_of(repository)
+    checkout = repository.checked_out_at(main)
+    if checkout is None:
+        return f"git fetch . {branch}:{main}"
+    inside = here.resolve().is_relative_to(checkout.resolve())
+    return f"git {'' if inside else f'-C {checkout} '}merge --ff-only {branch}"
+
+
+def notice_merges(store: Store, repository: Repository, now: float) -> tuple[Promotion, ...]:
+    """Record the waiting commits that the person has merged since; returns them."""
+    _, main = main_of(repository)
+    waiting = [p for p in all_promotions(store) if p.state is PromotionState.WAITING]
+    merged = tuple(p for p in waiting if repository.is_ancestor(p.landed_commit, main))
+    for promotion in merged:
+        promotions.record_landed(store, promotion, promotion.landed_commit, now)
+    return merged
+
+
+def last_landed(store: Store, repository: Repository) -> Promotion:
+    """The last promotion that is on main and was not rolled back. Raises LabError."""
+    _, main = main_of(repository)
+    everything = all_promotions(store)
+    undone = {p.reverts for p in everything if p.state in (PromotionState.LANDED, PromotionState.WAITING)}
+    found = [
+        p
+        for p in everything
+        if p.kind is PromotionKind.PROMOTE
+        and p.state is PromotionState.LANDED
+        and p.number not in undone
+        and repository.is_ancestor(p.landed_commit, main)
+    ]
+    if not found:
+        raise LabError("there is no promotion on main to take back")
+    return found[-1]
+
+
+def accept_rollback(
+    store: Store, repository: Repository, promotion: Promotion, rollback: Promotion, now: float
+) -> bool:
+    """Make the tree without what `promotion` brought, and record the person's yes. Raises LabError, SessionError."""
+    _, main = main_of(repository)
+    merged = merge_change(repository, main, promotion.landed_commit, f"{promotion.landed_commit}^")
+    if merged.conflicts:
+        places = ", ".join(map(str, merged.conflicts))
+        text = f"{places} changed since; `git diff {promotion.landed_commit[:10]} {main[:10]}` shows it"
+        promotions.end_promotion(store, rollback, PromotionState.CONFLICT, text, now)
+        raise LabError(f"promotion {promotion.number} can't be taken back: {text}")
+    name, mail = person_identity(repository)
+    subject = promotion.message.partition("\n")[0]
+    message = (
+        f"Roll back promotion {promotion.number}: {subject}\n\nThis reverts commit {promotion.landed_commit}.\n\n"
+        f"Autoresearch-Rollback: {promotion.number}\n"
+    )
+    who = Signature("autoresearch-tui", "autoresearch-tui@localhost", int(rollback.made_at))
+    draft = commit_tree(repository, merged.tree, main, message, who)
+    keep(repository, f"refs/autoresearch/promotion/{rollback.number}/1", draft)
+    return promotions.accept(store, rollback, draft, f"{name} <{mail}>", message, main, now)

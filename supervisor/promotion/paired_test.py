@@ -1,0 +1,130 @@
+"""Is what is to go on main really better than main? A sequential t test on fresh seeds of both sides. Pure.
+
+Looks are taken after 3, 4, 6, 9 and 12 runs of each side. Each asks for a p below its share of the false rate, as
+the verdicts of experiments do (`supervisor.analysis.sequential_test`), first on the validation metric, then on
+the holdout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scipy.special import stdtrit
+
+from supervisor.analysis.noise import estimate_noise, mean
+from supervisor.analysis.sequential_test import (
+    INTERVAL,
+    DecideRules,
+    chance_if_equal,
+    discard_from,
+    keep_up_to,
+)
+from supervisor.model.promotion import Interval
+from supervisor.model.snapshot import Noise
+from supervisor.model.states import Direction
+
+LOOKS = (3, 4, 6, 9, 12)  # measured runs of each side
+FAILURES = 2  # runs of one side without a metric, from which nothing is promoted
+FALSE_RATE = 0.005
+PRIOR_WEIGHT = 6.0  # the campaign's noise counts as at most so many repeats
+HOLDOUT_SHARE = 0.5  # of the reproduced gain that the holdout's interval must reach
+HOLDOUT_FALSE_RATE = 0.01  # the validation metric stands before it
+_RULES = DecideRules(false_keep_rate=FALSE_RATE, max_runs=LOOKS[-1])
+_HOLDOUT_RULES = DecideRules(false_keep_rate=HOLDOUT_FALSE_RATE, max_runs=LOOKS[-1])
+
+
+class Answer(StrEnum):
+    """What the evidence says."""
+
+    YES = "yes"
+    NO = "no"
+    MORE = "more"  # runs are needed
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What was measured of one side."""
+
+    metrics: tuple[float, ...] = ()
+    holdouts: tuple[float, ...] = ()  # as many as metrics, or none where the lab has no holdout
+    failures: tuple[str, ...] = ()  # why runs ended without a metric
+    rejection: str = ""  # why the referee refused a run, "" when it did not
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Both sides, measured on the same fresh seeds."""
+
+    base: Side
+    candidate: Side
+    direction: Direction
+    noise: Noise | None = None  # the campaign's
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What the evidence says, and on what grounds."""
+
+    answer: Answer
+    reason: str  # one line for people
+    gain: Interval | None = None
+    holdout: Interval | None = None
+    runs_wanted: int = 0  # measured runs of each side
+
+
+def weigh(evidence: Evidence) -> Weighing:
+    """Say yes, no, or how many runs of each side are wanted next."""
+    base, candidate = evidence.base, evidence.candidate
+    runs = min(len(base.metrics), len(candidate.metrics))
+    if candidate.rejection:
+        return Weighing(Answer.NO, f"the referee refused it: {candidate.rejection}")
+    for name, side in (("the candidate", candidate), ("main", base)):
+        if len(side.failures) >= FAILURES:
+            return Weighing(Answer.NO, f"{name} failed in {len(side.failures)} runs: {side.failures[-1]}")
+    if runs < LOOKS[0]:
+        return Weighing(Answer.MORE, "too few runs", runs_wanted=LOOKS[0])
+    gain, p = _compare(base.metrics, candidate.metrics, evidence)
+    holdout, p_holdout = None, None
+    if base.holdouts and candidate.holdouts:
+        holdout, p_holdout = _compare(base.holdouts, candidate.holdouts, evidence)
+    answer, reason = _answer(runs, gain, p, holdout, p_holdout)
+    wanted = next((look for look in LOOKS if look > runs), 0) if answer is Answer.MORE else 0
+    return Weighing(answer, reason, gain, holdout, wanted)
+
+
+def _answer(
+    runs: int, gain: Interval, p: float, holdout: Interval | None, p_holdout: float | None
+) -> tuple[Answer, str]:
+    seen = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
+    hopeless = float(discard_from(runs, _RULES))
+    sure = p <= float(keep_up_to(runs, _RULES)) and gain.low > 0
+    if not sure and (p >= hopeless or runs >= LOOKS[-1]):
+        return Answer.NO, f"the gain is not reproduced: {seen}"
+    if holdout is None or p_holdout is None:
+        return (Answer.YES, f"reproduced: {seen}") if sure else (Answer.MORE, f"not sure yet: {seen}")
+    held = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
+    shown = p_holdout <= float(keep_up_to(runs, _HOLDOUT_RULES)) and holdout.low > 0
+    holds = shown and holdout.high >= HOLDOUT_SHARE * gain.gain
+    if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):
+        word = "does not hold on the sealed holdout" if sure else "is not reproduced"
+        return Answer.NO, f"the gain {word}: {held}; on validation {seen}"
+    if sure and holds:
+        return Answer.YES, f"reproduced: {seen}; it holds: {held}"
+    return Answer.MORE, f"not sure yet: {seen}; {held}"
+
+
+def _compare(base: Sequence[float], candidate: Sequence[float], evidence: Evidence) -> tuple[Interval, float]:
+    known = evidence.noise
+    noise = estimate_noise(
+        [base, candidate],
+        prior_sd=known.sd if known else None,
+        prior_weight=min(known.degrees_of_freedom, PRIOR_WEIGHT) if known else 0.0,
+    )
+    gain = evidence.direction.sign * (mean(candidate) - mean(base))
+    p = chance_if_equal(gain, len(candidate), len(base), noise.sd, noise.degrees_of_freedom)
+    error = noise.sd * math.sqrt(1 / len(base) + 1 / len(candidate))
+    half = float(stdtrit(noise.degrees_of_freedom, (1 + INTERVAL) / 2)) * error
+    return Interval(gain, gain - half, gain + half), float(p)

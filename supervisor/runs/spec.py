@@ -1,0 +1,132 @@
+"""What a training run is given: its command, environment, seed, budget, and what it may see."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessions.runs.contract import Expected, RunSpec
+from sessions.tmux.terminal import socket_name_for
+from supervisor.lab.paths import STATE_FOLDER, Lab, data_cache, sealed_data
+from supervisor.lab.programs import command_argv, lab_python
+from supervisor.lab.referee_copy import verify_referee
+from supervisor.lab.uv_environment import uv_readable, uv_variables
+from supervisor.model.experiment import Experiment, Run
+from supervisor.model.snapshot import Campaign, Device, Setting
+from supervisor.model.states import RunKind
+from supervisor.store import reading
+from supervisor.store.connection import Store
+
+# Everything else of the person's environment, keys above all, stays out of a training process.
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is to be made, with all that it belongs to."""
+
+    experiment: Experiment
+    run: Run
+    device: Device
+
+
+def run_directory(lab: Lab, run: Run) -> Path:
+    """Where this attempt of the run keeps its log, spec and outcome."""
+    attempt = f".{run.attempt}" if run.attempt > 1 else ""
+    return lab.runs_dir / run.experiment_id / f"run-{run.ordinal}{attempt}"
+
+
+def run_marker(lab: Lab, run: Run) -> str:
+    """The mark in the environment of every process of this attempt, unlike any other on the machine."""
+    return f"{socket_name_for(lab.root)}/{run.id}/{run.attempt}"
+
+
+def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
+    """The whole environment of a training process: a short allow-list and what a run needs."""
+    env = {name: os.environ[name] for name in (*PASSED_ON, *lab.config.lab.env) if name in os.environ}
+    env |= {
+        "PYTHONPATH": str(referee),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AUTORESEARCH_CACHE": str(data_cache()),
+    }
+    if lab.has_referee:
+        # Nothing that lies beside the script, or in a person's site-packages, may stand in for the referee.
+        folders = dict.fromkeys(str((bench / path).parent) for path in lab.config.lab.editable)
+        env |= {"PYTHONPATH": os.pathsep.join((str(referee), *folders))}
+        env |= {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
+    if device_id.startswith("cpu"):
+        env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return env | uv_variables(lab)
+
+
+def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
+    setting = campaign.setting
+    directory = run_directory(lab, job.run)
+    directory.mkdir(parents=True, exist_ok=True)
+    referee = verify_referee(lab.referee_dir, setting.referee_hash)
+    python = lab_python(lab)
+    core, narrowed = reading.device_place(store, job.device.id)
+    env = training_env(lab, referee, bench, job.device.id) | narrowed
+    if lab.config.lab.seed_env:
+        env[lab.config.lab.seed_env] = str(job.run.seed)
+    return RunSpec(
+        run_id=job.run.id,
+        directory=directory,
+        cwd=bench,
+        argv=command_argv(lab.config.lab.command, python),
+        env=env,
+        seed=job.run.seed,
+        smoke=wants_smoke(lab, job.experiment),
+        budget_s=setting.budget_s,
+        clock=setting.clock,
+        device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
+        timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
+        metric=campaign.metric,
+        metric_format=lab.config.metric.format,
+        also=tuple(one.name for one in lab.config.metric.also),
+        core=core,
+        device_file=reading.device_file(store, job.device.id),
+        marker=run_marker(lab, job.run),
+        has_referee=lab.has_referee,
+        readable=(referee, data_cache(), *uv_readable(lab)),
+        caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
+        referee=referee,
+        protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
+        hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
+        holdout=holdout_for(lab, setting.data_fingerprint, job.run.kind),
+        expected=expected_of(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
+    )
+
+
+def holdout_for(lab: Lab, data_fingerprint: str, kind: RunKind) -> Path | None:
+    # Only runs whose outcome decides no edit: what an agent climbs on must never be the sealed text.
+    sealed = lab.holdout_dir / f"{data_fingerprint}.bin"
+    asked = kind in (RunKind.BASELINE, RunKind.VERIFICATION)
+    return sealed if lab.has_referee and asked and sealed.is_file() else None
+
+
+def expected_of(lab: Lab, setting: Setting, baseline: Sequence[Run]) -> Expected:
+    """What the baseline's runs showed; a figure that none of them has holds nothing up."""
+    if not lab.has_referee:
+        return Expected()
+
+    def usual(figures: Iterable[float | None]) -> float | None:
+        known = [figure for figure in figures if figure is not None]
+        return statistics.median(known) if known else None
+
+    sizes = {run.evaluated_bytes for run in baseline if run.evaluated_bytes is not None}
+    return Expected(
+        data_fingerprint=setting.data_fingerprint or None,
+        evaluated_bytes=sizes.pop() if len(sizes) == 1 else None,
+        starting_cpu_s=usual(run.starting_cpu_s for run in baseline),
+        evaluating_cpu_s=usual(run.evaluating_cpu_s for run in baseline),
+    )
+
+
+def wants_smoke(lab: Lab, experiment: Experiment) -> bool:
+    # Without a referee a smoke run would be a whole run; a commit that was measured once has shown that it works.
+    return lab.has_referee and not any(run.metric is not None for run in experiment.runs)

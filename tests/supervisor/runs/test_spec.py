@@ -1,0 +1,66 @@
+"""What a run is told, and what it must show: the spec that the supervisor writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sessions.runs.contract import Expected
+from supervisor.lab.config import LabConfig, LabSection
+from supervisor.lab.paths import Lab, Layout
+from supervisor.model.experiment import Run
+from supervisor.model.states import RunKind, RunState
+from supervisor.runs import spec
+from tests.worlds.fast_motion import SETTING
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    config = LabConfig(lab=LabSection(editable=("training/train.py", "training/model.py")))
+    return Lab(tmp_path, tmp_path / ".autoresearch", config, Layout.OURS, has_referee=True)
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_only_baselines_and_verifications_measure_the_holdout(kind: RunKind, lab: Lab) -> None:
+    assert spec.holdout_for(lab, "ab12", kind) is None, "there is none"
+    lab.holdout_dir.mkdir(parents=True)
+    sealed = lab.holdout_dir / "ab12.bin"
+    sealed.write_bytes(b"xx")
+    asked = kind in (RunKind.BASELINE, RunKind.VERIFICATION)
+    assert spec.holdout_for(lab, "ab12", kind) == (sealed if asked else None)
+    assert spec.holdout_for(lab, "cd34", kind) is None
+    assert spec.holdout_for(dataclasses.replace(lab, has_referee=False), "ab12", kind) is None
+
+
+def baseline_run(**seen: float) -> Run:
+    run = Run("e0000.1", "e0000", RunKind.BASELINE, 1, 7, RunState.FINISHED, 0.0, metric=1.75)
+    return dataclasses.replace(run, **seen)  # type: ignore[arg-type]
+
+
+def test_what_a_run_must_show_is_what_the_baseline_showed(lab: Lab) -> None:
+    assert spec.expected_of(lab, SETTING, ()) == Expected(data_fingerprint="data")
+    runs = [
+        baseline_run(starting_cpu_s=s, evaluating_cpu_s=1.0, evaluated_bytes=5000) for s in (2.0, 9.0, 3.0)
+    ]
+    assert spec.expected_of(lab, SETTING, runs) == Expected("data", 5000, 3.0, 1.0)
+    odd = [*runs, baseline_run(evaluated_bytes=10)]
+    assert spec.expected_of(lab, SETTING, odd).evaluated_bytes is None, "baselines that differ show nothing"
+    assert spec.expected_of(dataclasses.replace(lab, has_referee=False), SETTING, runs) == Expected()
+
+
+def test_nothing_beside_the_script_stands_in_for_the_referee(lab: Lab, tmp_path: Path) -> None:
+    referee, bench = tmp_path / "referee", tmp_path / "bench"
+    for folder in (referee, bench / "training"):
+        folder.mkdir(parents=True)
+    (referee / "prepare.py").write_text("WHOSE = 'ours'")
+    (bench / "training" / "prepare.py").write_text("WHOSE = 'theirs'")
+    (bench / "training" / "model.py").write_text("")
+    script = bench / "training" / "train.py"
+    script.write_text("import model, prepare; print(prepare.WHOSE)")
+    env = spec.training_env(lab, referee, bench, "cpu:0")
+    done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "ours\n", done.stderr

@@ -1,0 +1,1 @@
+"""What `doctor` looks at: the lab, its backends, the machine's GPUs."""

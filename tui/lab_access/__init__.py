@@ -1,0 +1,1 @@
+"""All that the screen and the command line ask of a lab."""

@@ -1,0 +1,1 @@
+"""One panel per file, each drawn from the snapshot that is bound down to it."""

@@ -1,0 +1,110 @@
+"""The shared notes: the list, and the one under the cursor in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+
+from supervisor.model.snapshot import LabSnapshot, Note
+from tui.screen.messages import NoteText, ReadingDone, ReadingWanted
+from tui.screen.widgets.lines import Line, LinesView, Span, Tone, line, prose
+from tui.screen.widgets.table import Column, Table
+from tui.views.figures import NONE, age
+from tui.views.text import plain, plain_lines, wrap
+
+
+class NotesTable(Table[Note]):
+    """The table of notes."""
+
+    def columns(self) -> Sequence[Column]:
+        """The columns."""
+        return (
+            Column("age", 5, right=True),
+            Column("by", 9),
+            Column("on", 6, wanted=1),
+            Column("note", 16, flexible=True),
+        )
+
+    def rows(self, snapshot: LabSnapshot) -> Sequence[Note]:
+        """Newest first."""
+        return snapshot.notes
+
+    def key(self, row: Note) -> str:
+        """Its id."""
+        return row.id
+
+    def cells(self, row: Note) -> Sequence[Span]:
+        """A cell for each column."""
+        return (
+            (age(self.now - row.created_at), Tone.MUTED),
+            (plain(row.author), Tone.PLAIN),
+            (row.experiment_id or NONE, Tone.MUTED),
+            (plain(row.title), Tone.PLAIN),
+        )
+
+    def watch_cursor(self) -> None:
+        """The other half shows the note in full."""
+        super().watch_cursor()
+        if isinstance(self.parent, Notes):
+            self.parent.note_id = self.cursor
+
+    def lesson(self, width: int) -> Sequence[Line]:
+        """Before the first note."""
+        if self.snapshot is None:
+            return []
+        return [
+            *prose("What the agents learned and found worth another's time; yours are welcome too.", width),
+            (),
+            (("autoresearch-tui notes add", Tone.KEY), (" publishes one to everybody.", Tone.PLAIN)),
+        ]
+
+
+class NoteReader(LinesView):
+    """One note in full."""
+
+    note_id: reactive[str | None] = reactive(None)
+
+    def __init__(self, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
+        self._text = ""
+
+    def watch_note_id(self) -> None:
+        """Another note: it has to be read first."""
+        self._text = ""
+        self.scroll_to(y=0, animate=False)
+        self.rebuild()
+        if self.note_id is not None:
+            self.post_message(ReadingWanted(self, NoteText(self.note_id)))
+
+    def on_reading_done(self, message: ReadingDone) -> None:
+        """The text is there."""
+        message.stop()
+        if message.reading == NoteText(self.note_id or ""):
+            self._text = message.text or message.problem
+            self.rebuild()
+
+    def build(self, width: int) -> Sequence[Line]:
+        """Markdown as it was written; headings stand out."""
+        lines: list[Line] = []
+        for paragraph in plain_lines(self._text):
+            indent = paragraph[: len(paragraph) - len(paragraph.lstrip())]
+            tone = Tone.STRONG if paragraph.startswith("#") else Tone.PLAIN
+            parts = wrap(paragraph, width - len(indent)) or [""]
+            lines += [line(indent + part, tone) for part in parts]
+        return lines
+
+
+class Notes(Vertical):
+    """The table above, the text below."""
+
+    snapshot: reactive[LabSnapshot | None] = reactive(None)
+    now: reactive[float] = reactive(0.0)
+    note_id: reactive[str | None] = reactive(None)
+
+    def compose(self) -> ComposeResult:
+        """Both halves."""
+        yield NotesTable().data_bind(Notes.snapshot, Notes.now)
+        yield NoteReader(classes="below").data_bind(Notes.note_id)

@@ -1,0 +1,1 @@
+"""What a person or a script reads: figures, words and JSON made of a snapshot."""

@@ -1,0 +1,118 @@
+"""Numbers as people read them: a real minus sign, one unit per kind of value, widths that do not jump."""
+
+from __future__ import annotations
+
+from sessions.devices.gpu import GpuReading, Throttle
+
+MINUS = "−"
+NONE = "–"
+
+
+def metric(value: float | None) -> str:
+    """Four decimals, or a dash."""
+    return NONE if value is None else f"{value:.4f}".replace("-", MINUS)
+
+
+def change(value: float | None) -> str:
+    """A signed difference of metrics, without the zero before the point: −.0123."""
+    if value is None:
+        return NONE
+    digits = f"{abs(value):.4f}"
+    if float(digits) == 0:
+        return "±.0000"
+    return (MINUS if value < 0 else "+") + (digits[1:] if digits.startswith("0") else digits)
+
+
+def percent(fraction: float | None) -> str:
+    """A signed share in percent, one decimal."""
+    if fraction is None:
+        return NONE
+    return f"{fraction * 100:+.1f} %".replace("-", MINUS)
+
+
+def share(fraction: float) -> str:
+    """A share of a whole, 0 to 1, always five cells."""
+    return f"{min(max(fraction, 0.0), 1.0) * 100:.0f} %".rjust(5)
+
+
+def age(seconds: float) -> str:
+    """How long something has lasted, in at most five cells: 5s, 12m, 3h04m, 2d05h."""
+    total = max(0, int(seconds))
+    if total < 60:
+        return f"{total}s"
+    if total < 3600:
+        return f"{total // 60}m"
+    if total < 86400:
+        return f"{total // 3600}h{total % 3600 // 60:02d}m"
+    return f"{total // 86400}d{total % 86400 // 3600:02d}h"
+
+
+def sensors(reading: GpuReading | None) -> str:
+    """A GPU's sensors in a few cells: 98 % 44/141 GB 61°."""
+    if reading is None:
+        return ""
+    use, heat = reading.utilization_percent, reading.temperature_c
+    used, total = round(reading.memory_used_mb / 1024), round(reading.memory_total_mb / 1024)
+    parts = ("" if use is None else f"{use} %", f"{used}/{total} GB", "" if heat is None else f"{heat}°")
+    return " ".join(part for part in parts if part)
+
+
+def throttling(reading: GpuReading | None) -> str:
+    """What slows a GPU down out of the ordinary; its power cap does not count, every big one runs into it."""
+    if reading is None:
+        return ""
+    return " and ".join(reason for reason in reading.throttled if reason is not Throttle.POWER_CAP)
+
+
+def clock(seconds: float) -> str:
+    """A short duration as minutes and seconds: 1:51."""
+    total = max(0, round(seconds))
+    return f"{total // 60}:{total % 60:02d}"
+
+
+def gigabytes(mebibytes: float | None) -> str:
+    """Memory in GB, one decimal below ten."""
+    if mebibytes is None:
+        return NONE
+    value = mebibytes / 1024
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def dollars(usd: float) -> str:
+    """US dollars with cents."""
+    return f"${usd:,.2f}"
+
+
+def tokens_per_second(rate: float | None) -> str:
+    """A training speed: 21.8k tok/s."""
+    if rate is None:
+        return ""
+    return f"{rate / 1000:.1f}k tok/s" if rate >= 1000 else f"{rate:.0f} tok/s"
+
+
+def margin(half_width: float | None) -> str:
+    """Half of an interval, in at most six cells: ±.0076."""
+    if half_width is None:
+        return ""
+    if half_width >= 100:
+        return "±∞"
+    digits = f"{half_width:.4f}" if half_width < 1 else f"{half_width:.1f}"
+    return "±" + (digits[1:] if digits.startswith("0") else digits)
+
+
+def flagged(flags: int, unverified: bool) -> str:
+    """How many flags there are: ⚑2, with a question mark until they are verified."""
+    return f"⚑{flags}{'?' if unverified else ''}" if flags else ""
+
+
+def trust(dots: int) -> str:
+    """How much a figure rests on, of three: ●●○."""
+    return "●" * dots + "○" * (3 - dots)
+
+
+def thousands(count: int) -> str:
+    """A count in few cells: 950, 12.3k, 4.5M."""
+    if count < 1000:
+        return str(count)
+    value, unit = (count / 1e3, "k") if count < 999_500 else (count / 1e6, "M")
+    return f"{value:.1f}{unit}" if value < 100 else f"{value:.0f}{unit}"

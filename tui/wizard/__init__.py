@@ -1,0 +1,1 @@
+"""The questions that make a lab of any project."""

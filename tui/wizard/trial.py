@@ -1,0 +1,99 @@
+"""The unchanged code, measured while the person watches: its output as it comes, then the number and its noise."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from supervisor.init.lab_toml import config_of
+from supervisor.init.trial_run import RUNS, Measured, Spread, Tell, trial
+from supervisor.recognition.finding import Finding
+from tui.views.printing import console, in_terminal, say
+from tui.views.text import plain, shorten
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.text import Text
+
+_TAIL_LINES = 6
+
+
+def measure(
+    root: Path, base: str, finding: Finding, name: Callable[[Measured], str] | None = None
+) -> tuple[str, list[Measured]]:
+    """The metric's name, and runs of the unchanged code; a run that gives no number is the last.
+
+    Where the finding has no metric, `name` picks one from what the first run printed, "" for none. Raises LabError
+    when it can't be tried at all.
+    """
+    metric, runs = finding.metric, list[Measured]()
+    with trial(root, base, config_of(finding)) as lab:
+        if lab.needs_set_up:
+            with _shown("set-up", None) as tell:
+                lab.prepare(tell)
+        while len(runs) < RUNS:
+            began, title = time.monotonic(), f"run {len(runs) + 1} of {RUNS}"
+            with _shown(f"{title}: {plain(finding.command)}", finding.timeout_s) as tell:
+                runs.append(lab.run(metric, tell))
+            took_s = time.monotonic() - began
+            if not metric and name is not None and runs[0].exited_well and runs[0].printed:
+                metric = name(runs[0])
+            value = runs[-1].value_of(metric) if metric else None
+            if value is None:
+                break
+            say(f"{title}: {metric} {value:.6g} in {took_s:.1f} s", style="dim")
+    return metric, runs
+
+
+def say_spread(spread: Spread, metric: str) -> None:
+    """What the code measures as it stands, and how much of a gain would be noise."""
+    values = ", ".join(f"{value:.6g}" for value in spread.values)
+    say(f"{metric}: {values}")
+    if spread.runs < 2:
+        return
+    relative = f", {100 * spread.relative:.2g} %" if spread.relative is not None else ""
+    say(f"mean {spread.mean:.6g}, SD {spread.sd:.2g}{relative} over {spread.runs} runs")
+    if spread.sd:
+        say(f"this is your noise: gains below {spread.sd:.2g} cannot be told from it in one run")
+    else:
+        say("the same every time: no noise here, so every difference counts")
+
+
+def why_no_number(run: Measured) -> str:
+    """One line on a run that gave none."""
+    last = [line for line in run.tail.splitlines() if line.strip()][-1:]
+    said = f"; its last line: {plain(last[0])[:200]}" if last else "; it printed nothing"
+    return f"{run.outcome.reason or 'it printed no number'}{said}"
+
+
+def _nobody(_: str) -> None:
+    """Where nobody watches, the log has it all."""
+
+
+@contextmanager
+def _shown(title: str, timeout_s: float | None) -> Iterator[Tell]:
+    """The end of the output, live, with the time that has passed; nothing but the title without a terminal."""
+    if not in_terminal():
+        say(title)
+        yield _nobody
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    began, tail = time.monotonic(), deque[str](maxlen=_TAIL_LINES)
+
+    def picture() -> Text:
+        limit = f" of {timeout_s:g}" if timeout_s else ""
+        width = console().width - 4
+        head = shorten(f"{title}  {time.monotonic() - began:.0f}{limit} s", width)
+        return Text("\n".join((head, *(f"  │ {shorten(line, width - 4)}" for line in tail))), style="dim")
+
+    def tell(line: str) -> None:
+        tail.append(plain(line))
+
+    with Live(get_renderable=picture, console=console(), refresh_per_second=8, transient=True):
+        yield tell

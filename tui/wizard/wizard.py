@@ -1,0 +1,84 @@
+"""`init` in a project that nothing is known of: eight questions, three runs, a configuration and a first programme."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from sessions.runs.metric_formats import FALLBACK_KEY
+from supervisor.errors import LabError
+from supervisor.init.answers import Answers, take_direction, take_metric
+from supervisor.init.program_md import program_text
+from supervisor.init.questions import WIZARD, first_guess
+from supervisor.init.survey import Survey
+from supervisor.init.trial_run import Measured, Spread, spread_of
+from supervisor.recognition.directions import direction_of
+from supervisor.recognition.finding import Finding
+from supervisor.recognition.printed import PrintedName, PrintedValue, choose
+from tui.views.printing import say
+from tui.wizard.prompts import HOW, ask_all, choose_line
+from tui.wizard.trial import measure, say_spread, why_no_number
+
+_BARE_NAME = "score"  # of a number that stands alone
+_AGAIN, _CHANGE, _QUIT = "again", "change", "quit"
+
+
+def ask_lab(seen: Survey, begun: Finding | None) -> tuple[Finding, str]:
+    """A whole finding and the text of a first program.md. Raises click.Abort when the person leaves."""
+    say("Nothing here is known as a lab. Eight questions make it one; nothing is written before the last.")
+    say(HOW, style="dim")
+    answers = Answers(begun or first_guess(seen.tree))
+    while True:
+        answers = ask_all(WIZARD, answers, seen.tree)
+        answers, spread = _try(seen, answers)
+        if spread is not None:
+            return answers.finding, program_text(answers, spread)
+
+
+def _try(seen: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
+    """Measure until there is a number, or the person wants to change an answer (then there is no spread)."""
+    say("Now it is measured as it stands, in a copy of what is committed; Ctrl-C ends it.")
+    while True:
+        try:
+            metric, runs = measure(seen.root, seen.base, answers.finding, _pick)
+            spread = spread_of(runs, metric) if metric else None
+            problem = why_no_number(runs[-1])
+        except LabError as error:
+            metric, spread, problem = "", None, str(error)
+        if spread is not None:
+            return _shown(take_metric(answers, metric, seen.tree), spread, seen)
+        say(problem, style="yellow")
+        match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
+            case "change":
+                return answers, None
+            case "quit":
+                raise click.Abort
+
+
+def _pick(run: Measured) -> str:
+    """The metric among what a run printed: the only one, or the one that the person picks."""
+    names = list(dict.fromkeys(entry.name for entry in run.printed if entry.name))
+    if len(names) < 2:
+        return names[0] if names else _BARE_NAME
+    for entry in run.printed:
+        say(f"  {entry.name}: {entry.value:.6g}")
+    return choose_line("Which of these is the metric?", names, _likeliest(run.printed))
+
+
+def _likeliest(printed: Sequence[PrintedValue]) -> str:
+    chosen = choose([PrintedName(entry.name, entry.dialect, "") for entry in printed if entry.name])
+    return chosen[0].name if chosen else printed[0].name
+
+
+def _shown(answers: Answers, spread: Spread, seen: Survey) -> tuple[Answers, Spread]:
+    finding = answers.finding
+    say_spread(spread, finding.metric)
+    told = direction_of(finding.metric)
+    # A bare number is called a score, whatever it is.
+    doubtful = finding.metric != FALLBACK_KEY and told.direction is not finding.direction
+    if told.sure and doubtful:
+        say(f"you said {finding.direction} is better, but {told.why}", style="yellow")
+        way = choose_line("Better is", ("lower", "higher"), str(finding.direction))
+        answers = take_direction(answers, way, seen.tree)
+    return answers, spread
