@@ -139,7 +139,7 @@ def _content(turn: Turn) -> list[dict[str, Any]]:
 def _block_events(index: int, block: dict[str, Any], arguments: Iterator[str]) -> Iterator[Event]:
     match block["type"]:
         case "thinking":
-            empty = {"type": "thinking", "thinking": "", "signature": ""}
+            empty: dict[str, object] = {"type": "thinking", "thinking": "", "signature": ""}
             deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"])]
             deltas.append({"type": "signature_delta", "signature": block["signature"]})
         case "text":

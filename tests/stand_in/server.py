@@ -140,7 +140,7 @@ class _Handler(Answering, BaseHTTPRequestHandler):
             tokens = len(raw) // 4
             self._other({"input_tokens": tokens, "totalTokens": tokens})
             return
-        dialect = gemini.Gemini() if gemini.PATH.search(path) else None
+        dialect: Dialect | None = gemini.Gemini() if gemini.PATH.search(path) else None
         dialect = dialect or next((d for end, d in DIALECTS.items() if path.endswith(end)), None)
         if dialect is None:
             self._other({})
