@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from roles.backend import Backend, BackendContext, BackendError, Cost, ParkedError, SpentError
-from roles.clients.catalogue_files import user_folder
+from roles.backends.clients.catalogue_files import user_folder
+from roles.backends.registry import make_backend
 from roles.pane import Pane, read_typed_lines
 from roles.prices import priced
-from roles.registry import make_backend
 from sessions.git.repository import Repository
 from sessions.tmux.terminal import LabServer, socket_name_for
 from supervisor.analysis.limits import spent_out

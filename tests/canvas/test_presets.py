@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from roles.offline.canvas import read_knobs
-from roles.offline.constraints import violated
+from roles.backends.offline.canvas import read_knobs
+from roles.backends.offline.constraints import violated
 from sessions.devices.discovery import FoundDevice
 from supervisor.errors import LabError
 from supervisor.lab.presets import (

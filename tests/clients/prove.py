@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from roles.backend import BackendContext, BackendError, Cost, EditResult, EditTask, PlanBrief
-from roles.clients.catalogue_files import read_agent
-from roles.clients.client import ClientBackend
-from roles.clients.home import Auth, Rooms
-from roles.clients.run import marker_of, version_of
-from roles.clients.worktree_diff import look_at
+from roles.backends.clients.catalogue_files import read_agent
+from roles.backends.clients.client import ClientBackend
+from roles.backends.clients.home import Auth, Rooms
+from roles.backends.clients.run import marker_of, version_of
+from roles.backends.clients.worktree_diff import look_at
 from sessions.processes.tree import find_marked
 from sessions.sandbox.client_sandbox import can_be_alone, can_limit
 from supervisor.lab.paths import Lab

@@ -74,8 +74,8 @@ def launch(
 
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
-    from roles.clients.catalogue_files import user_folder
-    from roles.registry import expect_backends
+    from roles.backends.clients.catalogue_files import user_folder
+    from roles.backends.registry import expect_backends
     from supervisor.campaign.new_campaign import LaunchOptions
 
     config = lab.config.agents

@@ -54,8 +54,8 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
 
 def check_minds(lab: Lab) -> Iterator[Check]:
     """What thinks for the agents: installed, which version, whose login; never a secret."""
-    from roles.backend_health import health_of
-    from roles.clients.catalogue_files import user_folder
+    from roles.backends.clients.catalogue_files import user_folder
+    from roles.backends.health import health_of
 
     config = lab.config.agents
     for agent in dict.fromkeys((config.chief, *config.junior)):

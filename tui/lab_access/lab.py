@@ -251,7 +251,7 @@ def attach(lab: Lab, agent: str) -> int:
 
 def run_agent(lab: Lab, name: str) -> int:
     """One agent's loop, until it is told to stop."""
-    from roles.loops.start import run_agent as run
+    from roles.loops import run_agent as run
 
     return run(lab, name)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from roles.backend import BackendError, Cost, EditResult, ParkedError, Reflection
+from roles.backends.registry import MAKERS
 from roles.loops import backoff
 from roles.loops import draft as drafting
 from roles.loops.agent_process import AgentProcess
 from roles.loops.backoff import Backoff, countdown
 from roles.loops.draft import Drafter
 from roles.loops.junior import Junior, run_junior
-from roles.registry import MAKERS
 from sessions.runs.contract import RunEnding, RunOutcome
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Judge, Mend

@@ -1,0 +1,206 @@
+"""One run of a client: its command line, its rooms, its events, and how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roles.backend import BackendError, Cost, ParkedError, Report
+from roles.backends.clients.home import Rooms
+from roles.backends.clients.limits import ends_at, is_limit
+from roles.backends.clients.spec import AgentFile, BriefBy, Format, argv_of, filled
+from roles.backends.clients.transcript import Transcript
+from sessions.errors import SessionError
+from sessions.processes.guarded_child import ChildHangs, GuardedChild
+from sessions.sandbox.client_sandbox import can_limit, limited
+from supervisor.text import one_line
+
+LINGER_S = 15.0  # a client that said it is done, and does not go
+LONGEST_ARGUMENT = 120_000  # bytes; the kernel takes 128 KiB
+LONGEST_REASON = 300
+_EVENTS_READ = 16 * 2**20  # bytes of an events file
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCall:
+    """What a client is run for."""
+
+    argv: tuple[str, ...]
+    text: str  # the brief
+    worktree: Path
+    may_write: bool
+    model: str
+    schema: Mapping[str, Any]
+    canvas: tuple[str, ...] = ()
+    session: str = ""  # goes on with it
+    counters: Mapping[str, float] = field(default_factory=dict)  # of that session so far
+
+
+@dataclass(frozen=True, slots=True)
+class ClientResult:
+    """A run that ended well."""
+
+    transcript: Transcript
+    cost: Cost
+
+
+def program_of(spec: AgentFile, env: Mapping[str, str]) -> Path:
+    """Where the client is installed. Raises BackendError."""
+    found = shutil.which(spec.binary, path=env.get("PATH", os.defpath))
+    if found is None:
+        raise BackendError(f"{spec.binary} is not installed" + (f"; {spec.install}" if spec.install else ""))
+    return Path(found)
+
+
+def run(spec: AgentFile, rooms: Rooms, call: ClientCall, report: Report) -> ClientResult:
+    """Run it to its end. Raises ParkedError or BackendError, with what it cost until then."""
+    try:
+        rooms.make(call.worktree)
+        child = _child(spec, rooms, call)
+    except OSError as error:
+        raise BackendError(f"{spec.name} has no rooms: {error}") from None
+    transcript = Transcript(spec, report, rooms.hider(), session=call.session)
+    hung = ""
+    try:
+        with child:
+            try:
+                for line in child.lines():
+                    transcript.feed(line)
+                    if transcript.limited:
+                        child.stop()
+                    if transcript.ending:
+                        child.silence_s = min(child.silence_s, LINGER_S)
+            except ChildHangs as error:
+                hung = str(error)
+    except SessionError as error:
+        raise BackendError(rooms.hider()(str(error))) from None
+    _read_events_file(spec, rooms, call, transcript)
+    transcript.end_of_output()
+    _settle_by_words(spec, transcript, child)
+    cost = transcript.cost(call.counters)
+    if transcript.ending or (transcript.refused and not hung):
+        return ClientResult(transcript, cost)
+    raise _failure(spec, transcript, child, hung, cost)
+
+
+def marker_of(folder: Path) -> str:
+    """In the environment of every process of this agent's clients."""
+    return f"mind-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
+
+
+def _child(spec: AgentFile, rooms: Rooms, call: ClientCall) -> GuardedChild:
+    program = program_of(spec, rooms.person_env)
+    prompt_file, schema_file = rooms.folder / "brief.md", rooms.folder / "schema.json"
+    prompt_file.write_text(call.text, encoding="utf-8")
+    schema_file.write_text(json.dumps(call.schema), encoding="utf-8")
+    values = rooms.places(call.worktree) | {
+        "model": call.model,
+        "session": call.session,
+        "prompt_file": str(prompt_file),
+        "schema": json.dumps(call.schema),
+        "schema_file": str(schema_file),
+    }
+    # The brief goes in last and whole: no braces in it are anybody's placeholder.
+    own = spec.sandbox.edit if call.may_write else spec.sandbox.plan
+    argv = argv_of(spec, call.argv, values, call.canvas, spec.sandbox.limited if can_limit() else own)
+    if spec.brief is BriefBy.ARGUMENT:
+        if len(call.text.encode()) > LONGEST_ARGUMENT:
+            raise BackendError(f"the brief is too long for a command line of {spec.name}")
+        argv = [call.text if word == "{prompt}" else word for word in argv]
+    command = limited([str(program), *argv], rooms.reach(program, call.worktree, may_write=call.may_write))
+    return GuardedChild(
+        command,
+        cwd=call.worktree,
+        env=rooms.environment(call.worktree, may_write=call.may_write),
+        stdin=prompt_file if spec.brief is BriefBy.STDIN else None,
+        marker=marker_of(rooms.folder),
+        silence_s=spec.silence_s,
+        timeout_s=spec.timeout_s,
+    )
+
+
+def _read_events_file(spec: AgentFile, rooms: Rooms, call: ClientCall, transcript: Transcript) -> None:
+    if not spec.events_file:
+        return
+    path = Path(filled(spec.events_file, rooms.places(call.worktree)))
+    try:
+        with path.open("rb") as file:
+            for line in file.read(_EVENTS_READ).decode("utf-8", "replace").splitlines():
+                transcript.feed_event(line)
+    except OSError:
+        return
+
+
+def _settle_by_words(spec: AgentFile, transcript: Transcript, child: GuardedChild) -> None:
+    # Text has no terminal event of its own; its errors are words, for some exit with 0 after one.
+    if spec.format is not Format.TEXT:
+        return
+    said = [*transcript.final.splitlines(), *child.stderr_tail]
+    wrong = next((line for line in said for pattern in spec.errors if re.search(pattern, line)), "")
+    if wrong:
+        transcript.ending, transcript.reason = False, wrong
+    elif transcript.ending is None and not spec.events.done:
+        transcript.ending = child.exit_code == 0
+
+
+def _failure(
+    spec: AgentFile, transcript: Transcript, child: GuardedChild, hung: str, cost: Cost
+) -> BackendError:
+    last = next((line for line in reversed(child.stderr_tail) if line.strip()), "")
+    if not last and spec.format is Format.TEXT:
+        last = next((line for line in reversed(transcript.final.splitlines()) if line.strip()), "")
+    reason = transcript.reason or transcript.limited or hung or last
+    if not reason or (transcript.ending is None and not hung and not transcript.limited):
+        # What came last on stderr is no more than a hint then.
+        reason = f"ended with exit code {child.exit_code} and never said how; {reason or 'no word on stderr'}"
+    words = one_line(transcript.hide(reason))[:LONGEST_REASON]
+    told = "\n".join((reason, transcript.limited, *child.stderr_tail[-5:]))
+    if transcript.limited or is_limit(told, spec.limits.patterns):
+        until = ends_at(told, time.time(), transcript.resets)
+        return ParkedError(f"{spec.name}: {words}", until, cost)
+    return BackendError(f"{spec.name}: {words}", cost)
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
+_TIMEOUT_S = 30.0
+
+
+def version_of(spec: AgentFile, rooms: Rooms) -> str:
+    """As the client says it, "" when it does not. Raises BackendError when it is not installed."""
+    program = program_of(spec, rooms.person_env)
+    if not spec.version:
+        return ""
+    try:
+        rooms.make(rooms.folder)
+        with GuardedChild(
+            [str(program), *spec.version],
+            cwd=rooms.folder,
+            env=rooms.environment(rooms.folder, may_write=False),
+            stdin=None,
+            marker=marker_of(rooms.folder),
+            silence_s=_TIMEOUT_S,
+            timeout_s=_TIMEOUT_S,
+        ) as child:
+            printed = "\n".join([*child.lines(), *child.stderr_tail])
+    except (SessionError, OSError) as error:
+        raise BackendError(f"{spec.name} does not say its version: {error}") from None
+    found = _NUMBER.search(printed)
+    return found[0] if found else ""
+
+
+def told_version(spec: AgentFile, rooms: Rooms) -> str:
+    """One line for the pane. Raises BackendError."""
+    version = version_of(spec, rooms)
+    if not version or not spec.known_versions:
+        return f"{spec.name} {version}".strip()
+    known = any(version.startswith(beginning) for beginning in spec.known_versions)
+    seen = "" if known else f" (proven with {', '.join(f'{each}x' for each in spec.known_versions)})"
+    return f"{spec.name} {version}{seen}"

@@ -1,0 +1,208 @@
+"""Finding the parts of a transformer in a source: by what the code does, not by line or exact text."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roles.backends.offline.canvas import Source, Span, read_knobs, set_knobs
+
+
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """`self.attribute = nn.Kind(arguments…)` in a class's `__init__`."""
+
+    attribute: str
+    kind: str  # "Linear"
+    call: ast.Call
+    statement: ast.stmt
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Its positional arguments as code."""
+        return tuple(ast.unparse(argument) for argument in self.call.args)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualStep:
+    """`x = x + sublayer(norm(x), …)` in a forward method."""
+
+    statement: ast.Assign
+    stream: str  # "x"
+    sublayer: ast.Call  # the call added to the stream
+    normed: ast.Call  # its first argument, the norm of the stream
+
+
+def classes(source: Source) -> list[ast.ClassDef]:
+    """The top-level classes."""
+    return [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
+
+
+def method(owner: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    """A method by name."""
+    return next((n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+
+
+def functions(source: Source) -> list[ast.FunctionDef]:
+    """The top-level functions."""
+    return [node for node in source.tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` of a name or attribute, else the empty string."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attribute):
+            head = dotted(value)
+            return f"{head}.{attribute}" if head else ""
+    return ""
+
+
+def calls(node: ast.AST, pattern: str) -> Iterator[ast.Call]:
+    """The calls under `node` whose dotted name matches `pattern` whole."""
+    for found in ast.walk(node):
+        if isinstance(found, ast.Call) and re.fullmatch(pattern, dotted(found.func)):
+            yield found
+
+
+def submodules(owner: ast.ClassDef, kind: str) -> list[Submodule]:
+    """What `__init__` makes of `nn.<kind>` (a pattern) under `self.…`; conditional ones are left out."""
+    init = method(owner, "__init__")
+    found = []
+    for node in init.body if init else ():
+        match node:
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=value):
+                if isinstance(value, ast.Call) and re.fullmatch(
+                    rf"(torch\.)?nn\.({kind})", dotted(value.func)
+                ):
+                    found.append(Submodule(attribute, dotted(value.func).rpartition(".")[2], value, node))
+    return found
+
+
+def residual_steps(source: Source) -> list[ResidualStep]:
+    """The residual steps of the one class that has exactly an attention and an MLP step; else none."""
+    for owner in classes(source):
+        forward = method(owner, "forward")
+        steps = [step for node in (forward.body if forward else ()) if (step := _residual_step(node))]
+        if len(steps) == 2:
+            return steps
+    return []
+
+
+def _residual_step(node: ast.stmt) -> ResidualStep | None:
+    match node:
+        case ast.Assign(
+            targets=[ast.Name(id=stream)],
+            value=ast.BinOp(
+                left=ast.Name(id=left), op=ast.Add(), right=ast.Call(args=[normed, *_]) as sublayer
+            ),
+        ) if left == stream and isinstance(normed, ast.Call):
+            takes_stream = [ast.unparse(argument) for argument in normed.args] == [stream]
+            return ResidualStep(node, stream, sublayer, normed) if takes_stream else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The class that turns tokens into logits: it owns the embedding, the blocks and the head."""
+
+    owner: ast.ClassDef
+    init: ast.FunctionDef
+    forward: ast.FunctionDef
+    embedding: Submodule
+    head: Submodule | None  # the linear map back to the vocabulary
+    lookup: ast.Assign  # `x = self.embedding(tokens)`
+    stream: str  # "x"
+    tokens: str  # "tokens"
+
+
+def model(source: Source) -> Model | None:
+    """The language model of a canvas: the one class whose forward looks tokens up and loops over blocks."""
+    for owner in classes(source):
+        init, forward = method(owner, "__init__"), method(owner, "forward")
+        if not init or not forward or not any(_loops_over_modules(node) for node in forward.body):
+            continue
+        for embedding in submodules(owner, "Embedding"):
+            for node in forward.body:
+                match node:
+                    case ast.Assign(
+                        targets=[ast.Name(id=stream)], value=ast.Call(args=[ast.Name(id=tokens)]) as call
+                    ) if dotted(call.func) == f"self.{embedding.attribute}":
+                        head = _head(owner, embedding)
+                        return Model(owner, init, forward, embedding, head, node, stream, tokens)
+    return None
+
+
+def _loops_over_modules(node: ast.stmt) -> bool:
+    return isinstance(node, ast.For) and "self." in ast.unparse(node.iter)
+
+
+def _head(owner: ast.ClassDef, embedding: Submodule) -> Submodule | None:
+    mirrored = embedding.sizes[::-1]
+    return next((linear for linear in submodules(owner, "Linear") if linear.sizes == mirrored), None)
+
+
+def block_loop(parts: Model) -> tuple[ast.For, ast.Assign] | None:
+    """`for block in self.blocks: x = block(x, …)`: the loop and its one statement."""
+    for node in parts.forward.body:
+        if isinstance(node, ast.For) and len(node.body) == 1 and isinstance(node.target, ast.Name):
+            match node.body[0]:
+                case (
+                    ast.Assign(
+                        targets=[ast.Name(id=stream)], value=ast.Call(func=ast.Name(id=called))
+                    ) as step
+                ) if stream == parts.stream and called == node.target.id:
+                    return node, step
+    return None
+
+
+def output_projections(source: Source) -> list[str]:
+    """Attributes of the linear maps that write to the residual stream: what sublayers' forward returns."""
+    found = []
+    for owner in classes(source):
+        forward = method(owner, "forward")
+        linears = {linear.attribute for linear in submodules(owner, "Linear")}
+        match forward.body[-1] if forward else None:
+            case ast.Return(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=attribute))):
+                if attribute in linears:
+                    found.append(attribute)
+    return found
+
+
+def switch(source: Source, name: str) -> bool | None:
+    """How the canvas's own switch of this name stands; None when it has none that the code reads."""
+    knob = read_knobs(source.text).get(name)
+    used = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(source.tree)) > 1
+    return knob.value if knob and used and isinstance(knob.value, bool) else None
+
+
+def switched_on(source: Source, name: str) -> str | None:
+    """The canvas with its own switch turned on; None when it is on."""
+    return None if switch(source, name) else set_knobs(source.text, {name: True})
+
+
+def replaced(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
+    """The change that puts `code` (dedented lines) in the place of a statement's lines."""
+    return source.line_span(statement), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
+
+
+def inserted_after(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
+    """The change that puts `code` after a statement, at its indentation."""
+    end = source.line_span(statement).end
+    return Span(end, end), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
+
+
+def inserted_before(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
+    """The change that puts `code` before a statement, at its indentation."""
+    start = source.line_span(statement).start
+    return Span(start, start), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
+
+
+def code_of(source: Source, node: ast.stmt | ast.expr) -> str:
+    """The text of a node as it stands in the source."""
+    span = source.span(node)
+    return source.text[span.start : span.end]

@@ -1,0 +1,218 @@
+"""The embedded backend: plans, edits and reflects by search. No model thinks here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from roles.backend import (
+    BackendError,
+    Canvas,
+    EditOutcome,
+    EditResult,
+    EditTask,
+    Plan,
+    PlanBrief,
+    Reflection,
+    Report,
+)
+from roles.backends.offline.canvas import UnreadableCanvasError, read_knobs
+from roles.backends.offline.catalogue import CATALOGUE
+from roles.backends.offline.edits import Edit, NotApplicableError, from_json, to_json
+from roles.backends.offline.phrases import expectation_of, hypothesis_of, reflection_on, title_of
+from roles.backends.offline.proposals import Proposal, Search, distinct
+from roles.backends.offline.words import UNDERSTOOD, read_words
+from supervisor.model.experiment import Experiment
+
+_ADVICE = (
+    "give it top-level `NAME = number` lines, or choose a backend that thinks (launch --chief … --junior …)"
+)
+
+
+class OfflineBackend:
+    """Thompson sampling over (knob, direction) and structural edits; the same inputs give the same plan."""
+
+    name = "offline"
+
+    def plan(self, brief: PlanBrief, report: Report) -> Plan:
+        """Hypotheses that nobody tried and no open one holds. Raises BackendError on an unknown canvas."""
+        canvases = _searchable(brief.canvas)
+        if not canvases:
+            return _nothing_to_plan(brief, report)
+        canvas = canvases[brief.seed % len(canvases)]
+        champion = brief.champion
+        search = Search(
+            canvas,
+            champion.id if champion else None,
+            brief.tried,
+            brief.noise_sd,
+            champion.metric if champion else None,
+        )
+        report.say(
+            f"A search, not a model: {len(search.evidence)} verdicts read, "
+            f"{len(read_knobs(canvas.text))} knobs in {canvas.path}."
+        )
+        held = [from_json(hypothesis.edit) for hypothesis in brief.open_hypotheses]
+        for edit in held:
+            search.take(edit)
+        chosen = _asked_for(brief.messages, search)
+        chosen += distinct(
+            search.ranked(brief.seed),
+            brief.wanted - len(chosen),
+            held={edit.subject for edit in held if edit},
+            used={proposal.edit.subject for proposal in chosen},
+        )
+        hypotheses = tuple(hypothesis_of(proposal) for proposal in chosen[: brief.wanted])
+        for hypothesis in hypotheses:
+            report.say(f"{hypothesis.title}: {hypothesis.rationale}")
+        return Plan(hypotheses, _summary(search, len(hypotheses), brief.wanted))
+
+    def edit(self, task: EditTask, report: Report) -> EditOutcome:
+        """Apply the hypothesis, or form one when there is none. Raises BackendError on an unknown canvas."""
+        canvases = _searchable(_canvases(task))
+        if not canvases:
+            return EditOutcome(EditResult.THOUGHT, "Nothing to step", "", _nothing(_canvases(task)))
+        canvas = _meant_canvas(task, canvases)
+        search = Search(canvas, task.incumbent.id, task.tried, task.noise_sd, task.incumbent.metric)
+        if task.repair:
+            return _refused(
+                task, f"the edit failed ({task.repair}), and a search knows only one way to make it"
+            )
+        edit = _meant(task, canvas) if task.hypothesis else _own_idea(task, search)
+        if edit is None and task.hypothesis:
+            return _refused(task, f"not understood: {UNDERSTOOD}")
+        if edit is None:
+            return EditOutcome(
+                EditResult.THOUGHT, "Nothing left to try", "", "every step and edit it knows was tried here"
+            )
+        expectation = expectation_of(edit, search.beliefs.of(edit), task.metric)
+        try:
+            text = edit.apply(canvas.text)
+        except NotApplicableError as error:
+            return _refused(task, str(error))
+        report.say(expectation)
+        _write(task, canvas.path, text)
+        report.say(f"{canvas.path}: {edit.words}")
+        return EditOutcome(EditResult.EDITED, title_of(edit), expectation, edit=to_json(edit))
+
+    def reflect(self, task: EditTask, experiment: Experiment, report: Report) -> Reflection:
+        """Expected, seen, and what it means beside the noise."""
+        reflection = reflection_on(experiment, task.noise_sd, task.metric)
+        report.say(reflection.text)
+        return reflection
+
+
+def _searchable(canvases: Sequence[Canvas]) -> list[Canvas]:
+    """The canvases with something to step or to restructure. Raises BackendError when there is no canvas at all."""
+    if not canvases:
+        raise BackendError(f"offline cannot work on this canvas: there is no editable file; {_ADVICE}")
+    return [canvas for canvas in canvases if not _why_not(canvas)]
+
+
+def _why_not(canvas: Canvas) -> str:
+    """Why a search can do nothing with this file; "" when it can."""
+    try:
+        knobs = read_knobs(canvas.text)
+    except UnreadableCanvasError as error:
+        return f"{canvas.path}: {error}"
+    if knobs or any(entry.apply(canvas.text) for entry in CATALOGUE.values()):
+        return ""
+    return f"{canvas.path} has no top-level number to step and nothing that its catalogue recognises"
+
+
+def _nothing(canvases: Sequence[Canvas]) -> str:
+    return f"offline cannot work on this canvas: {'; '.join(map(_why_not, canvases))}; {_ADVICE}"
+
+
+def _nothing_to_plan(brief: PlanBrief, report: Report) -> Plan:
+    why = _nothing(brief.canvas)
+    report.say(why)
+    return Plan((), why)
+
+
+def _meant_canvas(task: EditTask, canvases: Sequence[Canvas]) -> Canvas:
+    """The file that the hypothesis' edit fits; without one, whichever the lot falls on."""
+    drawn = canvases[task.seed % len(canvases)]
+    if task.hypothesis is None:
+        return drawn
+    for canvas in canvases:
+        edit = _meant(task, canvas)
+        with suppress(NotApplicableError):
+            if edit is not None and edit.apply(canvas.text):
+                return canvas
+    return drawn
+
+
+def _asked_for(messages: Sequence[str], search: Search) -> list[Proposal]:
+    """What the person asked for in words it can read, newest first."""
+    proposals = []
+    for message in reversed(messages):
+        edit = read_words(message, search.canvas.text)
+        if edit and search.take(edit):
+            proposals.append(Proposal(edit, search.beliefs.of(edit), asked=message))
+    return proposals
+
+
+def _summary(search: Search, found: int, wanted: int) -> str:
+    kept = [item for item in search.evidence if item.kept]
+    text = (
+        f"A search drew these {found} from its beliefs about {search.canvas.path}: "
+        f"{len(search.evidence)} verdicts so far, {len(kept)} of them keeps."
+    )
+    if kept:
+        best = max(kept, key=lambda item: item.gain)
+        text += f" What paid most: {title_of(best.edit)}, {best.words}."
+    if found < wanted:
+        text += f" It knows no more untried steps here ({wanted} were wanted)."
+    return text
+
+
+def _canvases(task: EditTask) -> list[Canvas]:
+    root = task.worktree.resolve()
+    found = []
+    for path in task.editable:
+        file = (root / path).resolve()
+        if file.is_relative_to(root) and file.is_file():
+            found.append(Canvas(path, file.read_bytes().decode("utf-8", errors="strict")))
+    return found
+
+
+def _meant(task: EditTask, canvas: Canvas) -> Edit | None:
+    """The hypothesis' own edit, else what its words say."""
+    assert task.hypothesis is not None
+    edit = from_json(task.hypothesis.edit)
+    words = (task.hypothesis.change, task.hypothesis.title)
+    return edit or next((found for said in words if (found := read_words(said, canvas.text))), None)
+
+
+def _own_idea(task: EditTask, search: Search) -> Edit | None:
+    """With an empty plan: what the person asked for, else the best draw."""
+    for proposal in _asked_for(task.messages, search):
+        return proposal.edit
+    return next((proposal.edit for proposal in search.ranked(task.seed)), None)
+
+
+def _refused(task: EditTask, why: str) -> EditOutcome:
+    title = task.hypothesis.title if task.hypothesis else "No edit"
+    return EditOutcome(EditResult.NOT_APPLICABLE, title, "", f"offline is a search, not a model: {why}")
+
+
+def _write(task: EditTask, path: str, text: str) -> None:
+    """Replace the canvas whole or not at all, its mode kept; only a regular editable file of the worktree."""
+    root = task.worktree.resolve()
+    file = root / path
+    if path not in task.editable or file.resolve() != file or not file.is_relative_to(root):
+        raise BackendError(f"offline will not write {path}: it is not an editable file of the worktree")
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(text.encode())
+        shutil.copymode(file, draft)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

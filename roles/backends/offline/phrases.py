@@ -1,0 +1,114 @@
+"""How the search says what it does: titles, rationales, expectations, what a verdict means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roles.backend import ProposedHypothesis, Reflection
+from roles.backends.offline.beliefs import Belief
+from roles.backends.offline.canvas import written
+from roles.backends.offline.edits import CatalogueEdit, Edit, to_json
+from roles.backends.offline.history import FAILED, Evidence
+from roles.backends.offline.proposals import Proposal
+from supervisor.model.experiment import Experiment
+from supervisor.model.states import Verdict
+
+_NOTEWORTHY_SDS = 3.0
+
+
+def title_of(edit: Edit) -> str:
+    """One line: "Halve TOKENS_PER_STEP (4096 → 2048)"."""
+    if isinstance(edit, CatalogueEdit) or len(edit.steps) > 1:
+        return edit.words
+    step = edit.steps[0]
+    change = f"({written(step.old)} → {written(step.new)})"
+    if isinstance(step.new, bool):
+        return f"Switch {step.knob} {'on' if step.new else 'off'}"
+    if isinstance(step.new, str) or isinstance(step.old, str):
+        return f"{step.knob} {written(step.old)} → {written(step.new)}"
+    if step.new == step.old * 2:
+        return f"Double {step.knob} {change}"
+    if step.new * 2 == step.old:
+        return f"Halve {step.knob} {change}"
+    return f"{'Raise' if step.direction == 'up' else 'Lower'} {step.knob} {change}"
+
+
+def hypothesis_of(proposal: Proposal) -> ProposedHypothesis:
+    """A proposal as the plan carries it."""
+    belief, title = proposal.belief, title_of(proposal.edit)
+    return ProposedHypothesis(
+        title=f"Port {proposal.port_of}: {title}" if proposal.port_of else title,
+        rationale=_rationale(proposal),
+        change=proposal.edit.words,
+        expected_gain=belief.mean if belief.knows else None,
+        category=belief.prior.category,
+        edit=to_json(proposal.edit),
+    )
+
+
+def _rationale(proposal: Proposal) -> str:
+    belief = proposal.belief
+    parts = []
+    if proposal.asked:
+        parts.append(f'The person asked: "{proposal.asked}".')
+    if proposal.port_of:
+        parts.append(f"Kept on another branch in {proposal.port_of}; it counts here only when measured here.")
+    if belief.evidence:
+        parts.append(f"This direction {_cited(belief.evidence)}.")
+    if belief.opposite:
+        parts.append(f"The other way {_cited(belief.opposite)}.")
+    source = "Prior, from domain knowledge" if belief.knows else "Untried here; prior, from domain knowledge"
+    parts.append(f"{source}: {belief.prior.reason[0].lower()}{belief.prior.reason[1:]}.")
+    return " ".join(parts)
+
+
+def _cited(evidence: Sequence[Evidence]) -> str:
+    return ", ".join(item.words for item in evidence[-3:])
+
+
+def expectation_of(edit: Edit, belief: Belief, metric: str) -> str:
+    """Written before the edit: the gain it should bring, how sure that is, and why."""
+    if not belief.knows:
+        return (
+            f"{title_of(edit)}: no figure, nothing of the kind was measured yet. It might help because "
+            f"{belief.prior.reason[0].lower()}{belief.prior.reason[1:]}."
+        )
+    cited = _cited(belief.evidence or belief.opposite)
+    side = "this direction" if belief.evidence else "the other way"
+    change = f"{metric} should get {'better' if belief.mean >= 0 else 'worse'} by {abs(belief.mean):.4f}"
+    return f"{title_of(edit)}: {change} (± {belief.sd:.4f}), since {side} {cited}."
+
+
+def reflection_on(experiment: Experiment, noise_sd: float | None, metric: str) -> Reflection:
+    """What a verdict says beside what was expected and the noise, and a note when others should know."""
+    verdict, gain = experiment.verdict, experiment.gain
+    expected = experiment.expectation or "nothing was written down beforehand"
+    if verdict in FAILED and verdict is not None:
+        text = (
+            f"Expected: {expected}\nSeen: {verdict.value}, {experiment.reason or 'no reason given'}.\n"
+            f"It means: this edit does not work on this code as it stands; the search counts it as a loss."
+        )
+        return Reflection(text, f"{verdict.value}: {experiment.title}", f"{experiment.id}: {text}")
+    if gain is None or verdict is None:
+        return Reflection(
+            f"Expected: {expected}\nSeen: no figure ({verdict.value if verdict else 'undecided'})."
+        )
+    sds = gain / noise_sd if noise_sd else None
+    seen = f"{metric} {'better' if gain > 0 else 'worse'} by {abs(gain):.4f}"
+    seen += f", {abs(sds):.1f} noise SDs" if sds is not None else ", noise not known yet"
+    text = f"Expected: {expected}\nSeen: {seen} ({verdict.value}).\nIt means: {_meaning(verdict, sds)}"
+    if sds is None or abs(sds) < _NOTEWORTHY_SDS:
+        return Reflection(text)
+    return Reflection(text, f"{experiment.title}: {gain:+.4f} {metric} gain", f"{experiment.id}: {text}")
+
+
+def _meaning(verdict: Verdict, sds: float | None) -> str:
+    if verdict is Verdict.KEEP:
+        return "the direction pays here; a further step the same way is expected to bring about half as much."
+    if sds is None or abs(sds) < 2:
+        return (
+            "nothing that the noise could not do by itself; this is no evidence against the idea elsewhere."
+        )
+    if sds < 0:
+        return "a real loss on this code; the other direction becomes a little likelier."
+    return "a gain that the runs could not confirm."
