@@ -7,7 +7,6 @@ Ours by socket name and configuration; the person's own tmux is never touched. P
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import re
@@ -16,13 +15,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions.errors import TmuxError, TmuxMissing
+from sessions.locks import FOR_EVER, held
 
 if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
@@ -184,13 +184,10 @@ class AgentServer:
             raise TmuxMissing from None
         return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[bool]:
         # Two processes that both find no window would both make one.
-        path = Path(self.command("display-message", "-p", "#{socket_path}")[0] + ".lock")
-        with path.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        socket_path = self.command("display-message", "-p", "#{socket_path}")[0]
+        return held(Path(f"{socket_path}.lock"), FOR_EVER)
 
 
 @functools.cache

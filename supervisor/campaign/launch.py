@@ -6,6 +6,7 @@ import time
 
 from sessions.devices.discovery import FoundDevice, discover, listed_uuids
 from sessions.git.repository import Repository
+from sessions.locks import is_locked
 from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import LabServer, socket_name_for
@@ -14,7 +15,6 @@ from supervisor.campaign.set_up import Say
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
 from supervisor.lab.config import AgentSpec
-from supervisor.lab.file_lock import is_locked
 from supervisor.lab.guarantees import guarantees_of
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import supervisor_argv
