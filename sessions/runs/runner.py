@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sessions.locks import take_lock
-from sessions.processes.tree import TreeMeter, become_subreaper, end_marked
+from sessions.processes.marks import end_marked
+from sessions.processes.tree import TreeMeter, become_subreaper
 from sessions.runs.channel import count_of
 from sessions.runs.confinement import confinement_of
 from sessions.runs.contract import (

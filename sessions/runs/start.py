@@ -13,6 +13,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from sessions.environment import RUNNER, passed_on
 from sessions.errors import RunnerError
 from sessions.files import write_atomically
 from sessions.locks import is_locked, take_lock
@@ -22,8 +23,6 @@ from sessions.runs.contract import LOCK_FILE, SPEC_FILE, RunSpec, to_json
 LOCK_VARIABLE = "AUTORESEARCH_LOCK"  # the descriptor of the lock that a runner was handed
 ERROR_FILE = "runner.err"
 HELD_EXIT_CODE = 3  # of a second runner for the same directory
-# All a runner gets of our environment; API keys in it could be read by the code under test.
-_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
 def start_runner(spec: RunSpec, cli: Path) -> int:
@@ -73,14 +72,13 @@ def end_runner(directory: Path, wait_s: float = 5.0) -> None:
 def _spawn(directory: Path, cli: Path, lock: int) -> int:
     # The shell exits at once, so the runner is nobody's child that we would have to wait for.
     script = '"$@" </dev/null >>"$AUTORESEARCH_ERR" 2>&1 & echo $!'
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    env |= {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE)}
-    done = subprocess.run(
+    handed_over = {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE)}
+    shell = subprocess.run(
         ["/bin/sh", "-c", script, "sh", str(cli), "_runner", str(directory)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        pass_fds=(lock,), start_new_session=True, cwd=directory, env=env, check=True,
+        pass_fds=(lock,), start_new_session=True, cwd=directory, env=passed_on(RUNNER) | handed_over, check=True,
     )  # fmt: skip
-    return int(done.stdout)
+    return int(shell.stdout)
 
 
 def runner_pid(directory: Path) -> int | None:

@@ -10,7 +10,7 @@ from types import FrameType
 from sessions.errors import SessionError
 from sessions.git.repository import Repository
 from sessions.locks import held
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.errors import LabError, StoreError
 from supervisor.lab.paths import Lab
 from supervisor.loop.agent_processes import Crew
@@ -70,7 +70,7 @@ class Loop:
         self.repository = Repository(self.lab.root)
         self.actor = Actor(self.lab, self.store, self.repository)
         self.devices = DeviceWatch(self.lab, self.store)
-        self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
+        self.crew = Crew(self.lab, self.store, TmuxServer(socket_name_for(self.lab.root)))
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Leave at the next tick; runs go on, a successor adopts them."""
