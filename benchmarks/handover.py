@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.lab.paths import Lab, find_lab
@@ -63,7 +63,7 @@ def main() -> None:
             launch(lab, LaunchOptions(juniors=1, devices="cpu:0", experiments=EXPERIMENTS), lambda _: None)
             runs = wait_for_runs(lab)
         finally:
-            LabServer(socket_name_for(root)).stop()
+            TmuxServer(socket_name_for(root)).stop()
         spans = sorted(span_of(lab.runs_dir / run.partition(".")[0], run) for run in runs)
     gaps = [(after[0] - before[2], after[1] - before[2]) for before, after in pairwise(spans)]
     print(f"{'one device, seconds':<44}{'median':>8}{'best':>8}{'worst':>8}")

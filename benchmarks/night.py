@@ -24,7 +24,7 @@ import psutil
 from roles.briefs.layout import CHARS_PER_TOKEN
 from roles.briefs.texts import BRIEF_TOKENS, PLAN_TOKENS
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.lab.paths import Lab, find_lab
@@ -173,7 +173,7 @@ def main() -> None:
             launch(lab, options, lambda _: None)
             end, memory = watch(lab)
         finally:
-            LabServer(socket_name_for(root)).stop()
+            TmuxServer(socket_name_for(root)).stop()
         report(lab, end, model, memory, time.monotonic() - began)
         print(f"requests: {len(server.asked)}, of which the model could not answer: {len(server.faults)}")
         for fault in server.faults[:5]:

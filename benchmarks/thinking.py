@@ -23,7 +23,7 @@ from typing import Any
 from handover import CANVAS, CONFIG, PATIENCE_S, span_of, wait_for_runs
 
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.lab.paths import find_lab
@@ -80,7 +80,7 @@ def busy_share(drafts: int, run_s: float) -> Shown:
             launch(lab, options, lambda _: None)
             runs = wait_for_runs(lab, PATIENCE_S + (EXPERIMENTS + OPENING_RUNS) * 2 * run_s)
         finally:
-            LabServer(socket_name_for(root)).stop()
+            TmuxServer(socket_name_for(root)).stop()
         if server.faults:
             sys.exit(f"the model was asked what it can't answer: {server.faults[0]}")
         spans = sorted(span_of(lab.runs_dir / run.partition(".")[0], run) for run in runs)[OPENING_RUNS:]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from sessions.locks import is_locked
 from supervisor.analysis.champion import with_standing
-from supervisor.lab.file_lock import is_locked
 from supervisor.lab.guarantees import guarantees_of
 from supervisor.lab.notes import read_notes
 from supervisor.lab.paths import Lab

@@ -14,7 +14,7 @@ from roles.backends.registry import make_backend
 from roles.pane import Pane, read_typed_lines
 from roles.prices import priced
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.analysis.limits import spent_out
 from supervisor.campaign.launch import start_supervisor
 from supervisor.errors import LabError
@@ -157,7 +157,7 @@ class AgentProcess:
         elif now - self._supervised_at > ORPHANED_AFTER_S:
             self._supervised_at = now
             self.pane.heading("the supervisor is gone: starting it again")
-            start_supervisor(self.lab, LabServer(socket_name_for(self.lab.root)))
+            start_supervisor(self.lab, TmuxServer(socket_name_for(self.lab.root)))
 
 
 def open_agent_process(lab: Lab, name: str, backend: Backend | None = None) -> AgentProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import time
@@ -16,9 +15,10 @@ from roles.loops.interactive_clients import Client, Place, client_named, configu
 from roles.pane import stamp
 from roles.workbench.client_hooks import tools_ready_file
 from roles.workbench.workbench import Workbench
+from sessions.environment import INTERACTIVE_CLIENT, passed_on
 from sessions.errors import SessionError
 from sessions.processes.foreground import Foreground
-from sessions.tmux.agent_windows import mark_of_agent
+from sessions.processes.marks import mark_of_agent
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
@@ -31,11 +31,6 @@ HEALTHY_AFTER_S = 60.0  # a client that lived this long starts the count anew
 UNHEARD_S = 20.0  # a client that has not asked for the lab's tools by now asks the person for something
 GIVE_UP_AFTER = 6  # ends in a row
 LONGEST_PAUSE_S = 60.0
-PASSED_ON = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "COLORTERM", "SHELL", "USER", "LOGNAME"),
-    *("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    *("http_proxy", "https_proxy", "no_proxy"),
-)
 
 
 def run_interactive(lab: Lab, name: str) -> int:
@@ -132,7 +127,6 @@ class Keeper:
     def _place(self, agent: Agent) -> Place:
         lab = self.process.lab
         cli, of_lab = str(cli_path()), ("--lab", str(lab.root), "--state-dir", str(lab.state_dir))
-        kept = {name: os.environ[name] for name in ("HOME", "AUTORESEARCH_CACHE") if name in os.environ}
         return Place(
             agent=agent.name,
             model=agent.model,
@@ -140,7 +134,8 @@ class Keeper:
             home=lab.state_dir / "minds" / agent.name / "home",
             holdout=lab.holdout_dir,
             server=(cli, "mcp", *of_lab),
-            server_env=mark_of_agent(agent.name) | kept,  # the lab's checks read the person's caches
+            # The lab's checks read the person's caches.
+            server_env=mark_of_agent(agent.name) | passed_on(("HOME", "AUTORESEARCH_CACHE")),
             hook=(cli, "hook", *of_lab),
         )
 
@@ -149,7 +144,7 @@ def _environment(client: Client, place: Place) -> dict[str, str]:
     """A short allow-list, its own provider's keys, and a HOME of its own."""
     temporary = place.home.parent / "tmp"
     temporary.mkdir(exist_ok=True, mode=0o700)
-    env = {name: os.environ[name] for name in (*PASSED_ON, *client.keys) if name in os.environ}
+    env = passed_on((*INTERACTIVE_CLIENT, *client.keys))
     own = {name: value.format(home=place.home) for name, value in client.env.items()}
     return env | own | {"HOME": str(place.home), "TMPDIR": str(temporary)} | mark_of_agent(place.agent)
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sessions.git.repository import Repository
+from sessions.locks import held
 from supervisor.drafts.guard import Refusal
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
-from supervisor.lab.file_lock import held
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
@@ -28,7 +28,6 @@ from supervisor.text import one_line, plain
 TITLE_LIMIT = 200  # characters
 TEXT_LIMIT = 8000
 LOCK_PATIENCE_S = 60.0
-_LOOK_EVERY_S = 0.1
 
 
 def bounded(name: str, text: str, limit: int, *, required: bool = True) -> str:
@@ -189,15 +188,10 @@ class Workbench:
     def _alone(self) -> Iterator[None]:
         # One worktree: a client's parallel calls, and the person's, come one after the other.
         lock = self.workspace.lab.state_dir / "minds" / self.workspace.agent / "workbench.lock"
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            with held(lock) as mine:
-                if mine:
-                    yield
-                    return
-            if time.monotonic() > deadline:
+        with held(lock, LOCK_PATIENCE_S) as mine:
+            if not mine:
                 raise LabError("another call still works in this worktree; try again when it has answered")
-            time.sleep(_LOOK_EVERY_S)
+            yield
 
 
 def why_not(snapshot: LabSnapshot, agent: Agent) -> str:

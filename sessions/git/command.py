@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions.environment import CALLING_GIT
 from sessions.errors import GitError, install_line
 
 _SETTINGS = (
@@ -19,18 +20,6 @@ _SETTINGS = (
     ("advice.detachedHead", "false"),
 )
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true"}
-# Set when we are called from a git hook or alias, they would point git at another repository.
-_FOREIGN = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_EXTERNAL_DIFF",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +47,9 @@ def run_git(
     except ImportError:
         raise GitError(["git"], f"fatal: not installed; install it with: {install_line('git')}") from None
     command = ["git", *(part for key, value in _SETTINGS for part in ("-c", f"{key}={value}")), *arguments]
-    foreign = [name for name in _FOREIGN if name in os.environ and name not in (env or {})]
-    if foreign:
-        command = ["env", *(part for name in foreign for part in ("-u", name)), *command]
+    # From our own environment: GitPython can add to what git gets, and take nothing away.
+    for name in CALLING_GIT:
+        os.environ.pop(name, None)
     if not path.is_dir():
         raise GitError(["git", *arguments], f"fatal: {path} is not a folder")
     with tempfile.TemporaryFile() as standard_input:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sessions.errors import GitError, WorktreeError
 from sessions.git.command import ask_git, run_git
 from sessions.git.repository import Repository
+from sessions.locks import FOR_EVER, held
 
 _REASON = "belongs to autoresearch-tui"
 _PATIENCE_S = 10.0  # for a git that still works in a worktree we want to reset
@@ -78,12 +78,8 @@ class Worktrees:
 
     # Everything below runs under the lock.
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock_path.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[bool]:
+        return held(self._lock_path, FOR_EVER)
 
     def _ensure(self, path: Path, commit: str) -> None:
         if not self._is_good(path) and not self._repaired(path):

@@ -16,7 +16,8 @@ from typing import Self
 
 from sessions.errors import SessionError
 from sessions.processes import child_guard
-from sessions.processes.tree import MARKER_VARIABLE, end_marked, end_tree
+from sessions.processes.marks import MARKER_VARIABLE, end_marked
+from sessions.processes.tree import end_tree
 
 LONGEST_LINE = 8 * 2**20  # bytes; what is beyond is dropped, so that no client can fill our memory
 _STDERR_LINES = 40

@@ -51,13 +51,6 @@ def offer_to_oom_killer() -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
 
 
-def boot_id() -> str:
-    """What tells this boot of the machine from any other; pids of another boot mean nothing."""
-    if LINUX:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return str(int(psutil.boot_time()))
-
-
 def oom_kills() -> int:
     """How often the kernel has killed for memory since boot; 0 where it does not say."""
     try:
@@ -88,7 +81,7 @@ def end_tree(pid: int, grace_s: float = 0.5, including_itself: bool = True) -> N
     """TERM, then after `grace_s` KILL, everything below `pid` and `pid` itself, until nothing is left."""
 
     def alive() -> list[int]:
-        return [p for p in descendants(pid) + [pid] * including_itself if not _is_dead(p)]
+        return [p for p in descendants(pid) + [pid] * including_itself if not is_dead(p)]
 
     _signal_all(alive(), signal.SIGTERM)
     wait_until(lambda: not alive(), grace_s)
@@ -104,23 +97,6 @@ def kill_until_gone(find: Callable[[], Iterable[int]], patience_s: float = 5.0) 
         return not found
 
     return wait_until(gone, patience_s)
-
-
-def find_marked(marker: str) -> list[int]:
-    """Processes of runs with this mark, or with a mark that continues it after a colon."""
-    found = []
-    for pid in psutil.pids():
-        value = environment_value(pid, MARKER_VARIABLE)
-        if value is not None and (value == marker or value.startswith(f"{marker}:")):
-            found.append(pid)
-    return [pid for pid in found if not _is_dead(pid)]
-
-
-def end_marked(marker: str) -> int:
-    """Kill what earlier runs with this mark left behind; returns how many there were."""
-    found = find_marked(marker)
-    kill_until_gone(lambda: find_marked(marker))
-    return len(found)
 
 
 class TreeMeter:
@@ -197,29 +173,14 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _is_dead(pid: int) -> bool:
+def is_dead(pid: int) -> bool:
+    """Whether the process is gone, or only waits to be waited for."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         return False
-
-
-def environment_value(pid: int, name: str) -> str | None:
-    """What a variable was when that process started; None where it is not set or cannot be read."""
-    if not LINUX:
-        try:
-            return psutil.Process(pid).environ().get(name)
-        except psutil.Error:
-            return None
-    try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:  # gone, or another user's
-        return None
-    prefix = f"{name}=".encode()
-    entry = next((entry for entry in entries if entry.startswith(prefix)), None)
-    return None if entry is None else os.fsdecode(entry[len(prefix) :])
 
 
 def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
@@ -238,6 +199,3 @@ def wait_until(true: Callable[[], bool], patience_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-MARKER_VARIABLE = "AUTORESEARCH_RUN"  # in every process of a run: how leftovers are found

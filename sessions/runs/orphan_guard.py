@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from sessions.processes.tree import end_marked
+from sessions.processes.marks import end_marked
 
 _DISMISSED = b"."
 

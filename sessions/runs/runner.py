@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sessions.processes.tree import TreeMeter, become_subreaper, end_marked
+from sessions.locks import take_lock
+from sessions.processes.marks import end_marked
+from sessions.processes.tree import TreeMeter, become_subreaper
 from sessions.runs.channel import count_of
 from sessions.runs.confinement import confinement_of
 from sessions.runs.contract import (
@@ -37,7 +39,7 @@ from sessions.runs.log import RunLog
 from sessions.runs.meter_check import evaluating_spent, find_suspicions, starting_spent
 from sessions.runs.metric_formats import number_of
 from sessions.runs.orphan_guard import RunGuard
-from sessions.runs.start import HELD_EXIT_CODE, LOCK_VARIABLE, take_lock
+from sessions.runs.start import HELD_EXIT_CODE, LOCK_VARIABLE
 from sessions.runs.tamper_check import find_change, hash_kept_files
 from sessions.runs.trainer import Signals, Trainer, mark_of
 from sessions.sandbox.run_sandbox import Confinement
@@ -62,7 +64,7 @@ def main(directory: str) -> int:
             file=sys.stderr,
         )
         return 2
-    lock = _inherited_lock(folder) or take_lock(folder)
+    lock = _inherited_lock(folder) or take_lock(folder / LOCK_FILE)
     if lock is None:
         print(f"another runner works in {folder}", file=sys.stderr)
         return HELD_EXIT_CODE

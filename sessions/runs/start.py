@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
+from sessions.environment import RUNNER, passed_on
 from sessions.errors import RunnerError
 from sessions.files import write_atomically
+from sessions.locks import is_locked, take_lock
+from sessions.processes.tree import wait_until
 from sessions.runs.contract import LOCK_FILE, SPEC_FILE, RunSpec, to_json
 
 LOCK_VARIABLE = "AUTORESEARCH_LOCK"  # the descriptor of the lock that a runner was handed
 ERROR_FILE = "runner.err"
 HELD_EXIT_CODE = 3  # of a second runner for the same directory
-# All a runner gets of our environment; API keys in it could be read by the code under test.
-_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
-_PROBE_PATIENCE_S = 0.5  # a probe holds the lock for microseconds
-_POLL_S = 0.01
 
 
 def start_runner(spec: RunSpec, cli: Path) -> int:
@@ -35,7 +32,7 @@ def start_runner(spec: RunSpec, cli: Path) -> int:
     """
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(spec.directory)
+        lock = take_lock(spec.directory / LOCK_FILE)
         if lock is None:
             raise RunnerError(f"a runner already works in {spec.directory}; end it first")
         try:
@@ -52,17 +49,7 @@ def start_runner(spec: RunSpec, cli: Path) -> int:
 
 def runner_alive(directory: Path) -> bool:
     """Whether a runner works in `directory`, or its leftovers are still being ended."""
-    try:
-        probe = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(probe)
-    return False
+    return is_locked(directory / LOCK_FILE)
 
 
 def end_runner(directory: Path, wait_s: float = 5.0) -> None:
@@ -77,37 +64,21 @@ def end_runner(directory: Path, wait_s: float = 5.0) -> None:
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        if _gone_within(directory, wait_s):
+        if wait_until(lambda: not runner_alive(directory), wait_s):
             return
     raise RunnerError(f"the runner in {directory} does not end; kill process {runner_pid(directory)} by hand")
-
-
-def take_lock(directory: Path) -> int | None:
-    """The descriptor of the directory's lock, now held; None when another runner holds it."""
-    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _PROBE_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(_POLL_S)
 
 
 def _spawn(directory: Path, cli: Path, lock: int) -> int:
     # The shell exits at once, so the runner is nobody's child that we would have to wait for.
     script = '"$@" </dev/null >>"$AUTORESEARCH_ERR" 2>&1 & echo $!'
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    env |= {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE)}
-    done = subprocess.run(
+    handed_over = {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE)}
+    shell = subprocess.run(
         ["/bin/sh", "-c", script, "sh", str(cli), "_runner", str(directory)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        pass_fds=(lock,), start_new_session=True, cwd=directory, env=env, check=True,
+        pass_fds=(lock,), start_new_session=True, cwd=directory, env=passed_on(RUNNER) | handed_over, check=True,
     )  # fmt: skip
-    return int(done.stdout)
+    return int(shell.stdout)
 
 
 def runner_pid(directory: Path) -> int | None:
@@ -116,12 +87,3 @@ def runner_pid(directory: Path) -> int | None:
         return int((directory / LOCK_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _gone_within(directory: Path, wait_s: float) -> bool:
-    deadline = time.monotonic() + wait_s
-    while runner_alive(directory):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True

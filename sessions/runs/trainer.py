@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from sessions.processes.marks import MARKER_VARIABLE
 from sessions.processes.tree import (
-    MARKER_VARIABLE,
     TreeMeter,
     descendants,
     die_with_parent,

@@ -6,6 +6,7 @@ the terminal's client to `view-tui-…`, a session grouped with theirs, so that 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -16,8 +17,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sessions.environment import OUTER_TMUX, without
 from sessions.errors import TmuxError
-from sessions.tmux.server import LAB_SESSION, AgentServer, environment_options, literal, outside_tmux
+from sessions.tmux.server import LAB_SESSION, AgentServer, environment_options, literal
 
 _ENDED_FROM_OUTSIDE = 128 + signal.SIGHUP
 # Leaves its exit code and, when it failed, what stood on the screen: the pane is gone by then.
@@ -33,7 +35,7 @@ def socket_name_for(root: Path) -> str:
     return "autoresearch-" + hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
 
 
-class LabServer(AgentServer):
+class TmuxServer(AgentServer):
     """The lab's tmux server, as the person's terminal sees it."""
 
     def open_screen(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> int:
@@ -58,12 +60,14 @@ class LabServer(AgentServer):
                 # The option only once we are attached: tmux would end the still unattached session at once.
                 then = (";", "set-option", "destroy-unattached", "on")
                 subprocess.run(
-                    self.attach_argv("attach-session", "-t", f"={session}", *then),
-                    env=outside_tmux(),
+                    self.argv("attach-session", "-t", f"={session}", *then),
+                    env=without(OUTER_TMUX),
                     check=False,
                 )
             finally:
-                self.forget_session(session)
+                # Mostly it is gone by now.
+                with contextlib.suppress(TmuxError):
+                    self.command("kill-session", "-t", f"={session}")
             return _read_result(Path(result))
 
     def attach(self, name: str) -> int:
@@ -71,12 +75,12 @@ class LabServer(AgentServer):
         window = self.pane(name).window_id
         session = f"view-{os.getpid()}"
         done = subprocess.run(
-            self.attach_argv(
+            self.argv(
                 "new-session", "-t", LAB_SESSION, "-s", session,
                 ";", "set-option", "destroy-unattached", "on",
                 ";", "select-window", "-t", f"{session}:{window}",
             ),
-            env=outside_tmux(), check=False,
+            env=without(OUTER_TMUX), check=False,
         )  # fmt: skip
         return done.returncode
 

@@ -6,15 +6,15 @@ import time
 
 from sessions.devices.discovery import FoundDevice, discover, listed_uuids
 from sessions.git.repository import Repository
+from sessions.locks import is_locked
 from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.new_campaign import LaunchOptions, found_campaign
 from supervisor.campaign.set_up import Say
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
 from supervisor.lab.config import AgentSpec
-from supervisor.lab.file_lock import is_locked
 from supervisor.lab.guarantees import guarantees_of
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import supervisor_argv
@@ -38,7 +38,7 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     for line in guarantees_of(lab.config, has_referee=lab.has_referee).explained:
         say(f"note: {line}")
     campaign = open_campaign(lab, options, say)
-    start_supervisor(lab, LabServer(socket_name_for(lab.root)))
+    start_supervisor(lab, TmuxServer(socket_name_for(lab.root)))
     return campaign
 
 
@@ -64,7 +64,7 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     return snapshot.campaign
 
 
-def start_supervisor(lab: Lab, server: LabServer) -> None:
+def start_supervisor(lab: Lab, server: TmuxServer) -> None:
     """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
     server.ensure_running()
     # One that is just leaving still has its window for a moment, and would take this launch with it.
@@ -74,7 +74,7 @@ def start_supervisor(lab: Lab, server: LabServer) -> None:
     server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
 
 
-def _has_window(server: LabServer) -> bool:
+def _has_window(server: TmuxServer) -> bool:
     window = server.windows().get(SUPERVISOR_WINDOW)
     return window is not None and not window.dead
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sessions.tmux.agent_windows import mark_of_agent
+from sessions.processes.marks import mark_of_agent
 from sessions.tmux.server import PaneState
-from sessions.tmux.terminal import LabServer
+from sessions.tmux.terminal import TmuxServer
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import agent_argv
 from supervisor.model.snapshot import Agent, Campaign, LabSnapshot
@@ -25,7 +25,7 @@ class Crew:
 
     lab: Lab
     store: Store
-    server: LabServer
+    server: TmuxServer
     _started_at: dict[str, float] = field(default_factory=dict)
 
     def keep(self, snapshot: LabSnapshot, now: float) -> None:

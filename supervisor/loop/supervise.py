@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import FrameType
 
 from sessions.errors import SessionError
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.locks import held
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.errors import LabError, StoreError
-from supervisor.lab.file_lock import held
 from supervisor.lab.paths import Lab
 from supervisor.loop.agent_processes import Crew
 from supervisor.loop.executor import Actor, is_over, research_is_over
@@ -33,17 +32,13 @@ from supervisor.text import one_line
 TICK_S = 0.1  # a few file look-ups; how long a device may wait for its next run
 CREW_EVERY_S = 2.0
 RETRY_S = 5.0  # after a full disk or a git that is locked
-LOCK_TRIES = 40
+LOCK_PATIENCE_S = 4.0  # for the one before us, on its way out
 
 
 def supervise(lab: Lab) -> int:
     """Run the lab until its campaign is over; returns the exit code. One process per lab does it."""
-    with ExitStack() as stack:
-        for _ in range(LOCK_TRIES):
-            if stack.enter_context(held(lab.supervisor_lock)):
-                break
-            time.sleep(TICK_S)
-        else:
+    with held(lab.supervisor_lock, LOCK_PATIENCE_S) as mine:
+        if not mine:
             print("another supervisor runs this lab already", flush=True)
             return 0
         loop = Loop(lab)
@@ -75,7 +70,7 @@ class Loop:
         self.repository = Repository(self.lab.root)
         self.actor = Actor(self.lab, self.store, self.repository)
         self.devices = DeviceWatch(self.lab, self.store)
-        self.crew = Crew(self.lab, self.store, LabServer(socket_name_for(self.lab.root)))
+        self.crew = Crew(self.lab, self.store, TmuxServer(socket_name_for(self.lab.root)))
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Leave at the next tick; runs go on, a successor adopts them."""

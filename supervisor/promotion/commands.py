@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from sessions.git.repository import Repository
+from sessions.locks import FOR_EVER, held
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
 from supervisor.model.promotion import NewPromotion, Promotion, PromotionKind, PromotionState
@@ -32,7 +31,7 @@ def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], no
 
     Raises LabError, SessionError.
     """
-    with _one_at_a_time(lab):
+    with held(lab.state_dir / "promotion.lock", FOR_EVER):
         notice_merges(store, repository, now)
         snapshot = read_snapshot(lab, store, now)
         return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)
@@ -42,7 +41,7 @@ def ask_finalize(
     lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float, *, measured: bool
 ) -> Promotion:
     """Ask for a branch of each keep. Raises LabError, SessionError."""
-    with _one_at_a_time(lab):
+    with held(lab.state_dir / "promotion.lock", FOR_EVER):
         snapshot = read_snapshot(lab, store, now)
         return _begin(lab, store, repository, snapshot, finalize_of(snapshot, names, measured=measured), now)
 
@@ -60,7 +59,7 @@ def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: fl
 
     Raises LabError, also when the evidence does not say yes, and SessionError.
     """
-    with _one_at_a_time(lab):
+    with held(lab.state_dir / "promotion.lock", FOR_EVER):
         snapshot = read_snapshot(lab, store, now)
         promotion = promotion_numbered(snapshot, number)
         if promotion.state is PromotionState.EVIDENCE:
@@ -87,7 +86,7 @@ def say_no(lab: Lab, store: Store, number: int, now: float) -> Promotion:
 
 def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: float) -> Promotion:
     """Take the last promotion off main with a commit; one that was begun goes on. Raises LabError, SessionError."""
-    with _one_at_a_time(lab):
+    with held(lab.state_dir / "promotion.lock", FOR_EVER):
         notice_merges(store, repository, now)
         begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK]
         rollback = next(
@@ -136,10 +135,3 @@ def _begin(
 
 def _of(store: Store, number: int) -> Promotion:
     return next(p for p in all_promotions(store) if p.number == number)
-
-
-@contextmanager
-def _one_at_a_time(lab: Lab) -> Iterator[None]:
-    with (lab.state_dir / "promotion.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -9,7 +9,8 @@ from sessions.devices.failure_words import speaks_of_device
 from sessions.errors import RunnerError, SessionError
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
-from sessions.processes.tree import end_tree, find_marked
+from sessions.processes.marks import find_marked
+from sessions.processes.tree import end_tree
 from sessions.runs.contract import RunEnding, RunOutcome, read_outcome, read_progress
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from supervisor.lab.paths import Lab

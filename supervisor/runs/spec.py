@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessions.environment import TRAINING_RUN, passed_on
 from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.paths import STATE_FOLDER, Lab, data_cache, sealed_data
@@ -19,9 +20,6 @@ from supervisor.model.snapshot import Campaign, Device, Setting
 from supervisor.model.states import RunKind
 from supervisor.store import reading
 from supervisor.store.connection import Store
-
-# Everything else of the person's environment, keys above all, stays out of a training process.
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,7 @@ def run_marker(lab: Lab, run: Run) -> str:
 
 def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
     """The whole environment of a training process: a short allow-list and what a run needs."""
-    env = {name: os.environ[name] for name in (*PASSED_ON, *lab.config.lab.env) if name in os.environ}
-    env |= {
+    env = passed_on((*TRAINING_RUN, *lab.config.lab.env)) | {
         "PYTHONPATH": str(referee),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -23,7 +23,7 @@ from roles.backends.clients.client import ClientBackend
 from roles.backends.clients.home import Auth, Rooms
 from roles.backends.clients.run import marker_of, version_of
 from roles.backends.clients.worktree_diff import look_at
-from sessions.processes.tree import find_marked
+from sessions.processes.marks import find_marked
 from sessions.sandbox.client_sandbox import can_be_alone, can_limit
 from supervisor.lab.paths import Lab
 from supervisor.model.snapshot import LabSnapshot

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sessions.git.repository import Repository
-from sessions.processes import tree as processes
+from sessions.processes import marks
 from sessions.runs.contract import LOG_FILE, RunOutcome, RunSpec, read_outcome
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from tests.sessions import trainers
@@ -101,7 +101,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield make
     for spec in made:
         end_runner(spec.directory)
-        assert processes.end_marked(spec.marker) == 0, "a process outlived its run"
+        assert marks.end_marked(spec.marker) == 0, "a process outlived its run"
 
 
 def run(spec: RunSpec, cli: Path) -> RunOutcome:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import LabSnapshot
@@ -30,7 +30,7 @@ class LiveLab:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.server = LabServer(socket_name_for(lab.root))
+        self.server = TmuxServer(socket_name_for(lab.root))
 
     def cli(self, *words: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessions.tmux.agent_windows import agent_around
+from sessions.processes.marks import agent_around
 from supervisor.analysis.overfitting import Step, on_both_texts
 from supervisor.errors import LabError
 from supervisor.model.snapshot import LabSnapshot

@@ -43,7 +43,7 @@ def hook(words: Sequence[str], lab_dir: str | None, state_dir: str | None) -> No
 
 def _record(words: Sequence[str], lab_dir: str | None, state_dir: str | None) -> None:
     from roles.workbench import client_hooks as hooks
-    from sessions.tmux.agent_windows import agent_around
+    from sessions.processes.marks import agent_around
 
     agent, event = agent_around(), words[0] if words else ""
     text = words[1] if len(words) > 1 else ""

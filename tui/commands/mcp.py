@@ -27,7 +27,7 @@ def mcp(lab: Lab, name: str | None) -> None:
 
 def caller(name: str | None) -> str:
     """The agent that is meant: the one whose window this is, else `--agent`. Raises LabError."""
-    from sessions.tmux.agent_windows import agent_around
+    from sessions.processes.marks import agent_around
 
     around = agent_around()
     if around and name and name != around:

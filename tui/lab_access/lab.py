@@ -239,9 +239,9 @@ def start_lab(lab: Lab, options: LaunchOptions, say: Callable[[str], None]) -> N
 
 def attach(lab: Lab, agent: str) -> int:
     """Show an agent's pane (or "supervisor") in this terminal until the person leaves it. Raises LabError."""
-    from sessions.tmux.terminal import LabServer
+    from sessions.tmux.terminal import TmuxServer
 
-    server = LabServer(tmux_socket(lab))
+    server = TmuxServer(tmux_socket(lab))
     windows = server.windows()
     if agent not in windows:
         shown = ", ".join(windows) or "none: the lab does not run"

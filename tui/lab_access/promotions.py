@@ -117,10 +117,10 @@ def what_came(lab: Lab, promotion: Promotion) -> str:
 
 
 def _start_supervisor(lab: Lab) -> None:
-    from sessions.tmux.terminal import LabServer, socket_name_for
+    from sessions.tmux.terminal import TmuxServer, socket_name_for
     from supervisor.campaign.launch import start_supervisor
 
-    start_supervisor(lab, LabServer(socket_name_for(lab.root)))
+    start_supervisor(lab, TmuxServer(socket_name_for(lab.root)))
 
 
 def _store(lab: Lab) -> Store:

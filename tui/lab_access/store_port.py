@@ -14,7 +14,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from sessions.errors import SessionError
-from sessions.tmux.terminal import LabServer
+from sessions.tmux.terminal import TmuxServer
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
 from supervisor.model.snapshot import LabSnapshot
@@ -43,7 +43,7 @@ class StorePort:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._server = LabServer(lab_calls.tmux_socket(lab))
+        self._server = TmuxServer(lab_calls.tmux_socket(lab))
         self._version = -1
         self._notes_changed = threading.Event()
         self._watch_notes(lab.notes_dir)

@@ -10,13 +10,13 @@ from tui.lab_access import lab as lab_calls
 
 def open_viewer(lab: Lab) -> int:
     """Open the screen in this terminal; returns when the person leaves it. The lab goes on. Raises SessionError."""
-    from sessions.tmux.terminal import LabServer
+    from sessions.tmux.terminal import TmuxServer
     from supervisor.lab.programs import cli_path
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("there is no terminal here for the screen; `autoresearch-tui status` prints", file=sys.stderr)
         return 1
-    server = LabServer(lab_calls.tmux_socket(lab))
+    server = TmuxServer(lab_calls.tmux_socket(lab))
     argv = [str(cli_path()), "_screen", "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
     code = server.open_screen(argv, lab.root, {})
     _say_what_goes_on(lab)

@@ -12,15 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from roles.backends.clients.spec import AgentFile, filled
+from sessions.environment import CLIENT, passed_on
 from sessions.sandbox.client_sandbox import Reach
 from supervisor.lab.paths import sealed_data
 
-_PASSED_ON = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL"),
-    # How the machine reaches the network at all; no provider's.
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
-)  # fmt: skip
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.I)
 _SHORTEST_SECRET = 6
 
@@ -80,8 +75,9 @@ class Rooms:
 
     def environment(self, worktree: Path, *, may_write: bool) -> dict[str, str]:
         """From scratch: no variable of another provider, no agent socket, no git identity."""
-        passed = (*_PASSED_ON, *self.spec.keys)
-        env = {name: self.person_env[name] for name in passed if self.person_env.get(name)}
+        persons = passed_on((*CLIENT, *self.spec.keys), self.person_env)
+        # An empty key, or proxy, is none.
+        env = {name: value for name, value in persons.items() if value}
         home, tmp = str(self.home), str(self.tmp)
         env |= {"HOME": home, "TMPDIR": tmp, "TMP": tmp, "TEMP": tmp, "TERM": "dumb", "NO_COLOR": "1"}
         env |= {

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from supervisor.lab.file_lock import held
+from sessions.locks import held
 from supervisor.model.states import AgentState, CampaignState, ExperimentState, Wanted
 from supervisor.store import campaigns
 from supervisor.store.connection import Store

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sessions.processes import marks
 from sessions.processes import tree as processes
 from tests.sessions.conftest import eventually
 
@@ -76,10 +77,10 @@ def test_marks_match_whole_or_up_to_a_colon() -> None:
     lab = f"lab-{os.getpid()}"
     exact, of_run, other = marked(lab), marked(f"{lab}:e1.1"), marked(f"{lab}2:e1.1")
     try:
-        eventually(lambda: set(processes.find_marked(lab)) == {exact.pid, of_run.pid})
-        assert processes.find_marked(f"{lab}:e1.1") == [of_run.pid]
-        assert processes.end_marked(lab) == 2
-        assert processes.find_marked(lab) == [] and other.poll() is None
+        eventually(lambda: set(marks.find_marked(lab)) == {exact.pid, of_run.pid})
+        assert marks.find_marked(f"{lab}:e1.1") == [of_run.pid]
+        assert marks.end_marked(lab) == 2
+        assert marks.find_marked(lab) == [] and other.poll() is None
     finally:
         for process in (exact, of_run, other):
             process.kill()
@@ -95,8 +96,4 @@ def test_a_child_dies_with_its_parent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=30)
     child = int(done.stdout)
-    eventually(lambda: processes._is_dead(child))
-
-
-def test_boot_id_is_stable() -> None:
-    assert processes.boot_id() == processes.boot_id() != ""
+    eventually(lambda: processes.is_dead(child))

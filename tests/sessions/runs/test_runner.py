@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sessions.errors import RunnerError
+from sessions.processes import marks
 from sessions.processes import tree as processes
 from sessions.runs.contract import (
     LOG_FILE,
@@ -203,13 +204,13 @@ def test_helpers_end_with_their_trainer(confined: bool, make: Make, cli: Path) -
     spec = make(trainers.LEAVES_HELPERS, sandbox=confined)
     assert run(spec, cli).metric == 1.75
     assert len(list((spec.cwd / "pids").iterdir())) == 6
-    assert processes.find_marked(spec.marker) == []
+    assert marks.find_marked(spec.marker) == []
 
 
 def hanging(spec: RunSpec, cli: Path) -> int:
     pid = start_runner(spec, cli)
     eventually(lambda: (spec.directory / LOG_FILE).exists() and "hanging" in log_of(spec))
-    assert len(processes.find_marked(spec.marker)) >= 7
+    assert len(marks.find_marked(spec.marker)) >= 7
     return pid
 
 
@@ -218,7 +219,7 @@ def test_a_killed_runner_takes_everything_with_it(confined: bool, make: Make, cl
     spec = make(trainers.HELPERS_THEN_HANG, sandbox=confined)
     os.kill(hanging(spec, cli), signal.SIGKILL)
     eventually(lambda: not runner_alive(spec.directory))
-    eventually(lambda: not processes.find_marked(spec.marker))
+    eventually(lambda: not marks.find_marked(spec.marker))
     assert read_outcome(spec.directory) is None
 
 
@@ -231,7 +232,7 @@ def test_a_helper_that_hides_its_mark_ends_with_its_namespace(make: Make, cli: P
     hidden = [
         p for p in processes.descendants(pid) if b"hidden-helper" in Path(f"/proc/{p}/cmdline").read_bytes()
     ]
-    assert len(hidden) == 1 and hidden[0] not in processes.find_marked(spec.marker)
+    assert len(hidden) == 1 and hidden[0] not in marks.find_marked(spec.marker)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not Path(f"/proc/{hidden[0]}").exists())
 
@@ -241,7 +242,7 @@ def test_a_runner_told_to_stop_ends_its_run(number: signal.Signals, make: Make, 
     spec = make(trainers.HELPERS_THEN_HANG)
     os.kill(hanging(spec, cli), number)
     eventually(lambda: not runner_alive(spec.directory))
-    assert processes.find_marked(spec.marker) == []
+    assert marks.find_marked(spec.marker) == []
     outcome = read_outcome(spec.directory)
     assert outcome is not None and outcome.ending is RunEnding.ENDED
 
@@ -250,7 +251,7 @@ def test_end_runner_and_a_runner_that_will_not_listen(make: Make, cli: Path) -> 
     spec = make(trainers.HELPERS_THEN_HANG)
     hanging(spec, cli)
     end_runner(spec.directory)
-    assert not runner_alive(spec.directory) and processes.find_marked(spec.marker) == []
+    assert not runner_alive(spec.directory) and marks.find_marked(spec.marker) == []
     end_runner(spec.directory)
     stubborn = make(trainers.HELPERS_THEN_HANG)
     os.kill(hanging(stubborn, cli), signal.SIGSTOP)

@@ -21,16 +21,16 @@ import pytest
 
 from sessions.errors import TmuxError, TmuxMissing
 from sessions.tmux.server import check_version
-from sessions.tmux.terminal import LabServer, socket_name_for
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from tests.sessions.conftest import eventually
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LabServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TmuxServer]:
     # A short folder of its own for the socket: its path may have a hundred characters, and tmux leaves it.
     with tempfile.TemporaryDirectory(prefix="ar-") as folder:
         monkeypatch.setenv("TMUX_TMPDIR", folder)
-        made = LabServer(f"autoresearch-test-{uuid.uuid4().hex[:8]}")
+        made = TmuxServer(f"autoresearch-test-{uuid.uuid4().hex[:8]}")
         yield made
         monkeypatch.setenv("TMUX_TMPDIR", folder)
         made.stop()
@@ -40,7 +40,7 @@ def sh(script: str) -> list[str]:
     return ["/bin/sh", "-c", script]
 
 
-def test_server_is_private_and_configured(server: LabServer, tmp_path: Path) -> None:
+def test_server_is_private_and_configured(server: TmuxServer, tmp_path: Path) -> None:
     (Path.home() / ".tmux.conf").write_text("set -g prefix C-a\nset -g history-limit 7\nset -g status off\n")
     assert not server.alive() and server.windows() == {}
     server.ensure_running()
@@ -55,7 +55,7 @@ def test_server_is_private_and_configured(server: LabServer, tmp_path: Path) -> 
     server.stop()
 
 
-def test_window_is_made_once_and_again_when_it_died(server: LabServer, tmp_path: Path) -> None:
+def test_window_is_made_once_and_again_when_it_died(server: TmuxServer, tmp_path: Path) -> None:
     argv = sh('echo "$GREETING in $PWD; $#"; exec cat')
     odd = 'it\'s "quoted" $(touch pwned) ü;'
     pane = server.ensure_window("junior-1", argv, tmp_path, {"GREETING": odd})
@@ -69,14 +69,12 @@ def test_window_is_made_once_and_again_when_it_died(server: LabServer, tmp_path:
     assert server.ensure_window("junior-1", ["sleep", "600"], tmp_path, {}) == pane
     again = server.windows()["junior-1"]
     assert not again.dead and again.pid != first.pid
-    server.respawn("junior-1")
-    eventually(lambda: server.windows()["junior-1"].pid not in (first.pid, again.pid))
     server.close_window("junior-1")
     server.close_window("junior-1")
     assert server.windows() == {}
 
 
-def test_parallel_ensures_make_one_window(server: LabServer, tmp_path: Path) -> None:
+def test_parallel_ensures_make_one_window(server: TmuxServer, tmp_path: Path) -> None:
     server.ensure_running()
     panes: list[str] = []
     threads = [
@@ -91,16 +89,7 @@ def test_parallel_ensures_make_one_window(server: LabServer, tmp_path: Path) -> 
     assert len(server.command("list-panes", "-a")) == 1
 
 
-def test_text_arrives_whole_and_inert(server: LabServer, tmp_path: Path) -> None:
-    server.ensure_window("junior-1", sh("stty -echo; cat -v >got"), tmp_path, {})
-    text = "first `id` $(id) ;\n  \x1b[201~second ü #{pane_id} " + "x" * 3000
-    server.send_text("junior-1", text)
-    expected = text.replace("\x1b", "").replace("ü", "M-CM-<") + "\n"
-    # Long lines: a terminal in line mode takes 4 KB of one.
-    eventually(lambda: (tmp_path / "got").read_text() == expected)
-
-
-def test_capture_keeps_colours_and_history(server: LabServer, tmp_path: Path) -> None:
+def test_capture_keeps_colours_and_history(server: TmuxServer, tmp_path: Path) -> None:
     server.ensure_window(
         "junior-1", sh("seq 1000; printf '\\033[31mred\\033[0m ü\\n'; exec cat"), tmp_path, {}
     )
@@ -111,7 +100,7 @@ def test_capture_keeps_colours_and_history(server: LabServer, tmp_path: Path) ->
     assert server.capture("junior-1", lines=2).count("\n") == 1
 
 
-def test_errors_are_one_line(server: LabServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_line(server: TmuxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TmuxError, match="no window 'junior-9'; there is none"):
         server.capture("junior-9")
     with pytest.raises(TmuxError, match="cannot name a window"):
@@ -152,7 +141,7 @@ def test_socket_name_depends_on_the_real_path(tmp_path: Path) -> None:
 class Terminal:
     """A person's terminal: a pty with a process on it, its output kept."""
 
-    def __init__(self, script: str, server: LabServer, *arguments: str) -> None:
+    def __init__(self, script: str, server: TmuxServer, *arguments: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm-256color"
@@ -186,7 +175,7 @@ class Terminal:
         pid, self._status = os.waitpid(self.pid, os.WNOHANG)
         return pid != 0
 
-    def hang_up(self, server: LabServer) -> None:
+    def hang_up(self, server: TmuxServer) -> None:
         """What closing a terminal's window does: everything on it is hung up."""
         for client in server.command("list-clients", "-F", "#{client_pid}"):
             os.kill(int(client), signal.SIGHUP)
@@ -197,19 +186,19 @@ class Terminal:
 OPEN = """
 import sys
 from pathlib import Path
-from sessions.tmux.terminal import LabServer
-sys.exit(LabServer(sys.argv[1]).open_screen(sys.argv[2:], Path("."), {"SCREEN": "yes"}))
+from sessions.tmux.terminal import TmuxServer
+sys.exit(TmuxServer(sys.argv[1]).open_screen(sys.argv[2:], Path("."), {"SCREEN": "yes"}))
 """
 ATTACH = """
 import sys
-from sessions.tmux.terminal import LabServer
-sys.exit(LabServer(sys.argv[1]).attach(sys.argv[2]))
+from sessions.tmux.terminal import TmuxServer
+sys.exit(TmuxServer(sys.argv[1]).attach(sys.argv[2]))
 """
 # A stand-in for the TUI: shows the agent named on each line that it reads, quits on "quit CODE".
 SCREEN = """
 import sys, tty
-from sessions.tmux.terminal import LabServer
-server = LabServer(sys.argv[1])
+from sessions.tmux.terminal import TmuxServer
+server = TmuxServer(sys.argv[1])
 print("the screen", flush=True)
 for line in sys.stdin:
     word, _, rest = line.strip().partition(" ")
@@ -222,22 +211,22 @@ for line in sys.stdin:
 """
 
 
-def sessions_of(server: LabServer) -> list[str]:
+def sessions_of(server: TmuxServer) -> list[str]:
     return sorted(server.command("list-sessions", "-F", "#{session_name} #{session_attached}"))
 
 
-def client_session(server: LabServer) -> str:
+def client_session(server: TmuxServer) -> str:
     return " ".join(server.command("list-clients", "-F", "#{client_session}"))
 
 
 @pytest.fixture
-def agents(server: LabServer, tmp_path: Path) -> LabServer:
+def agents(server: TmuxServer, tmp_path: Path) -> TmuxServer:
     for name in ("junior-1", "junior-2"):
         server.ensure_window(name, sh(f"echo I am {name}; exec cat"), tmp_path, {})
     return server
 
 
-def open_screen(server: LabServer) -> Terminal:
+def open_screen(server: TmuxServer) -> Terminal:
     terminal = Terminal(OPEN, server, sys.executable, "-c", SCREEN, server.socket_name)
     eventually(lambda: terminal.shows("the screen"))
     eventually(lambda: client_session(server) == f"tui-{terminal.pid}")
@@ -245,7 +234,7 @@ def open_screen(server: LabServer) -> Terminal:
 
 
 @pytest.mark.parametrize("key", [b"\x11", b"\x1b[24~"], ids=["C-q", "F12"])
-def test_to_an_agent_and_back(agents: LabServer, key: bytes) -> None:
+def test_to_an_agent_and_back(agents: TmuxServer, key: bytes) -> None:
     terminal = open_screen(agents)
     screen = f"tui-{terminal.pid}"
     for name in ("junior-1", "junior-2", "junior-2"):
@@ -264,7 +253,7 @@ def test_to_an_agent_and_back(agents: LabServer, key: bytes) -> None:
 
 @pytest.mark.parametrize("where", ["screen", "agent"])
 def test_a_killed_terminal_takes_the_screen_and_nothing_else(
-    agents: LabServer, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agents: TmuxServer, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     terminal = open_screen(agents)
@@ -279,7 +268,7 @@ def test_a_killed_terminal_takes_the_screen_and_nothing_else(
     assert set(agents.windows()) == {"junior-1", "junior-2"}
 
 
-def test_a_screen_that_dies_behind_an_agent_lets_its_terminal_go(agents: LabServer) -> None:
+def test_a_screen_that_dies_behind_an_agent_lets_its_terminal_go(agents: TmuxServer) -> None:
     terminal = open_screen(agents)
     terminal.type(b"show junior-1\r")
     eventually(lambda: client_session(agents).startswith("view-"))
@@ -299,7 +288,7 @@ def test_a_screen_that_dies_behind_an_agent_lets_its_terminal_go(agents: LabServ
     assert later.wait() == 0
 
 
-def test_plain_attach_returns_and_viewers_do_not_drag_each_other(agents: LabServer) -> None:
+def test_plain_attach_returns_and_viewers_do_not_drag_each_other(agents: TmuxServer) -> None:
     first, second = Terminal(ATTACH, agents, "junior-1"), Terminal(ATTACH, agents, "junior-2")
     eventually(lambda: first.shows("I am junior-1") and second.shows("I am junior-2"))
     assert not first.shows("I am junior-2") and not second.shows("I am junior-1")
@@ -310,7 +299,7 @@ def test_plain_attach_returns_and_viewers_do_not_drag_each_other(agents: LabServ
     eventually(lambda: sessions_of(agents) == ["lab 0"])
 
 
-def test_keys_reach_the_screen_itself(agents: LabServer) -> None:
+def test_keys_reach_the_screen_itself(agents: TmuxServer) -> None:
     terminal = open_screen(agents)
     terminal.type(b"hello \x1b[24~\r")  # F12 in the screen is the screen's own
     eventually(lambda: terminal.shows("did hello '\\x1b[24~'"))
@@ -318,7 +307,7 @@ def test_keys_reach_the_screen_itself(agents: LabServer) -> None:
     assert terminal.wait() == 0
 
 
-def test_nests_inside_the_persons_own_tmux(agents: LabServer, tmp_path: Path) -> None:
+def test_nests_inside_the_persons_own_tmux(agents: TmuxServer, tmp_path: Path) -> None:
     outer = f"outer-{uuid.uuid4().hex[:8]}"
     tmux = [shutil.which("tmux") or "tmux", "-L", outer, "-f", "/dev/null"]
     command = [sys.executable, "-c", ATTACH, agents.socket_name, "junior-1"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roles.briefs.tasks import plan_brief, tried
-from sessions.tmux.agent_windows import AGENT_VARIABLE
+from sessions.processes.marks import AGENT_VARIABLE
 from supervisor.lab.paths import Lab
 from supervisor.loop.publishing import result
 from supervisor.loop.results_tsv import write_results
@@ -82,7 +82,7 @@ def test_unsetting_the_variable_does_not_make_a_person() -> None:
         "import os, subprocess, sys; env = dict(os.environ); del env['AUTORESEARCH_AGENT'];"
         "sys.exit(subprocess.run([sys.executable, '-P', '-c', sys.argv[1]], env=env).returncode)"
     )
-    grandchild = "from sessions.tmux.agent_windows import agent_around; print(agent_around())"
+    grandchild = "from sessions.processes.marks import agent_around; print(agent_around())"
     asked = subprocess.run(
         [sys.executable, "-c", child, grandchild], cwd=Path(__file__).parents[3],
         env={AGENT_VARIABLE: "junior-2", "PYTHONPATH": str(Path(__file__).parents[3])},

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from textual.reactive import reactive
 
-from sessions.tmux.agent_windows import agent_around
+from sessions.processes.marks import agent_around
 from supervisor.analysis.leaderboard import ranked_metric
 from supervisor.analysis.overfitting import Lineage, on_both_texts
 from supervisor.model.experiment import Experiment

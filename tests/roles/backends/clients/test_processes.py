@@ -14,7 +14,8 @@ import pytest
 from roles.backend import BackendError, EditResult
 from roles.backends.clients.run import marker_of
 from sessions.processes.guarded_child import GuardedChild
-from sessions.processes.tree import MARKER_VARIABLE, find_marked, wait_until
+from sessions.processes.marks import MARKER_VARIABLE, find_marked
+from sessions.processes.tree import wait_until
 from tests.roles.backends.clients.conftest import EDITS
 
 World = Any
