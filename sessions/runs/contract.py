@@ -65,7 +65,8 @@ class RunSpec:
     device: str  # "cpu:0", "cuda:0", "mps"
     timeout_s: float  # wall clock of the whole run, smoke included
     metric: str = "val_bpb"
-    smoke: bool = True  # a run of seconds first, inside the same lease, with the same argv
+    smoke: bool = True  # a run of seconds first, inside the same lease
+    smoke_argv: tuple[str, ...] = ()  # of a lab without a referee; (): it has none. With one, the same argv
     has_referee: bool = True  # False: what the command prints serves, see `metric_format`
     metric_format: MetricFormat = MetricFormat.AUTO
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
@@ -146,7 +147,8 @@ def read_spec(directory: Path) -> RunSpec:
     """The spec of the run in `directory`. Raises OSError or ValueError when it is not there or not whole."""
     data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
     data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
-    data["argv"], data["also"] = tuple(data["argv"]), tuple(data.get("also", ()))
+    for name in ("argv", "also", "smoke_argv"):
+        data[name] = tuple(data.get(name, ()))
     data["metric_format"] = MetricFormat(data.get("metric_format", MetricFormat.AUTO))
     for name in ("readable", "caches", "protected", "hidden"):
         data[name] = tuple(Path(entry) for entry in data.get(name, ()))

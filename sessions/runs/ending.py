@@ -72,6 +72,8 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
         return Finding(RunEnding.REJECTED, _without_holdout(heard, heard.rejected))
     if attempt.timed_out:
         limit_s = smoke_timeout_s(spec) if smoke else spec.timeout_s
+        if smoke and not spec.has_referee:
+            return Finding(RunEnding.TIMED_OUT, f"no end after {limit_s:g} s")
         return Finding(RunEnding.TIMED_OUT, f"no result after {limit_s:g} s, {_PHASE_WORDS[heard.phase]}")
     if heard.crashed is not None or attempt.exit_code != 0:
         return _failure(attempt)
@@ -106,7 +108,7 @@ def _failure(attempt: Attempt) -> Finding:
 
 def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> Finding:
     if not spec.has_referee:
-        return _printed_result(attempt.reading, spec)
+        return Finding(RunEnding.MEASURED, "") if smoke else _printed_result(attempt.reading, spec)
     reports = attempt.heard.reports
     if not reports:
         said = failure_reason(attempt.tail)

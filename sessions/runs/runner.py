@@ -112,7 +112,7 @@ class Runner:
 
     def _attempt(self, log: RunLog) -> tuple[Attempt, Finding]:
         spec = self._spec
-        if spec.smoke and spec.has_referee:
+        if spec.smoke and (spec.has_referee or spec.smoke_argv):
             log.start_part(f"smoke run of {spec.run_id}")
             smoke = self._trainer.run(True, smoke_timeout_s(spec))
             finding = judge(smoke, spec, True)

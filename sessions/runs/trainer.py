@@ -112,11 +112,11 @@ class Trainer:
         try:
             channel.assign(self._spec, smoke)
             private.make()
-            self._pid = self._start(theirs, their_output, private)
+            self._pid = self._start(theirs, their_output, private, smoke)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Attempt(channel.heard, None, "", start_problem=f"it cannot be started: {error}")
         else:
-            if not self._spec.has_referee:  # there is nobody to say when training begins
+            if not self._spec.has_referee and not smoke:  # there is nobody to say when training begins
                 stamps.append(PhaseStamp(RunPhase.TRAINING, began, stamps[0].cpu_s))
             self._watch(output, began + timeout_s, smoke)
         finally:
@@ -139,8 +139,9 @@ class Trainer:
             left_over=self._left_behind,
         )
 
-    def _start(self, theirs: socket.socket, their_output: int, private: PrivateFolders) -> int:
+    def _start(self, theirs: socket.socket, their_output: int, private: PrivateFolders, smoke: bool) -> int:
         runner = os.getpid()
+        argv = self._spec.smoke_argv if smoke and not self._spec.has_referee else self._spec.argv
         spec = replace(self._spec, env=self._spec.env | private.env)
 
         def prepare() -> None:
@@ -150,7 +151,7 @@ class Trainer:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
         process = subprocess.Popen(
-            wrap(spec.argv, spec, self._confinement),
+            wrap(argv, spec, self._confinement),
             cwd=spec.cwd,
             env=spec.env | {CHANNEL_VARIABLE: str(theirs.fileno()), MARKER_VARIABLE: mark_of(spec)},
             stdin=subprocess.DEVNULL,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.special import stdtr
-
 from supervisor.analysis.noise import estimate_noise, mean
+from supervisor.analysis.student_t import upper_tail
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Drift, LabSnapshot, Noise
 from supervisor.model.states import ExperimentState, RunKind, RunState
@@ -95,7 +94,7 @@ def _change(baseline: Experiment, checks: Sequence[Run], noise: Noise) -> tuple[
     error = noise.sd * math.sqrt(1 / len(values) + 1 / len(base))
     if error == 0:
         return change, 0.0 if change else 1.0
-    return change, 2 * float(stdtr(noise.degrees_of_freedom, -abs(change) / error))
+    return change, 2 * upper_tail(abs(change) / error, noise.degrees_of_freedom)
 
 
 def _streak(baseline: Experiment, checks: Sequence[Run], noise: Noise, side: float) -> tuple[Run, ...]:

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from scipy.special import stdtrit
-
 from supervisor.analysis.noise import mean
+from supervisor.analysis.student_t import interval_reach
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 
 HOLDS_FROM = 0.5  # share of the validation gain that the holdout must be able to show
-INTERVAL = 0.95
 RUNS_NEEDED = 2  # with a holdout figure, of either side
 
 Pair = tuple[float, float]  # validation and holdout metric of one run
@@ -103,7 +101,7 @@ def compare_on_holdout(
     if not enough:
         return HoldoutCheck(on_validation, on_holdout, share, -math.inf, math.inf, HoldoutVerdict.UNKNOWN)
     scale = 1 / len(candidate) + 1 / len(base)
-    t = float(stdtrit(spread.degrees, (1 + INTERVAL) / 2))
+    t = interval_reach(spread.degrees)
     low, high = _fieller(on_validation, on_holdout, spread, scale, t)
     verdict = HoldoutVerdict.UNKNOWN
     if high < HOLDS_FROM:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from supervisor.model.snapshot import Noise
-
-Floats = npt.NDArray[np.float64]
-Numbers = float | Floats  # one lab, or one entry per lab
 
 # The prior is a guess at the low end of what was seen (0.07 to 1.1 % of the level), worth half a repeat.
 # Too wide a guess enters squared and costs keeps for dozens of runs; a few repeats overrule one too narrow.
 PRIOR_SHARE_OF_LEVEL = 0.002
 PRIOR_WEIGHT = 0.5
+
+# A lab without seeds whose code is run again this often, always with the very same number, is deterministic. There
+# the smallest standard deviation that is still believed is this share of the metric's level.
+EXACT_REPEATS = 3
+EXACT_SHARE_OF_LEVEL = 1e-6
 
 
 def estimate_noise(
@@ -38,31 +37,25 @@ def estimate_noise(
     if min(prior_weight, floor, prior_sd or 0.0) < 0:
         raise ValueError("prior_sd, prior_weight and floor must not be negative")
     if prior_sd is None:
-        prior_sd = float(default_prior_sd(mean(values))) if values else 0.0
+        prior_sd = PRIOR_SHARE_OF_LEVEL * abs(mean(values)) if values else 0.0
     # In units of the largest number around, so that no square overflows.
     unit = max([abs(value) for value in values] + [prior_sd, floor]) or 1.0
     repeated = [[value / unit for value in group] for group in groups if len(group) > 1]
     squares = sum(_squared_deviations(group) for group in repeated)
     repeats = sum(len(group) - 1 for group in repeated)
     sd, degrees = pooled_sd(squares, repeats, prior_sd / unit, prior_weight, floor / unit)
-    return Noise(sd=float(sd) * unit, degrees_of_freedom=float(degrees), runs=sum(map(len, repeated)))
-
-
-def default_prior_sd(level: Numbers) -> Numbers:
-    """The guess at the SD before there are repeats, from the metric's level."""
-    return PRIOR_SHARE_OF_LEVEL * np.abs(level)
+    return Noise(sd=sd * unit, degrees_of_freedom=degrees, runs=sum(map(len, repeated)))
 
 
 def pooled_sd(
-    squares: Numbers, repeats: Numbers, prior_sd: Numbers, prior_weight: float, floor: float
-) -> tuple[Floats, Floats]:
+    squares: float, repeats: int, prior_sd: float, prior_weight: float, floor: float
+) -> tuple[float, float]:
     """SD and its degrees of freedom, from the sum of squared deviations over `repeats` degrees of freedom."""
-    prior = np.asarray(prior_sd, dtype=np.float64)
     # A prior of zero is no prior: counting it would only shrink the noise.
-    weight = np.where(prior > 0, prior_weight, 0.0)
-    degrees = np.asarray(repeats + weight, dtype=np.float64)
-    sd = np.sqrt((squares + weight * prior**2) / np.maximum(degrees, np.finfo(np.float64).tiny))
-    return np.maximum(sd, floor), degrees
+    weight = prior_weight if prior_sd > 0 else 0.0
+    degrees = repeats + weight
+    sd = math.sqrt((squares + weight * prior_sd**2) / degrees) if degrees else 0.0
+    return max(sd, floor), degrees
 
 
 def mean(values: Sequence[float]) -> float:
@@ -81,14 +74,6 @@ def require_finite(*values: float) -> None:
 def _squared_deviations(values: Sequence[float]) -> float:
     centre = mean(values)
     return math.fsum((value - centre) ** 2 for value in values)
-
-
-EXACT_REPEATS = (
-    3  # further runs that gave the very same number, before a lab without seeds is called deterministic
-)
-EXACT_SHARE_OF_LEVEL = (
-    1e-6  # where runs repeat exactly: the smallest standard deviation that is still believed
-)
 
 
 def repeats_exactly(groups: Sequence[Sequence[float]]) -> bool:

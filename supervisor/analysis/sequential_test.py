@@ -20,11 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-import numpy as np
-import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
-
-from supervisor.analysis.noise import Floats, Numbers, mean, require_finite
+from supervisor.analysis.noise import mean, require_finite
+from supervisor.analysis.student_t import exceeded_with, interval_reach, upper_tail
 from supervisor.model.snapshot import Noise
 from supervisor.model.states import Direction
 
@@ -35,10 +32,6 @@ RUNS_PAST_THE_MIDDLE = 6
 RUNS_FOR_THE_LAST_WORD = 12
 FRESH_RUNS_CAP = 16  # more would hardly narrow the difference to a candidate that has five runs
 CANDIDATES_PER_FRESH_RUN = 6
-INTERVAL = 0.95
-
-Ints = npt.NDArray[np.int64]
-Counts = int | Ints | Floats
 
 
 class Ruling(StrEnum):
@@ -114,12 +107,14 @@ def decide(
     gain = direction.sign * (mean(candidate) - mean(incumbent))
     sd, degrees = max(noise.sd, rules.noise_floor), noise.degrees_of_freedom
     p = chance_if_equal(gain, runs, known, sd, degrees)
-    ruling = RULINGS[int(rule_on(p, runs, known, degrees, rules))]
-    error = sd * math.sqrt(1 / runs + 1 / known)
-    half = _reach((1 + INTERVAL) / 2, degrees, error)
+    ruling = rule_on(p, runs, known, degrees, rules)
     rule = _rule_behind(ruling, runs, rules)
-    missing = max(1, int(incumbent_runs_needed(runs, rules)) - known)
-    bar = _reach(1 - float(keep_up_to(runs, rules)), degrees, error)
+    missing = max(1, incumbent_runs_needed(runs, rules) - known)
+    half, bar = math.inf, math.inf
+    if degrees > 0:
+        error = sd * math.sqrt(1 / runs + 1 / known)
+        half = interval_reach(degrees) * error
+        bar = exceeded_with(keep_up_to(runs, rules), degrees) * error
     outlook = (
         f"the incumbent needs {missing} more" if rule is Rule.INCUMBENT_UNKNOWN else f"kept from {bar:+.2g}"
     )
@@ -131,7 +126,7 @@ def decide(
         gain=gain,
         gain_low=gain - half,
         gain_high=gain + half,
-        confidence=1 - float(p),
+        confidence=1 - p,
         runs_wanted={Ruling.REPEAT_CANDIDATE: 1, Ruling.REPEAT_INCUMBENT: missing}.get(ruling, 0),
     )
 
@@ -142,58 +137,53 @@ def fresh_runs_wanted(incumbent_runs: int, candidates_judged: int, rules: Decide
     Those for zero candidates judged are due before its first decision, the others when a device is free. The
     schedule looks at counts only, never at outcomes, so it cannot bias the incumbent's mean.
     """
-    scheduled = int(incumbent_runs_needed(1, rules)) + candidates_judged // CANDIDATES_PER_FRESH_RUN
+    scheduled = incumbent_runs_needed(1, rules) + candidates_judged // CANDIDATES_PER_FRESH_RUN
     return max(incumbent_runs, min(FRESH_RUNS_CAP, scheduled))
 
 
-# The core, for one candidate or for an array of them: the simulation in benchmarks/ runs this very code.
-
-RULINGS = tuple(Ruling)
-
-
-def chance_if_equal(
-    gain: Numbers, runs: Counts, incumbent_runs: Counts, sd: Numbers, degrees: Numbers
-) -> Floats:
+def chance_if_equal(gain: float, runs: int, incumbent_runs: int, sd: float, degrees: float) -> float:
     """One-sided p: how often equal code would look at least this good; a half where nothing is known."""
-    gains, counts, known = np.asarray(gain), np.asarray(runs), np.asarray(incumbent_runs)
-    error = np.asarray(sd * np.sqrt(1 / counts + 1 / known))
-    without_noise = np.where(gains == 0, 0.0, np.copysign(np.inf, gains))
-    with np.errstate(over="ignore"):  # a gain of more than 1e308 SDs is as good as infinite
-        t = np.where(error > 0, gains / np.where(error > 0, error, 1.0), without_noise)
-    estimated = np.asarray(degrees) > 0
-    return np.where(estimated, stdtr(np.where(estimated, degrees, 1.0), -t), 0.5)
+    if degrees <= 0:
+        return 0.5
+    error = sd * math.sqrt(1 / runs + 1 / incumbent_runs)
+    if error == 0:
+        return 0.5 if gain == 0 else float(gain < 0)
+    return upper_tail(gain / error, degrees)
 
 
-def rule_on(p: Numbers, runs: Counts, incumbent_runs: Counts, degrees: Numbers, rules: DecideRules) -> Ints:
-    """Index into `RULINGS` for each candidate, from its p after `runs` runs."""
-    known, estimated = np.asarray(incumbent_runs), np.asarray(degrees) > 0
-    ready = estimated & (known >= incumbent_runs_needed(runs, rules))
+# The simulation in benchmarks/ decides by these very thresholds.
+
+
+def rule_on(p: float, runs: int, incumbent_runs: int, degrees: float, rules: DecideRules) -> Ruling:
+    """What is to be done with a candidate, from its p after `runs` runs."""
+    estimated = degrees > 0
+    ready = estimated and incumbent_runs >= incumbent_runs_needed(runs, rules)
     good = p <= keep_up_to(runs, rules)
+    if ready and good:
+        return Ruling.KEEP
     # The last word, which ends every doubt, waits until the incumbent is known.
-    look = np.where(ready, runs, np.minimum(runs, rules.max_runs - 1))
-    hopeless = np.where(known < RUNS_AT_FIRST, CLEAR_LOSS, discard_from(look, rules))
-    verdicts = [ready & good, estimated & ~good & (p >= hopeless), ready]
-    codes = [RULINGS.index(ruling) for ruling in (Ruling.KEEP, Ruling.DISCARD, Ruling.REPEAT_CANDIDATE)]
-    return np.select(verdicts, codes, RULINGS.index(Ruling.REPEAT_INCUMBENT))
+    look = runs if ready else min(runs, rules.max_runs - 1)
+    hopeless = CLEAR_LOSS if incumbent_runs < RUNS_AT_FIRST else discard_from(look, rules)
+    if estimated and not good and p >= hopeless:
+        return Ruling.DISCARD
+    return Ruling.REPEAT_CANDIDATE if ready else Ruling.REPEAT_INCUMBENT
 
 
-def keep_up_to(runs: Counts, rules: DecideRules) -> Floats:
+def keep_up_to(runs: int, rules: DecideRules) -> float:
     """The p up to which a candidate is kept after `runs` runs."""
-    share = np.minimum(np.asarray(runs, dtype=np.float64) / rules.max_runs, 1.0)
-    return np.asarray(rules.false_keep_rate * share**2)
+    return rules.false_keep_rate * min(runs / rules.max_runs, 1.0) ** 2
 
 
-def discard_from(runs: Counts, rules: DecideRules) -> Floats:
+def discard_from(runs: int, rules: DecideRules) -> float:
     """The p from which a candidate is discarded after `runs` runs; zero at the last one."""
-    left = np.maximum(rules.max_runs - np.asarray(runs, dtype=np.float64), 0.0)
-    return np.asarray(HOPELESS * left / max(rules.max_runs - 1, 1))
+    return HOPELESS * max(rules.max_runs - runs, 0) / max(rules.max_runs - 1, 1)
 
 
-def incumbent_runs_needed(runs: Counts, rules: DecideRules) -> Ints:
+def incumbent_runs_needed(runs: int, rules: DecideRules) -> int:
     """Runs of the incumbent that a candidate's look after `runs` runs takes."""
-    look = np.asarray(runs)
-    past_the_middle = np.where(2 * look > rules.max_runs, RUNS_PAST_THE_MIDDLE, RUNS_AT_FIRST)
-    return np.where(look >= rules.max_runs, RUNS_FOR_THE_LAST_WORD, past_the_middle)
+    if runs >= rules.max_runs:
+        return RUNS_FOR_THE_LAST_WORD
+    return RUNS_PAST_THE_MIDDLE if 2 * runs > rules.max_runs else RUNS_AT_FIRST
 
 
 def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> Rule:
@@ -207,8 +197,3 @@ def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> Rule:
         case Ruling.REPEAT_INCUMBENT:
             return Rule.INCUMBENT_UNKNOWN
     assert_never(ruling)
-
-
-def _reach(probability: float, degrees: float, error: float) -> float:
-    """How far above zero that quantile of a difference with this standard error lies."""
-    return float(stdtrit(degrees, probability)) * error if degrees > 0 else math.inf

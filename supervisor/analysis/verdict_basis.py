@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.special import stdtrit
-
 from supervisor.analysis.champion import is_proven
 from supervisor.analysis.noise import mean
-from supervisor.analysis.sequential_test import INTERVAL, Rule
+from supervisor.analysis.sequential_test import Rule
+from supervisor.analysis.student_t import interval_reach
 from supervisor.model.experiment import DECIDED_BEFOREHAND, Experiment, Run
 from supervisor.model.snapshot import LabSnapshot, Noise
 from supervisor.model.states import RunKind, Verdict
@@ -98,7 +97,7 @@ def margin(noise: Noise | None, runs: int) -> float | None:
     """Half of the 95 % interval of a mean over so many runs, in the metric's unit; None: nothing is known."""
     if noise is None or noise.degrees_of_freedom <= 0 or runs < 1:
         return None
-    return float(stdtrit(noise.degrees_of_freedom, (1 + INTERVAL) / 2)) * noise.sd / math.sqrt(runs)
+    return interval_reach(noise.degrees_of_freedom) * noise.sd / math.sqrt(runs)
 
 
 def runs_behind(experiment: Experiment) -> int:

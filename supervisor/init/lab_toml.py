@@ -54,6 +54,7 @@ def _lab(finding: Finding) -> list[str]:
         _line(
             f"setup    = {toml_string(finding.setup)}", "" if finding.setup else "once, before the first run"
         ),
+        '# smoke  = ""           # a command of seconds before each new edit\'s run; exit code 0: the edit works',
         "# python = \"\"           # default: the lab's own .venv or uv environment, else the tool's",
     ]
     clock = [f'clock    = "{finding.clock}"'] if finding.clock else []

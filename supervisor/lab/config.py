@@ -44,7 +44,9 @@ class LabSection(Section):
     new_files: tuple[Name, ...] = ()  # globs of files that an edit may add, change and remove; * stops at /
     command: Name = "{python} training/train.py"  # run at the top of a checkout
     setup: str = "{python} prepare.py"  # once, before the first run; "": nothing to set up
-    smoke: str = ""  # a run of seconds that shows whether the code works at all
+    smoke: str = (
+        ""  # of a lab without our referee: takes seconds before the run, and exits 0 when the code works
+    )
     python: str = ""  # "": the lab's own .venv or uv environment, else the tool's
     seed_env: str = ""  # the variable by which a foreign lab takes its seed
     caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder

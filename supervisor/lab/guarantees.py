@@ -11,7 +11,7 @@ def guarantees_of(config: LabConfig, *, has_referee: bool, deterministic: bool =
     return Guarantees(
         referee=has_referee,
         seeds=has_referee or bool(config.lab.seed_env),
-        smoke=has_referee,
+        smoke=has_referee or bool(config.lab.smoke),
         holdout=has_referee,
         checks=bool(config.checks.command),
         deterministic=deterministic,

@@ -86,7 +86,7 @@ def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
     if not ours or not theirs:
         return 1.0
     gain = campaign.direction.sign * (mean(ours) - mean(theirs))
-    return 1.0 - float(chance_if_equal(gain, len(ours), len(theirs), noise.sd, noise.degrees_of_freedom))
+    return 1.0 - chance_if_equal(gain, len(ours), len(theirs), noise.sd, noise.degrees_of_freedom)
 
 
 def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:

@@ -12,16 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.special import stdtrit
-
+from supervisor.analysis.holdout import HOLDS_FROM
 from supervisor.analysis.noise import estimate_noise, mean
-from supervisor.analysis.sequential_test import (
-    INTERVAL,
-    DecideRules,
-    chance_if_equal,
-    discard_from,
-    keep_up_to,
-)
+from supervisor.analysis.sequential_test import DecideRules, chance_if_equal, discard_from, keep_up_to
+from supervisor.analysis.student_t import interval_reach
 from supervisor.model.promotion import Interval
 from supervisor.model.snapshot import Noise
 from supervisor.model.states import Direction
@@ -30,7 +24,6 @@ LOOKS = (3, 4, 6, 9, 12)  # measured runs of each side
 FAILURES = 2  # runs of one side without a metric, from which nothing is promoted
 FALSE_RATE = 0.005
 PRIOR_WEIGHT = 6.0  # the campaign's noise counts as at most so many repeats
-HOLDOUT_SHARE = 0.5  # of the reproduced gain that the holdout's interval must reach
 HOLDOUT_FALSE_RATE = 0.01  # the validation metric stands before it
 _RULES = DecideRules(false_keep_rate=FALSE_RATE, max_runs=LOOKS[-1])
 _HOLDOUT_RULES = DecideRules(false_keep_rate=HOLDOUT_FALSE_RATE, max_runs=LOOKS[-1])
@@ -99,15 +92,15 @@ def _answer(
     runs: int, gain: Interval, p: float, holdout: Interval | None, p_holdout: float | None
 ) -> tuple[Answer, str]:
     seen = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
-    hopeless = float(discard_from(runs, _RULES))
-    sure = p <= float(keep_up_to(runs, _RULES)) and gain.low > 0
+    hopeless = discard_from(runs, _RULES)
+    sure = p <= keep_up_to(runs, _RULES) and gain.low > 0
     if not sure and (p >= hopeless or runs >= LOOKS[-1]):
         return Answer.NO, f"the gain is not reproduced: {seen}"
     if holdout is None or p_holdout is None:
         return (Answer.YES, f"reproduced: {seen}") if sure else (Answer.MORE, f"not sure yet: {seen}")
     held = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
-    shown = p_holdout <= float(keep_up_to(runs, _HOLDOUT_RULES)) and holdout.low > 0
-    holds = shown and holdout.high >= HOLDOUT_SHARE * gain.gain
+    shown = p_holdout <= keep_up_to(runs, _HOLDOUT_RULES) and holdout.low > 0
+    holds = shown and holdout.high >= HOLDS_FROM * gain.gain
     if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):
         word = "does not hold on the sealed holdout" if sure else "is not reproduced"
         return Answer.NO, f"the gain {word}: {held}; on validation {seen}"
@@ -126,5 +119,5 @@ def _compare(base: Sequence[float], candidate: Sequence[float], evidence: Eviden
     gain = evidence.direction.sign * (mean(candidate) - mean(base))
     p = chance_if_equal(gain, len(candidate), len(base), noise.sd, noise.degrees_of_freedom)
     error = noise.sd * math.sqrt(1 / len(base) + 1 / len(candidate))
-    half = float(stdtrit(noise.degrees_of_freedom, (1 + INTERVAL) / 2)) * error
-    return Interval(gain, gain - half, gain + half), float(p)
+    half = interval_reach(noise.degrees_of_freedom) * error
+    return Interval(gain, gain - half, gain + half), p

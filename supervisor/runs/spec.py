@@ -77,7 +77,10 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
         argv=command_argv(lab.config.lab.command, python),
         env=env,
         seed=job.run.seed,
-        smoke=wants_smoke(lab, job.experiment),
+        smoke=not any(
+            run.metric is not None for run in job.experiment.runs
+        ),  # else it has shown that it works
+        smoke_argv=command_argv(lab.config.lab.smoke, python),
         budget_s=setting.budget_s,
         clock=setting.clock,
         device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
@@ -122,8 +125,3 @@ def expected_of(lab: Lab, setting: Setting, baseline: Sequence[Run]) -> Expected
         starting_cpu_s=usual(run.starting_cpu_s for run in baseline),
         evaluating_cpu_s=usual(run.evaluating_cpu_s for run in baseline),
     )
-
-
-def wants_smoke(lab: Lab, experiment: Experiment) -> bool:
-    # Without a referee a smoke run would be a whole run; a commit that was measured once has shown that it works.
-    return lab.has_referee and not any(run.metric is not None for run in experiment.runs)

@@ -6,6 +6,7 @@ import ast
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,26 @@ def test_a_foreign_lab_is_read_from_its_last_metric_line(make: Make, cli: Path) 
     assert outcome.reason == "it ended without a val_bpb"
     outcome = run(make("print('val_bpb: nan')", head="", has_referee=False), cli)
     assert (outcome.ending, outcome.reason) == (RunEnding.CRASHED, "val_bpb is nan")
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_foreign_lab_has_a_smoke_command_of_its_own(confined: bool, make: Make, cli: Path) -> None:
+    def foreign(script: str, **changes: object) -> RunSpec:
+        smoke = (sys.executable, "-c", script)
+        options = {"smoke": True, "smoke_argv": smoke, "has_referee": False, "sandbox": confined} | changes
+        return make(trainers.FOREIGN, head="", **options)
+
+    spec = foreign("print('val_bpb: 0.1')")
+    assert (run(spec, cli).metric, log_of(spec).count("val_bpb: 0.1")) == (1.625, 1)
+    spec = foreign("print('val_bpb: 0.1'); raise ValueError('no such layer')")
+    outcome = run(spec, cli)
+    assert (outcome.ending, outcome.metric, outcome.training_s) == (RunEnding.CRASHED, None, 0.0)
+    assert outcome.reason.startswith("smoke run: ValueError: no such layer")
+    assert "1.625" not in log_of(spec), "the run was made all the same"
+    outcome = run(foreign("import time; time.sleep(60)", timeout_s=2.0), cli)
+    assert (outcome.ending, outcome.reason) == (RunEnding.TIMED_OUT, "smoke run: no end after 1 s")
+    spec = foreign("raise SystemExit(3)", smoke=False)
+    assert run(spec, cli).metric == 1.625
 
 
 def test_the_memory_of_a_gpu_is_what_counts_where_the_run_tells_of_one(make: Make, cli: Path) -> None:
