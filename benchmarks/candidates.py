@@ -21,7 +21,7 @@ from pathlib import Path
 from sessions.git import Repository
 from supervisor.drafting import Bureau
 from supervisor.founding import LaunchOptions
-from supervisor.init import template_path
+from supervisor.init import TEMPLATE_FILES, template_path
 from supervisor.lab import find_lab
 from supervisor.launch import open_campaign
 from supervisor.snapshot import Experiment, LabSnapshot
@@ -130,7 +130,7 @@ def main() -> None:
 
 def make_lab(root: Path) -> None:
     """A clone of the default lab in a repository of its own."""
-    files = ["program.md", "prepare.py", CANVAS]
+    files = list(TEMPLATE_FILES)
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes((template_path() / name).read_bytes())

@@ -16,7 +16,7 @@ from supervisor.presets import PRESETS, Preset, fitting_preset
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.survey import find_repository, survey
 
-TEMPLATE_FILES = ("program.md", "prepare.py", "training/train.py")
+TEMPLATE_FILES = ("program.md", "prepare.py", "training/corpus.py", "training/train.py")
 IGNORED = f"{STATE_FOLDER}/\n.venv/\n__pycache__/\n"
 # The flag by which each fact is said ahead; `Finding.missing` names the facts.
 FLAGS = {
@@ -43,7 +43,7 @@ class InitReport:
 
 
 def template_path() -> Path:
-    """The folder of program.md, prepare.py and training/train.py: inside the wheel, or the checkout."""
+    """The folder of program.md, prepare.py and training/: inside the wheel, or the checkout."""
     here = Path(__file__).resolve().parent
     shipped = here / "template"
     return shipped if shipped.is_dir() else here.parent
