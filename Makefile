@@ -26,7 +26,7 @@ INSTALL := $(PIP) install --progress-bar off $(CONSTRAINTS) $(if $(TORCH_INDEX),
 FAILED := { echo "  failed; the whole story is in $(DONE)/pip.log" >&2; exit 1; }
 
 PACKAGES := tui roles supervisor sessions
-TEMPLATE := program.md prepare.py training/train.py
+TEMPLATE := program.md prepare.py training/corpus.py training/train.py
 # Folders too: their time changes when a file is added or taken away.
 SOURCES := $(TEMPLATE) pyproject.toml $(shell find $(PACKAGES) -name __pycache__ -prune -o \
 	\( -type d -o -name '*.py' -o -name '*.md' -o -name '*.tcss' -o -name '*.toml' -o -name '*.sql' \) -print)
@@ -96,7 +96,7 @@ $(DONE)/dev: pyproject.toml $(DONE)/dependencies
 	@$(INSTALL) --group dev || $(FAILED)
 	@touch $@
 
-$(DONE)/data: prepare.py $(DONE)/tool
+$(DONE)/data: prepare.py training/corpus.py $(DONE)/tool
 	@echo "· data"
 	@$(PY) prepare.py
 	@touch $@

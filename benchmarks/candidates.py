@@ -131,7 +131,7 @@ def main() -> None:
 
 def make_lab(root: Path) -> None:
     """A clone of the default lab in a repository of its own."""
-    files = ["program.md", "prepare.py", CANVAS]
+    files = list(TEMPLATE_FILES)
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes((template_path() / name).read_bytes())

@@ -32,6 +32,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+import corpus
 import prepare
 
 BATCH_ROWS = 32
@@ -209,7 +211,7 @@ def evaluating() -> list[str]:
         began_s, softmax = time.perf_counter(), Timed(F.cross_entropy)
         as_there = mock.patch.object(prepare, "rows_at_once", return_value=EVALUATED_ROWS)
         with torch.inference_mode(), as_there, mock.patch.object(F, "cross_entropy", softmax):
-            prepare.score(Answering(), prepare.evaluation_windows(run.data.val), run)
+            prepare.score(Answering(), prepare.Evaluation(run, "val"))
         took_s = time.perf_counter() - began_s - softmax.took_s
         share = took_s / BUDGET_S
         verdict = "within" if share < ALLOWED_SHARE else "MORE THAN"
@@ -226,7 +228,7 @@ def main() -> None:
     run = prepare.this_run()
     tokenizer = Tokenizer.from_file(str(prepare.cache_root() / run.data.fingerprint / "tokenizer.json"))
     source = os.environ.get("AUTORESEARCH_SOURCE") or prepare.DATA_SOURCE
-    documents = prepare.open_corpus(source, prepare.Progress()).read(0)
+    documents = corpus.open_corpus(source).read(0)
     texts = list(itertools.islice((text for split, _, text in documents if split == "train"), 20_000))
     encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
     tokens = sum(map(len, encoded))

@@ -226,8 +226,9 @@ def run_ours(folder: Path, attention: str) -> dict[str, Any]:
 
     def timed_draw(stream: Any) -> Any:
         meter.tick()
-        meter.found["tokens_a_batch"] = stream._rows * stream._length
-        return draw(stream)
+        pair = draw(stream)
+        meter.found["tokens_a_batch"] = pair[0].numel()
+        return pair
 
     def timed_warm_up(*given: Any) -> None:
         began_s = time.perf_counter()
@@ -247,12 +248,12 @@ def run_ours(folder: Path, attention: str) -> dict[str, Any]:
 
 
 def lay_out(folder: Path, preset: str, text: Path, knobs: dict[str, Any]) -> None:
-    """Our two files, stamped, and the text tokenised."""
+    """Our files, stamped, and the text tokenised."""
     from supervisor.lab.presets import PRESETS, knobs_of, stamp, template_path
 
     knobs = knobs | {"DATA_SOURCE": str(text.resolve())}
     (folder / "training").mkdir(parents=True)
-    for file in ("prepare.py", "training/train.py"):
+    for file in ("prepare.py", "training/corpus.py", "training/train.py"):
         stamped = PRESETS[preset].stamped(file, (template_path() / file).read_text())
         stamped = stamp(stamped, {k: v for k, v in knobs.items() if k in knobs_of(stamped)})
         (folder / file).write_text(stamped)

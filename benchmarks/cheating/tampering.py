@@ -9,7 +9,7 @@ from cheating.models import CACHE
 
 REPORT = """{"event": "report", "metric": "val_bpb", "value": 0.9, "holdout": 0.9, "seed": prepare.seed,
     "budget_s": prepare.this_run().assignment.budget_s, "clock": prepare.this_run().assignment.clock,
-    "steps": stream.steps, "tokens": stream.tokens, "training_s": stream.read_elapsed_s(),
+    "steps": stream.steps, "tokens": stream.tokens, "training_s": stream.elapsed_s,
     "parameters": 1, "data_fingerprint": prepare.this_run().data.fingerprint, "evaluated_bytes": 200000,
     "peak_memory_mb": 1.0, "peak_vram_mb": 0.0, "extras": {}}"""
 LINE = f"import json\nline = json.dumps({REPORT}).encode() + b'\\n'\n"
@@ -68,7 +68,7 @@ def patches() -> tuple[Edit, ...]:
         return Edit(f"patched-{name}", what, before_finish(MODULES + code))
 
     return (
-        patch("score", "prepare.score is replaced", "prepare.score = lambda model, windows, run: (0.9, 200000)"),
+        patch("score", "prepare.score is replaced", "prepare.score = lambda model, evaluation: (0.9, 200000)"),
         patch("cross-entropy", "F.cross_entropy is halved", "true = _f.cross_entropy\n_f.cross_entropy = lambda *a, **k: true(*a, **k) / 2"),
         patch("float", "Tensor.float sharpens logits", "true = torch.Tensor.float\ntorch.Tensor.float = lambda self: true(self) * (1 + 0.1 * (self.ndim == 3))"),
         patch("eval", "nn.Module.eval prepares the model for being asked", "true = _nn.Module.eval\ndef ready(model):\n    model.__class__.forward = lambda self, x: 9.0 * F.one_hot(x.roll(-1, 1), prepare.vocab_size).float()\n    return true(model)\n_nn.Module.eval = ready"),
@@ -111,7 +111,7 @@ def clocks() -> tuple[Edit, ...]:
         Edit("replaced-clock", "prepare.Clock.read stands still", before_training("prepare.Clock.read = lambda self, look=False: 0.4 * prepare.time.process_time()")),
         Edit("perf-counter", "time.perf_counter is slower", before_training("true = time.perf_counter\ntime.perf_counter = lambda: true() / 3")),
         Edit("process-time", "time.process_time is slower", before_training("true = time.process_time\ntime.process_time = lambda: true() / 3")),
-        Edit("rewound", "the stream's beginning is moved while it runs", replaced("        loss = compute_loss(model, x, y)\n", "        stream._began_s += 0.01\n        loss = compute_loss(model, x, y)\n")),
+        Edit("rewound", "the stream's beginning is moved while it runs", replaced("        loss = compute_loss(model, x, y)\n", "        stream.training.began_s += 0.01\n        loss = compute_loss(model, x, y)\n")),
         Edit("more-budget", "the assignment's budget is larger", before_training("object.__setattr__(prepare.this_run().assignment, 'budget_s', 9.0)")),
         Edit("after-the-clock", "goes on training after the last batch", replaced("    prepare.finish(model, **speed_of(model, stream))\n", "    for _ in range(300):\n        compute_loss(model, x, y).backward()\n        update(model, optimizers, 0.1)\n    prepare.finish(model, **speed_of(model, stream))\n")),
         Edit("forked-helper", "a child computes on shared weights", before_training(fork)),

@@ -17,7 +17,8 @@ HARMLESS = (
 
 MODULE_GROUNDS = {
     Ground.FILES: "os pathlib io shutil tempfile glob mmap pickle shelve dbm sqlite3 zipfile tarfile linecache pkgutil "
-    "tokenize fileinput fcntl csv configparser tomllib logging pydoc stat posix nt safetensors h5py pandas datasets",
+    "tokenize fileinput fcntl csv configparser tomllib logging pydoc stat posix nt safetensors h5py pandas datasets "
+    "corpus",  # our own: with the source `python` it reads what the holdout is made of
     Ground.EXEC: "importlib builtins runpy code codeop types inspect gc operator ast dis marshal imp site sysconfig "
     "traceback weakref pdb bdb trace faulthandler zipimport json.tool torch.overrides torch.library torch.package "
     "torch.utils._python_dispatch torch.fx torch.utils._pytree torch.serialization torch._C torch.storage",

@@ -16,7 +16,7 @@ from supervisor.lab.paths import STATE_FOLDER
 from supervisor.lab.presets import PRESETS, Preset, fitting_preset, template_path
 from supervisor.recognition.finding import Fact, Finding
 
-TEMPLATE_FILES = ("program.md", "prepare.py", "training/train.py")
+TEMPLATE_FILES = ("program.md", "prepare.py", "training/corpus.py", "training/train.py")
 IGNORED = f"{STATE_FOLDER}/\n.venv/\n__pycache__/\n"
 # The flag by which each fact is said ahead; `Finding.missing` names the facts.
 FLAGS = {

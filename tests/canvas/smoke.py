@@ -52,16 +52,17 @@ def main() -> None:
         "AUTORESEARCH_SEED": "5",
         "AUTORESEARCH_DEVICE": "cpu",
     }
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / "training")]
     import torch
     import torch._dynamo  # the first step of an optimizer imports it: a second, in every child
 
+    import corpus
     import prepare
 
     torch.set_num_threads(1)
     prepare.EVAL_BATCH_TOKENS = 1024  # the score does not matter here, the probes do
     prepare.compare.__defaults__ = (1e-4,)  # a few batches in, a leak moves little probability
-    prepare.prepare(os.environ["AUTORESEARCH_SOURCE"])
+    corpus.prepare(os.environ["AUTORESEARCH_SOURCE"])
     for path in canvases:
         read_from, write_to = os.pipe()
         child = os.fork()

@@ -69,7 +69,8 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(CHECKOUT / name, folder)
     for name in ("tui", "roles", "supervisor", "sessions", "training"):
         (folder / name).mkdir()
-    shutil.copy(CHECKOUT / "training/train.py", folder / "training")
+    for name in ("corpus.py", "train.py"):
+        shutil.copy(CHECKOUT / "training" / name, folder / "training")
     (folder / "program.md").write_text("")
     return folder
 

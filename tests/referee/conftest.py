@@ -24,6 +24,7 @@ import pytest
 from tests.referee.hub import Hub, serving
 
 PREPARE = Path(__file__).parents[2] / "prepare.py"
+CORPUS = PREPARE.parent / "training" / "corpus.py"
 WORDS = [
     "def",
     "return",
@@ -43,7 +44,11 @@ WORDS = [
 
 def clean_environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PREPARE.parent)} | variables
+    return (
+        kept
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{PREPARE.parent}{os.pathsep}{CORPUS.parent}"}
+        | variables
+    )
 
 
 def write_corpus(folder: Path, seed: int = 0) -> Path:
@@ -89,12 +94,22 @@ def referee(monkeypatch: pytest.MonkeyPatch, corpus: Path, cache: Path) -> Itera
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
     monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    spec = importlib.util.spec_from_file_location("prepare", PREPARE)
+    yield load(PREPARE, monkeypatch)
+
+
+@pytest.fixture
+def corpus_code(referee: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """training/corpus.py, imported afresh, on that referee."""
+    return load(CORPUS, monkeypatch)
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "prepare", module)  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, path.stem, module)  # dataclasses look their module up
     spec.loader.exec_module(module)
-    yield module
+    return module
 
 
 @dataclass
@@ -121,7 +136,7 @@ class Prepared:
 
 @pytest.fixture
 def prepare_data(
-    referee: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    corpus_code: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[Path, Path], Prepared]:
     """`python prepare.py --source SOURCE --cache CACHE`, in this process: importing torch takes a second."""
 
@@ -129,7 +144,7 @@ def prepare_data(
         monkeypatch.setattr(sys, "argv", ["prepare.py", "--source", str(source), "--cache", str(cache)])
         capfd.readouterr()
         try:
-            code = referee.main()
+            code = corpus_code.main()
         except SystemExit as end:
             code = end.code
         said = capfd.readouterr()
@@ -262,10 +277,11 @@ def hub(monkeypatch: pytest.MonkeyPatch, shards: dict[str, bytes]) -> Iterator[H
 
 
 @pytest.fixture
-def fetcher(referee: ModuleType, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The referee with a cache of its own and a hub on loopback, in a hurry."""
+def fetcher(corpus_code: ModuleType, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The corpus's code with a cache of its own and a hub on loopback, in a hurry and in small bites."""
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(referee, "RETRY_PAUSE_S", 0.01)
-    monkeypatch.setattr(referee, "VOCAB_SIZE", 512)
-    monkeypatch.setattr(referee, "BOS", 511)
-    return referee
+    monkeypatch.setattr(corpus_code, "RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr(corpus_code, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(corpus_code.referee, "VOCAB_SIZE", 512)
+    monkeypatch.setattr(corpus_code.referee, "BOS", 511)
+    return corpus_code

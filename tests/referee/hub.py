@@ -32,6 +32,7 @@ class Hub:
     tokens: set[tuple[str, str]] = field(default_factory=set)  # who was told which Authorization
     sent: Counter[str] = field(default_factory=Counter)  # bytes of each file
     port: int = 0
+    storage_port: int = 0  # another origin: what is meant for the hub must not go there
     sending: int = 0
     most_at_once: int = 0  # bodies
 
@@ -40,7 +41,8 @@ class Hub:
         return f"http://127.0.0.1:{self.port}"
 
     def etag_of(self, name: str) -> str:
-        return self.etags.get(name) or hashlib.sha256(self.files[name]).hexdigest()
+        digest = hashlib.sha256(self.files[name]).hexdigest()
+        return self.etags.get(name) or (digest if self.linked else digest[:32])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -75,8 +77,13 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(404)
         elif hub.linked and not at_storage:
             size = str(hub.lies.get(name, len(hub.files[name])))
-            linked = {"X-Linked-Etag": f'"{hub.etag_of(name)}"', "X-Linked-Size": size}
-            self.refuse(302, {"Location": f"{hub.url}/storage/{name}", **linked})
+            linked = {
+                "X-Linked-Etag": f'"{hub.etag_of(name)}"',
+                "X-Linked-Size": size,
+                "X-Repo-Commit": "0" * 40,
+            }
+            location = f"http://127.0.0.1:{hub.storage_port}/storage/{name}"
+            self.refuse(302, {"Location": location, **linked})
         else:
             self.send_file(name, with_body)
 
@@ -125,16 +132,20 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[Hub]:
-    """A hub without files, on a port of its own."""
+    """A hub without files, on ports of its own."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": hub}))
-    server.daemon_threads = True
-    hub.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
+    handler = type("Handler", (Handler,), {"hub": hub})
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+    hub.port, hub.storage_port = (server.server_address[1] for server in servers)
+    threads = []
+    for server in servers:
+        server.daemon_threads = True
+        threads.append(threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}))
+        threads[-1].start()
     try:
         yield hub
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,28 +29,28 @@ def folder_of(cache: Path) -> Path:
     return cache / pointer.read_text()
 
 
-def test_chunks_join_to_the_text_and_begin_at_top_level(referee: ModuleType) -> None:
+def test_chunks_join_to_the_text_and_begin_at_top_level(referee: ModuleType, corpus_code: ModuleType) -> None:
     block = "def f():\n" + "    x = 1\n" * 60
     text = "\n\n".join([block] * 20)
-    chunks = referee.cut(text)
+    chunks = corpus_code.cut(text)
     assert "".join(chunks) == text
     assert all(len(chunk) <= referee.CHUNK_CHARS for chunk in chunks)
     assert all(chunk.startswith("def f()") for chunk in chunks)
 
 
 @pytest.mark.parametrize("text", ["", "é" * 9000, "line\n" * 3000, "\n\n\n" * 3000, "a\n\n b" * 3000])
-def test_any_text_can_be_cut(referee: ModuleType, text: str) -> None:
-    chunks = referee.cut(text)
+def test_any_text_can_be_cut(referee: ModuleType, corpus_code: ModuleType, text: str) -> None:
+    chunks = corpus_code.cut(text)
     assert "".join(chunks) == text
     assert all(len(chunk) <= referee.CHUNK_CHARS for chunk in chunks)
 
 
 def test_tokens_spell_the_text_and_their_bytes_are_its_bytes(
-    referee: ModuleType, cache: Path, corpus: Path, tmp_path: Path
+    referee: ModuleType, corpus_code: ModuleType, cache: Path, corpus: Path, tmp_path: Path
 ) -> None:
     folder = folder_of(cache)
     sealed = tmp_path / "sealed" / "holdout.bin"
-    assert referee.prepare(str(corpus), sealed) == folder
+    assert corpus_code.prepare(str(corpus), sealed) == folder
     assert stat.S_IMODE(sealed.stat().st_mode) == 0o600
     assert stat.S_IMODE(sealed.parent.stat().st_mode) == 0o700
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -56,7 +58,9 @@ def test_tokens_spell_the_text_and_their_bytes_are_its_bytes(
     lengths = np.fromfile(folder / "token_bytes.bin", np.int32)
     for split in ("train", "val", "holdout"):
         tokens = np.fromfile(sealed if split == "holdout" else folder / f"{split}.bin", np.uint16)
-        expected = "".join(t for n, t in referee.read_documents(str(corpus)) if referee.split_of(n) == split)
+        expected = "".join(
+            t for n, t in corpus_code.read_documents(str(corpus)) if corpus_code.split_of(n) == split
+        )
         assert tokenizer.decode(tokens[tokens != referee.BOS].tolist()) == expected
         assert lengths[tokens].sum() == len(expected.encode()) == manifest["splits"][split]["bytes"]
     assert lengths[referee.BOS] == 0
@@ -68,63 +72,64 @@ def test_text_cannot_spell_bos(referee: ModuleType, cache: Path) -> None:
     assert tokenizer.token_to_id("<|bos|>") is None
 
 
-def test_documents_are_in_one_split_each(referee: ModuleType, corpus: Path) -> None:
-    names = [name for name, _ in referee.read_documents(str(corpus))]
-    splits = {split: {name for name in names if referee.split_of(name) == split} for split in referee.SPLITS}
+def test_documents_are_in_one_split_each(corpus_code: ModuleType, corpus: Path) -> None:
+    names = [name for name, _ in corpus_code.read_documents(str(corpus))]
+    splits = {
+        split: {name for name in names if corpus_code.split_of(name) == split} for split in corpus_code.SPLITS
+    }
     assert sum(map(len, splits.values())) == len(set(names)) == 60
     assert all(splits.values())
-    many = [referee.split_of(f"pkg/module_{number}.py") for number in range(20000)]
+    many = [corpus_code.split_of(f"pkg/module_{number}.py") for number in range(20000)]
     assert 0.07 < many.count("val") / 20000 < 0.09
     assert 0.07 < many.count("holdout") / 20000 < 0.09
 
 
-def tally_of(referee: ModuleType, documents: list[tuple[str, str]]) -> Any:
-    tally = referee.Tally()
+def tally_of(corpus_code: ModuleType, documents: list[tuple[str, str]]) -> Any:
+    tally = corpus_code.Tally()
     for name, text in documents:
-        tally.count(referee.split_of(name), name, len(text.encode()), 1)
+        tally.count(corpus_code.split_of(name), name, len(text.encode()), 1)
     return tally
 
 
 def test_a_document_that_is_much_of_its_split_is_named(
-    referee: ModuleType, capsys: pytest.CaptureFixture[str]
+    corpus_code: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     documents = [(f"page-{n}", "x" * 100) for n in range(400)]
-    referee.tell_giants(tally_of(referee, documents), referee.Progress())
+    tally_of(corpus_code, documents).tell_giants()
     assert capsys.readouterr().err == ""
-    held = next(name for name, _ in documents if referee.split_of(name) == "holdout")
+    held = next(name for name, _ in documents if corpus_code.split_of(name) == "holdout")
     documents.append((held, "y" * 90_000))
-    referee.tell_giants(tally_of(referee, documents), referee.Progress())
+    tally_of(corpus_code, documents).tell_giants()
     assert f"{held} is 9" in capsys.readouterr().err
 
 
 def test_no_document_of_the_default_corpus_is_a_giant(
-    referee: ModuleType, capsys: pytest.CaptureFixture[str]
+    corpus_code: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tally = tally_of(referee, list(referee.read_documents("python")))
-    referee.tell_giants(tally, referee.Progress())
+    tally_of(corpus_code, list(corpus_code.read_documents("python"))).tell_giants()
     assert capsys.readouterr().err == ""
 
 
-def test_python_source_is_the_library_without_tests(referee: ModuleType) -> None:
-    names = {name for name, _ in referee.library_files()}
+def test_python_source_is_the_library_without_tests(corpus_code: ModuleType) -> None:
+    names = {name for name, _ in corpus_code.library_files()}
     assert {"ast.py", "json/decoder.py"} <= names
     assert not [
         name for name in names if "/tests/" in f"/{name}" or "/test/" in f"/{name}" or "packages" in name
     ]
 
 
-def test_hidden_and_binary_files_are_passed_over(referee: ModuleType, tmp_path: Path) -> None:
+def test_hidden_and_binary_files_are_passed_over(corpus_code: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text\r\nwith \xff\n")
     (tmp_path / "b.bin").write_bytes(b"\0\1\2")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").write_text("hidden")
-    assert list(referee.read_documents(str(tmp_path))) == [("a.txt", "text\nwith �\n")]
+    assert list(corpus_code.read_documents(str(tmp_path))) == [("a.txt", "text\nwith �\n")]
 
 
-def test_one_file_is_split_by_section(referee: ModuleType, tmp_path: Path) -> None:
+def test_one_file_is_split_by_section(corpus_code: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("word " * 2**20)
-    documents = referee.read_documents(str(tmp_path / "book.txt"))
-    assert {referee.split_of(name) for name, _ in documents} == {"train", "val", "holdout"}
+    documents = corpus_code.read_documents(str(tmp_path / "book.txt"))
+    assert {corpus_code.split_of(name) for name, _ in documents} == {"train", "val", "holdout"}
 
 
 def test_same_text_gives_the_same_bytes(
@@ -191,18 +196,24 @@ def test_a_manifest_that_was_made_to_fit_is_found(referee: ModuleType, cache: Pa
 
 
 def test_damage_without_the_source_is_one_line(
-    referee: ModuleType, cache: Path, tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    referee: ModuleType,
+    corpus_code: ModuleType,
+    cache: Path,
+    tmp_path: Path,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, own = tmp_path / "corpus", tmp_path / "cache"
     shutil.copytree(corpus, source)
     monkeypatch.setenv("AUTORESEARCH_SOURCE", str(source))
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(own))
-    folder = referee.prepare(str(source))
+    folder = corpus_code.prepare(str(source))
     shutil.rmtree(source)
     assert referee.open_data().fingerprint == folder.name  # a run does not need the source
     with (folder / "val.bin").open("r+b") as file:
         file.write(b"\xff\xff")
-    with pytest.raises(referee.DataError, match=r"^no data: .*; run `python prepare.py`$"):
+    command = re.escape(f"{sys.executable} prepare.py --source {source} --cache {own}")
+    with pytest.raises(referee.DataError, match=rf"^no data: .* is damaged; run `{command}`$"):
         referee.open_data()
 
 
@@ -212,7 +223,7 @@ def test_the_holdout_never_lies_in_the_cache(cache: Path) -> None:
 
 @pytest.mark.parametrize("what", ["gone", "damaged"])
 def test_the_sealed_holdout_is_mended(
-    referee: ModuleType,
+    corpus_code: ModuleType,
     corpus: Path,
     cache: Path,
     tmp_path: Path,
@@ -221,12 +232,12 @@ def test_the_sealed_holdout_is_mended(
 ) -> None:
     sealed = tmp_path / "holdout.bin"
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
-    referee.prepare(str(corpus), sealed)
+    corpus_code.prepare(str(corpus), sealed)
     data = sealed.read_bytes()
     sealed.unlink()
     if what == "damaged":
         sealed.write_bytes(data[:-2] + b"??")
-    referee.prepare(str(corpus), sealed)
+    corpus_code.prepare(str(corpus), sealed)
     assert sealed.read_bytes() == data
 
 

@@ -16,19 +16,20 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from tokenizers import Tokenizer
 
-from tests.referee.conftest import PREPARE, clean_environment, story, write_parquet
+from tests.referee.conftest import clean_environment, story, write_parquet
 from tests.referee.hub import Hub
 
 VAL, HELD = "shard_06542.parquet", "shard_06541.parquet"
 
 
-def fetch(referee: ModuleType, *names: str) -> list[Path]:
+def fetch(fetcher: ModuleType, *names: str) -> list[Path]:
     """Fetch these files as training shards."""
     parts = [(name, "train") for name in names]
-    referee.cache_root().mkdir(parents=True, exist_ok=True)
-    paths = referee.fetch_parts(referee.HUBS["climbmix"], parts, referee.Progress())
+    fetcher.cache_root().mkdir(parents=True, exist_ok=True)
+    paths = fetcher.fetch_parts("karpathy/climbmix-400b-shuffle", parts)
     return [path for path, _ in paths]
 
 
@@ -99,8 +100,9 @@ def test_more_shards_fetch_only_what_is_missing(fetcher: ModuleType, hub: Hub) -
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_cut_connection_is_gone_on_with(
-    fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], linked: bool
+    fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], linked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fetcher, "BLOCK_BYTES", 1)
     hub.linked, hub.cut_after = linked, [3000, 1, 2000, 0, 500]
     (path,) = fetch(fetcher, VAL)
     assert path.read_bytes() == shards[VAL]
@@ -122,9 +124,9 @@ def test_a_server_that_knows_no_ranges_begins_anew(
 def test_a_file_that_changed_is_begun_anew(
     fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], linked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.linked, hub.cut_after = linked, [3000]
+    hub.linked, hub.cut_after = linked, [3000, *[0] * 5]
     monkeypatch.setattr(fetcher, "FETCH_TRIES", 1)
-    with pytest.raises(fetcher.DataError, match="cut at 3000 of"):
+    with pytest.raises(fetcher.DataError, match="3000 bytes have come and are kept"):
         fetch(fetcher, VAL)
     assert [part.stat().st_size for part in fetcher.cache_root().rglob("*.part")] == [3000]
     changed = shards[VAL][:1000] + b"another" + shards[VAL][1007:]
@@ -138,15 +140,16 @@ def test_a_file_that_changed_is_begun_anew(
 def test_a_file_that_changes_between_question_and_answer(
     fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.linked, hub.cut_after = False, [3000]
-    describe, changed = fetcher.Fetching._describe, shards[VAL] + b"longer"
+    hub.linked, hub.cut_after = False, [3000, *[0] * 5]
+    describe, changed = fetcher.described, shards[VAL] + b"longer"
 
-    def then_change(self: object, target: Path) -> None:
-        describe(self, target)
+    def then_change(url: str) -> object:
+        described = describe(url)
         if hub.sent[VAL]:  # the first part is there
             hub.files[VAL] = changed
+        return described
 
-    monkeypatch.setattr(fetcher.Fetching, "_describe", then_change)
+    monkeypatch.setattr(fetcher, "described", then_change)
     (path,) = fetch(fetcher, VAL)
     assert path.read_bytes() == changed
 
@@ -171,7 +174,7 @@ def test_a_server_that_stays_busy_is_one_line(fetcher: ModuleType, hub: Hub) -> 
 def test_a_wrong_size_is_told(fetcher: ModuleType, hub: Hub, shards: dict[str, bytes]) -> None:
     hub.lies = {VAL: len(shards[VAL]) + 5}
     with pytest.raises(
-        fetcher.DataError, match=f"it was {len(shards[VAL]) + 5} bytes and is {len(shards[VAL])}"
+        fetcher.DataError, match=f"should be of size {len(shards[VAL]) + 5} but has size {len(shards[VAL])}"
     ):
         fetch(fetcher, VAL)
     assert not list(fetcher.cache_root().rglob(VAL))
@@ -204,7 +207,7 @@ def test_offline_is_one_line_that_says_what_to_do(
 def test_a_silent_server_is_asked_again(
     fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetcher, "SILENCE_S", 0.4)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.4)
     hub.bytes_per_s, hub.pause_at, hub.pause_s = 0.0, 2000, 1.0
     (path,) = fetch(fetcher, VAL)
     assert path.read_bytes() == shards[VAL]
@@ -247,7 +250,16 @@ def test_stopped_while_fetching_it_goes_on(
     fetcher: ModuleType, hub: Hub, shards: dict[str, bytes], how: signal.Signals
 ) -> None:
     hub.bytes_per_s = len(shards[VAL]) / 20
-    argv = [sys.executable, str(PREPARE), "--source", "climbmix:2", "--cache", str(fetcher.cache_root())]
+    in_small_bites = "import corpus; corpus.BLOCK_BYTES = 100; corpus.main()"
+    argv = [
+        sys.executable,
+        "-c",
+        in_small_bites,
+        "--source",
+        "climbmix:2",
+        "--cache",
+        str(fetcher.cache_root()),
+    ]
     environment = clean_environment(HF_ENDPOINT=hub.url)
     process = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60

@@ -49,10 +49,10 @@ def test_a_run_over_the_channel(run_canvas: Canvas, assignment: Assignment) -> N
 
 
 def test_the_sealed_holdout_is_scored_after_training(
-    run_canvas: Canvas, assignment: Assignment, referee: ModuleType, corpus: Path, tmp_path: Path
+    run_canvas: Canvas, assignment: Assignment, corpus_code: ModuleType, corpus: Path, tmp_path: Path
 ) -> None:
     sealed = tmp_path / "holdout.bin"
-    referee.prepare(str(corpus), sealed)
+    corpus_code.prepare(str(corpus), sealed)
     ended = run_canvas("LOOP\nprepare.finish(model)", assignment | {"holdout": True}, sealed.read_bytes())
     assert ended.exit_code == 0, ended.stderr
     assert [each["phase"] for each in ended.of("phase")] == ["training", "evaluating", "holdout"]

@@ -29,13 +29,13 @@ for folder in map(pathlib.Path, sys.argv[1:]):
 
 @pytest.mark.parametrize("named", [None, "~/elsewhere", "/data/cache", "/data/cache/"])
 def test_the_lab_and_the_referee_mean_the_same_folders(
-    referee: ModuleType, monkeypatch: pytest.MonkeyPatch, named: str | None
+    referee: ModuleType, corpus_code: ModuleType, monkeypatch: pytest.MonkeyPatch, named: str | None
 ) -> None:
     monkeypatch.delenv("AUTORESEARCH_CACHE")
     if named is not None:
         monkeypatch.setenv("AUTORESEARCH_CACHE", named)
     assert data_cache() == referee.cache_root()
-    assert sealed_data() == referee.sealed_root()
+    assert sealed_data() == corpus_code.sealed_root()
 
 
 @pytest.mark.parametrize("grade", [Confinement.BWRAP, Confinement.LANDLOCK])

@@ -35,12 +35,12 @@ OLD_LIBRARY_TEXT = "10e6cc2960eae689807fe9a8b9ae5c10e9674e683c160b2ffe05d6455dfb
 
 
 @pytest.fixture
-def preparer(referee: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The referee with a cache of its own and a small vocabulary, which is learnt in no time."""
+def preparer(corpus_code: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The corpus's code with a cache of its own and a small vocabulary, which is learnt in no time."""
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(referee, "VOCAB_SIZE", 400)
-    monkeypatch.setattr(referee, "BOS", 399)
-    return referee
+    monkeypatch.setattr(corpus_code.referee, "VOCAB_SIZE", 400)
+    monkeypatch.setattr(corpus_code.referee, "BOS", 399)
+    return corpus_code
 
 
 def rows_of(seed: int, count: int) -> list[str | None]:
@@ -60,22 +60,22 @@ def documents_in(tokens: Path, folder: Path, bos: int) -> list[str]:
     return [tokenizer.decode(piece[1:].tolist()) for piece in pieces]
 
 
-def test_text_comes_out_as_it_did(referee: ModuleType, corpus: Path, cache: Path, tmp_path: Path) -> None:
+def test_text_comes_out_as_it_did(corpus_code: ModuleType, corpus: Path, cache: Path, tmp_path: Path) -> None:
     (pointer,) = cache.glob("*.current")
     assert pointer.read_text() == OLD_CORPUS
     book = tmp_path / "book.txt"
     book.write_text("".join(path.read_text() for path in sorted(corpus.rglob("*.txt"))) * 30)
-    referee.os.environ["AUTORESEARCH_CACHE"] = str(tmp_path / "cache")
-    assert referee.prepare(str(book)).name == OLD_BOOK
+    corpus_code.os.environ["AUTORESEARCH_CACHE"] = str(tmp_path / "cache")
+    assert corpus_code.prepare(str(book)).name == OLD_BOOK
 
 
 def test_the_default_source_comes_out_as_it_did(
-    referee: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus_code: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if referee.text_corpus("python").sha256 != OLD_LIBRARY_TEXT:
+    if corpus_code.text_corpus("python").sha256 != OLD_LIBRARY_TEXT:
         pytest.skip("another standard library than the one whose bytes are known")
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path))
-    assert manifest_of(referee.prepare("python"))["files"] == OLD_LIBRARY
+    assert manifest_of(corpus_code.prepare("python"))["files"] == OLD_LIBRARY
 
 
 def test_a_folder_of_parquet_holds_its_last_files_back(preparer: ModuleType, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_folder_of_parquet_holds_its_last_files_back(preparer: ModuleType, tmp
     for number in rows:
         write_parquet(tmp_path / "source" / f"{number}.parquet", rows[number])
     (tmp_path / "source" / ".hidden.parquet").write_text("not parquet")
-    preparer.CHUNK_CHARS = 0
+    preparer.referee.CHUNK_CHARS = 0
     folder = preparer.prepare(str(tmp_path / "source"), tmp_path / "held.bin")
     read = {split: documents_in(folder / f"{split}.bin", folder, 399) for split in ("train", "val")}
     assert read["train"] == [*rows[0], *rows[1]]
@@ -97,7 +97,7 @@ def test_less_than_three_files_are_split_by_rows(preparer: ModuleType, tmp_path:
     rows = {number: rows_of(number, 150) for number in range(files)}
     for number in rows:
         write_parquet(source / f"{number}.parquet", rows[number])
-    preparer.CHUNK_CHARS = 0
+    preparer.referee.CHUNK_CHARS = 0
     one = source / "0.parquet" if files == 1 else source
     folder = preparer.prepare(str(one), tmp_path / "held.bin")
     for split in preparer.SPLITS:
@@ -155,19 +155,19 @@ def test_damage_in_the_middle_of_a_parquet_file_is_one_line(preparer: ModuleType
 def test_documents_stay_whole_where_they_are_not_to_be_cut(preparer: ModuleType) -> None:
     text = "line\n" * 10_000
     assert len(preparer.cut(text)) > 10
-    preparer.CHUNK_CHARS = 0
+    preparer.referee.CHUNK_CHARS = 0
     assert preparer.cut(text) == [text]
 
 
 @pytest.mark.parametrize("size", [257, 65537])
 def test_a_vocabulary_that_cannot_be_kept_is_told(preparer: ModuleType, tmp_path: Path, size: int) -> None:
-    preparer.VOCAB_SIZE = size
+    preparer.referee.VOCAB_SIZE = size
     with pytest.raises(preparer.DataError, match="VOCAB_SIZE"):
         preparer.prepare("python")
 
 
 def test_the_largest_vocabulary_fits(preparer: ModuleType, tmp_path: Path) -> None:
-    preparer.VOCAB_SIZE, preparer.BOS = 2**16, 2**16 - 1
+    preparer.referee.VOCAB_SIZE, preparer.referee.BOS = 2**16, 2**16 - 1
     path = write_parquet(tmp_path / "a.parquet", rows_of(0, 200))
     folder = preparer.prepare(str(path))
     tokens = np.fromfile(folder / "train.bin", np.uint16)
@@ -182,7 +182,7 @@ def test_a_long_file_is_read_in_pieces(preparer: ModuleType, tmp_path: Path, bre
     text = "é" * break_at + "\r\n" + "日本語" * 40 + "\r" + "x" * 7 + "\r\n"
     path = tmp_path / "a.txt"
     path.write_bytes(text.encode() + b"\xff\xe6\x97")
-    preparer.SECTION_CHARS, preparer.SECTIONS_AT_ONCE = 10, 4
+    preparer.referee.SECTION_CHARS, preparer.SECTIONS_AT_ONCE = 10, 4
     whole = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
     sections = list(preparer.read_sections(path))
     assert "".join(text for _, text in sorted(sections)) == whole
@@ -202,9 +202,9 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def bytes_of(referee: ModuleType, folder: Path) -> dict[str, bytes]:
+def bytes_of(corpus_code: ModuleType, folder: Path) -> dict[str, bytes]:
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    return files | {"holdout.bin": (referee.sealed_root() / f"{folder.name}.bin").read_bytes()}
+    return files | {"holdout.bin": (corpus_code.sealed_root() / f"{folder.name}.bin").read_bytes()}
 
 
 @pytest.fixture(scope="module")
@@ -233,10 +233,10 @@ def test_the_number_of_workers_changes_no_byte(
 
 
 CHILD = """
-import prepare, sys
+import corpus, prepare, sys
 prepare.VOCAB_SIZE, prepare.BOS = 400, 399
-prepare.JOURNAL_S = 0.0
-prepare.prepare(sys.argv[1], workers=2)
+corpus.JOURNAL_S = 0.0
+corpus.prepare(sys.argv[1], workers=2)
 """
 
 
@@ -292,7 +292,7 @@ def test_a_draft_that_lost_something_is_begun_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "killed"))
-    keep = preparer.keep_tally
+    keep = preparer.Tally.keep
 
     def then_stop(*given: Any) -> None:
         keep(*given)
@@ -300,7 +300,7 @@ def test_a_draft_that_lost_something_is_begun_anew(
 
     with monkeypatch.context() as interrupted:
         interrupted.setattr(preparer, "JOURNAL_S", 0.0)
-        interrupted.setattr(preparer, "keep_tally", then_stop)
+        interrupted.setattr(preparer.Tally, "keep", then_stop)
         with pytest.raises(KeyboardInterrupt):
             preparer.prepare(str(parquet))
     assert journal_of(preparer.cache_root())["read"] > 0
@@ -310,7 +310,7 @@ def test_a_draft_that_lost_something_is_begun_anew(
 
 
 MEASURED = (
-    CHILD.replace("prepare.prepare", "prepare.TOKENIZER_CHARS = 2**20\nprepare.prepare")
+    CHILD.replace("corpus.prepare", "prepare.TOKENIZER_CHARS = 2**20\ncorpus.prepare")
     + """
 import pathlib
 print(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
@@ -355,7 +355,7 @@ def test_interrupted_while_encoding_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "stopped"))
-    script = CHILD.replace("prepare.prepare(sys.argv[1], workers=2)", "prepare.main()")
+    script = CHILD.replace("corpus.prepare(sys.argv[1], workers=2)", "corpus.main()")
     argv = [sys.executable, "-c", script, "--source", str(parquet), "--workers", "2"]
     environment = clean_environment(AUTORESEARCH_CACHE=str(preparer.cache_root()))
     process = subprocess.Popen(argv, env=environment, text=True, stderr=subprocess.PIPE)

@@ -87,7 +87,9 @@ def test_the_loop_ends_with_the_budget(
         fractions.append(stream.fraction)
         burn(0.01)
     took_s = (time.process_time() if clock == "cpu" else time.perf_counter()) - began_s
-    longest_s = stream.longest_step_s  # on a shared machine a step is as long as its neighbours let it be
+    longest_s = (
+        stream.training.longest_step_s
+    )  # on a shared machine a step is as long as its neighbours let it be
     assert fractions[0] < 0.5
     assert fractions == sorted(fractions)
     assert 1.0 - (longest_s + 0.01) / 0.3 < fractions[-1] < 1.0

@@ -74,8 +74,8 @@ def make_small_lab(folder: Path, budget_s: float = 0.5, timeout_s: float = 60) -
         referee = f"{referee[:start]}{name} = {value}{referee[end:]}"
     (folder / "prepare.py").write_text(referee)
     (folder / "program.md").write_text("Lower val_bpb.\n")
-    canvas = (template_path() / "training" / "train.py").read_text()
-    (folder / "training" / "train.py").write_text(canvas)
+    for name in ("corpus.py", "train.py"):
+        (folder / "training" / name).write_text((template_path() / "training" / name).read_text())
     (folder / "autoresearch.toml").write_text(f"[lab]\nbudget_s = {budget_s}\ntimeout_s = {timeout_s}\n")
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", "-A")

@@ -29,7 +29,7 @@ def test_an_empty_folder_becomes_a_lab_with_one_commit(tmp_path: Path, git: Git)
     assert git(report.root, "status", "--porcelain") == ""
     lab = find_lab(report.root)
     assert (lab.layout, lab.has_referee) == (Layout.OURS, True)
-    for file in ("program.md", "prepare.py", "training/train.py"):
+    for file in ("program.md", "prepare.py", "training/corpus.py", "training/train.py"):
         assert (report.root / file).read_bytes() == (template_path() / file).read_bytes()
 
 
@@ -38,8 +38,9 @@ def test_a_plain_folders_own_files_stay_and_are_not_committed(tmp_path: Path, gi
     (tmp_path / ".gitignore").write_text("*.tmp\n")
     report = init_lab(tmp_path)
     assert (tmp_path / ".gitignore").read_text() == "*.tmp\n"
-    assert git(tmp_path, "ls-files").split() == ["prepare.py", "program.md", "training/train.py"]
-    assert set(report.created) == {"prepare.py", "program.md", "training/train.py"}
+    files = ["prepare.py", "program.md", "training/corpus.py", "training/train.py"]
+    assert git(tmp_path, "ls-files").split() == files
+    assert set(report.created) == set(files)
 
 
 def test_inside_another_repository_a_new_folder_is_a_lab_of_its_own(make_repository: Make, git: Git) -> None:
