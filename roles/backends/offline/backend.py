@@ -20,11 +20,12 @@ from roles.backend import (
     Reflection,
     Report,
 )
-from roles.backends.offline.canvas import UnreadableCanvasError, read_knobs
+from roles.backends.offline.canvas import read_knobs
 from roles.backends.offline.catalogue import CATALOGUE
 from roles.backends.offline.edits import Edit, NotApplicableError, from_json, to_json
 from roles.backends.offline.phrases import expectation_of, hypothesis_of, reflection_on, title_of
 from roles.backends.offline.proposals import Proposal, Search, distinct
+from roles.backends.offline.source import UnreadableCanvasError
 from roles.backends.offline.words import UNDERSTOOD, read_words
 from supervisor.model.experiment import Experiment
 
@@ -42,7 +43,7 @@ class OfflineBackend:
         """Hypotheses that nobody tried and no open one holds. Raises BackendError on an unknown canvas."""
         canvases = _searchable(brief.canvas)
         if not canvases:
-            return _nothing_to_plan(brief, report)
+            return _empty_plan(brief, report)
         canvas = canvases[brief.seed % len(canvases)]
         champion = brief.champion
         search = Search(
@@ -53,17 +54,17 @@ class OfflineBackend:
             champion.metric if champion else None,
         )
         report.say(
-            f"A search, not a model: {len(search.evidence)} verdicts read, "
+            f"A search, not a model: {len(search.verdicts)} verdicts read, "
             f"{len(read_knobs(canvas.text))} knobs in {canvas.path}."
         )
-        held = [from_json(hypothesis.edit) for hypothesis in brief.open_hypotheses]
-        for edit in held:
+        open_edits = [from_json(hypothesis.edit) for hypothesis in brief.open_hypotheses]
+        for edit in open_edits:
             search.take(edit)
-        chosen = _asked_for(brief.messages, search)
+        chosen = _of_messages(brief.messages, search)
         chosen += distinct(
             search.ranked(brief.seed),
             brief.wanted - len(chosen),
-            held={edit.subject for edit in held if edit},
+            open_subjects={edit.subject for edit in open_edits if edit},
             used={proposal.edit.subject for proposal in chosen},
         )
         hypotheses = tuple(hypothesis_of(proposal) for proposal in chosen[: brief.wanted])
@@ -75,14 +76,14 @@ class OfflineBackend:
         """Apply the hypothesis, or form one when there is none. Raises BackendError on an unknown canvas."""
         canvases = _searchable(_canvases(task))
         if not canvases:
-            return EditOutcome(EditResult.THOUGHT, "Nothing to step", "", _nothing(_canvases(task)))
-        canvas = _meant_canvas(task, canvases)
+            return EditOutcome(EditResult.THOUGHT, "Nothing to step", "", _why_none(_canvases(task)))
+        canvas = _canvas_of_hypothesis(task, canvases)
         search = Search(canvas, task.incumbent.id, task.tried, task.noise_sd, task.incumbent.metric)
         if task.repair:
             return _refused(
                 task, f"the edit failed ({task.repair}), and a search knows only one way to make it"
             )
-        edit = _meant(task, canvas) if task.hypothesis else _own_idea(task, search)
+        edit = _edit_of_hypothesis(task, canvas) if task.hypothesis else _own_idea(task, search)
         if edit is None and task.hypothesis:
             return _refused(task, f"not understood: {UNDERSTOOD}")
         if edit is None:
@@ -107,7 +108,7 @@ class OfflineBackend:
 
 
 def _searchable(canvases: Sequence[Canvas]) -> list[Canvas]:
-    """The canvases with something to step or to restructure. Raises BackendError when there is no canvas at all."""
+    """The canvases with a knob to turn or code to restructure. Raises BackendError when there is no canvas at all."""
     if not canvases:
         raise BackendError(f"offline cannot work on this canvas: there is no editable file; {_ADVICE}")
     return [canvas for canvas in canvases if not _why_not(canvas)]
@@ -124,74 +125,74 @@ def _why_not(canvas: Canvas) -> str:
     return f"{canvas.path} has no top-level number to step and nothing that its catalogue recognises"
 
 
-def _nothing(canvases: Sequence[Canvas]) -> str:
+def _why_none(canvases: Sequence[Canvas]) -> str:
     return f"offline cannot work on this canvas: {'; '.join(map(_why_not, canvases))}; {_ADVICE}"
 
 
-def _nothing_to_plan(brief: PlanBrief, report: Report) -> Plan:
-    why = _nothing(brief.canvas)
+def _empty_plan(brief: PlanBrief, report: Report) -> Plan:
+    why = _why_none(brief.canvas)
     report.say(why)
     return Plan((), why)
 
 
-def _meant_canvas(task: EditTask, canvases: Sequence[Canvas]) -> Canvas:
+def _canvas_of_hypothesis(task: EditTask, canvases: Sequence[Canvas]) -> Canvas:
     """The file that the hypothesis' edit fits; without one, whichever the lot falls on."""
-    drawn = canvases[task.seed % len(canvases)]
+    by_lot = canvases[task.seed % len(canvases)]
     if task.hypothesis is None:
-        return drawn
+        return by_lot
     for canvas in canvases:
-        edit = _meant(task, canvas)
+        edit = _edit_of_hypothesis(task, canvas)
         with suppress(NotApplicableError):
             if edit is not None and edit.apply(canvas.text):
                 return canvas
-    return drawn
+    return by_lot
 
 
-def _asked_for(messages: Sequence[str], search: Search) -> list[Proposal]:
+def _of_messages(messages: Sequence[str], search: Search) -> list[Proposal]:
     """What the person asked for in words it can read, newest first."""
     proposals = []
     for message in reversed(messages):
         edit = read_words(message, search.canvas.text)
         if edit and search.take(edit):
-            proposals.append(Proposal(edit, search.beliefs.of(edit), asked=message))
+            proposals.append(Proposal(edit, search.beliefs.of(edit), message=message))
     return proposals
 
 
-def _summary(search: Search, found: int, wanted: int) -> str:
-    kept = [item for item in search.evidence if item.kept]
+def _summary(search: Search, drawn: int, wanted: int) -> str:
+    kept = [item for item in search.verdicts if item.kept]
     text = (
-        f"A search drew these {found} from its beliefs about {search.canvas.path}: "
-        f"{len(search.evidence)} verdicts so far, {len(kept)} of them keeps."
+        f"A search drew these {drawn} from its beliefs about {search.canvas.path}: "
+        f"{len(search.verdicts)} verdicts so far, {len(kept)} of them keeps."
     )
     if kept:
         best = max(kept, key=lambda item: item.gain)
         text += f" What paid most: {title_of(best.edit)}, {best.words}."
-    if found < wanted:
+    if drawn < wanted:
         text += f" It knows no more untried steps here ({wanted} were wanted)."
     return text
 
 
 def _canvases(task: EditTask) -> list[Canvas]:
     root = task.worktree.resolve()
-    found = []
-    for path in task.editable:
-        file = (root / path).resolve()
-        if file.is_relative_to(root) and file.is_file():
-            found.append(Canvas(path, file.read_bytes().decode("utf-8", errors="strict")))
-    return found
+    files = ((path, (root / path).resolve()) for path in task.editable)
+    return [
+        Canvas(path, file.read_bytes().decode("utf-8"))
+        for path, file in files
+        if file.is_relative_to(root) and file.is_file()
+    ]
 
 
-def _meant(task: EditTask, canvas: Canvas) -> Edit | None:
+def _edit_of_hypothesis(task: EditTask, canvas: Canvas) -> Edit | None:
     """The hypothesis' own edit, else what its words say."""
     assert task.hypothesis is not None
     edit = from_json(task.hypothesis.edit)
-    words = (task.hypothesis.change, task.hypothesis.title)
-    return edit or next((found for said in words if (found := read_words(said, canvas.text))), None)
+    hypothesis = task.hypothesis
+    return edit or read_words(hypothesis.change, canvas.text) or read_words(hypothesis.title, canvas.text)
 
 
 def _own_idea(task: EditTask, search: Search) -> Edit | None:
     """With an empty plan: what the person asked for, else the best draw."""
-    for proposal in _asked_for(task.messages, search):
+    for proposal in _of_messages(task.messages, search):
         return proposal.edit
     return next((proposal.edit for proposal in search.ranked(task.seed)), None)
 

@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from roles.backends.offline.canvas import Literal, is_python, parsed
+from roles.backends.offline.canvas import Literal
+from roles.backends.offline.source import is_python, parsed
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -50,9 +51,9 @@ def violated(text: str, values: Mapping[str, Literal]) -> str | None:
 
 def _heads_divide(values: Mapping[str, Literal]) -> bool:
     """The one demand that many canvases leave unsaid: attention splits the width into whole heads."""
-    named = {name.lower(): value for name, value in values.items()}
-    width = next((named[name] for name in ("n_embd", "d_model", "dim", "width") if name in named), None)
-    heads = next((named[name] for name in ("n_head", "n_heads", "num_heads", "heads") if name in named), None)
+    lower = {name.lower(): value for name, value in values.items()}
+    width = next((lower[name] for name in ("n_embd", "d_model", "dim", "width") if name in lower), None)
+    heads = next((lower[name] for name in ("n_head", "n_heads", "num_heads", "heads") if name in lower), None)
     if not isinstance(width, int) or not isinstance(heads, int):
         return True
     return heads > 0 and width % heads == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roles.backends.offline.canvas import read_knobs, set_knobs, written
 from roles.backends.offline.catalogue import CATALOGUE
 from roles.backends.offline.constraints import violated
-from roles.backends.offline.steps import Step
+from roles.backends.offline.knob_moves import KnobMove
 
 
 class NotApplicableError(Exception):
@@ -19,30 +19,30 @@ class NotApplicableError(Exception):
 class KnobEdit:
     """Knobs moved together; nearly always one."""
 
-    steps: tuple[Step, ...]
+    moves: tuple[KnobMove, ...]
 
     @property
     def arms(self) -> tuple[str, ...]:
         """What beliefs are kept on: each knob with its direction."""
-        return tuple(f"{step.knob} {step.direction}" for step in self.steps)
+        return tuple(f"{move.knob} {move.direction}" for move in self.moves)
 
     @property
     def subject(self) -> str:
         """What it is about; two hypotheses of a plan differ in it."""
-        return self.steps[0].knob
+        return self.moves[0].knob
 
     @property
     def words(self) -> str:
         """The change for people."""
-        return ", ".join(step.words for step in self.steps)
+        return ", ".join(move.words for move in self.moves)
 
     def apply(self, text: str) -> str:
         """The canvas with the knobs at their new values. Raises NotApplicableError."""
         knobs = read_knobs(text)
-        for step in self.steps:
-            if step.knob not in knobs:
-                raise NotApplicableError(f"this canvas has no knob {step.knob}")
-        new = {step.knob: step.new for step in self.steps}
+        new = {move.knob: move.new for move in self.moves}
+        for name in new:
+            if name not in knobs:
+                raise NotApplicableError(f"this canvas has no knob {name}")
         if all(knobs[name].value == value for name, value in new.items()):
             raise NotApplicableError(f"{', '.join(f'{k} is already {written(v)}' for k, v in new.items())}")
         broken = violated(text, {name: knob.value for name, knob in knobs.items()} | new)
@@ -89,13 +89,8 @@ def to_json(edit: Edit) -> str:
     """The edit as a hypothesis carries it."""
     if isinstance(edit, CatalogueEdit):
         return json.dumps({"catalogue": edit.id})
-    return json.dumps(
-        {
-            "knobs": [
-                {"name": s.knob, "direction": s.direction, "old": s.old, "new": s.new} for s in edit.steps
-            ]
-        }
-    )
+    entries = [{"name": m.knob, "direction": m.direction, "old": m.old, "new": m.new} for m in edit.moves]
+    return json.dumps({"knobs": entries})
 
 
 def from_json(text: str) -> Edit | None:
@@ -108,12 +103,12 @@ def from_json(text: str) -> Edit | None:
         case {"catalogue": str(id)} if id in CATALOGUE:
             return CatalogueEdit(id)
         case {"knobs": [*entries]} if entries:
-            steps = tuple(step for entry in entries if (step := _step(entry)))
-            return KnobEdit(steps) if len(steps) == len(entries) else None
+            moves = tuple(move for entry in entries if (move := _move(entry)))
+            return KnobEdit(moves) if len(moves) == len(entries) else None
     return None
 
 
-def _step(entry: object) -> Step | None:
+def _move(entry: object) -> KnobMove | None:
     match entry:
         case {
             "name": str(name),
@@ -121,5 +116,5 @@ def _step(entry: object) -> Step | None:
             "old": bool() | int() | float() | str() as old,
             "new": bool() | int() | float() | str() as new,
         }:
-            return Step(name, direction, old, new)
+            return KnobMove(name, direction, old, new)
     return None

@@ -1,4 +1,4 @@
-"""What was tried, read as evidence: which edit each experiment made and what it gained."""
+"""What was tried: which edit each experiment made and what it gained, and which code was measured already."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from roles.backend import Tried
 from roles.backends.offline.canvas import read_knobs
 from roles.backends.offline.edits import Edit, KnobEdit, from_json
-from roles.backends.offline.patches import Hunk, read_patch
-from roles.backends.offline.steps import Step
+from roles.backends.offline.knob_moves import KnobMove
+from roles.backends.offline.patches import Hunk, apply_hunks, read_patch
+from roles.backends.offline.source import UnreadableCanvasError, normalised
 from supervisor.model.states import Verdict
 
 FAILED = frozenset({Verdict.CRASH, Verdict.REJECTED, Verdict.TIMEOUT})
-_FAILURE_SDS = (
-    4.0  # a failure counts as a loss of this many noise SDs: the run taught little and cost as much
-)
+# A failure counts as a loss of this many noise SDs: the run taught little and cost as much.
+_FAILURE_SDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EditVerdict:
     """One verdict on one edit."""
 
     experiment_id: str
@@ -30,6 +30,7 @@ class Evidence:
 
     @property
     def kept(self) -> bool:
+        """Whether it was built on."""
         return self.verdict is Verdict.KEEP
 
     @property
@@ -41,12 +42,12 @@ class Evidence:
         return f"{change} in {self.experiment_id} ({self.verdict.value})"
 
 
-def read_evidence(tried: Sequence[Tried], scale: float) -> list[Evidence]:
+def read_verdicts(tried: Sequence[Tried], scale: float) -> list[EditVerdict]:
     """The verdicts that teach something about an edit this backend could make, oldest first.
 
     `scale`: the noise of one run in the metric's unit.
     """
-    found = []
+    verdicts = []
     for entry in tried:
         verdict, gain = entry.experiment.verdict, entry.experiment.gain
         if verdict in FAILED:
@@ -55,8 +56,8 @@ def read_evidence(tried: Sequence[Tried], scale: float) -> list[Evidence]:
             continue
         edit = from_json(entry.edit) or edit_in_diff(entry.diff)
         if edit:
-            found.append(Evidence(entry.experiment.id, edit, gain, verdict))
-    return found
+            verdicts.append(EditVerdict(entry.experiment.id, edit, gain, verdict))
+    return verdicts
 
 
 def edit_in_diff(diff: str) -> KnobEdit | None:
@@ -64,27 +65,27 @@ def edit_in_diff(diff: str) -> KnobEdit | None:
     files = read_patch(diff)
     if len(files) != 1:
         return None
-    steps: list[Step] = []
+    moves: list[KnobMove] = []
     for hunk in next(iter(files.values())):
-        moved = _steps_in(hunk)
-        if moved is None:
+        of_hunk = _moves_in(hunk)
+        if of_hunk is None:
             return None
-        steps.extend(moved)
-    return KnobEdit(tuple(steps)) if steps else None
+        moves.extend(of_hunk)
+    return KnobEdit(tuple(moves)) if moves else None
 
 
-def _steps_in(hunk: Hunk) -> list[Step] | None:
+def _moves_in(hunk: Hunk) -> list[KnobMove] | None:
     if len(hunk.before) != len(hunk.after):
         return None
-    steps = []
+    moves = []
     for before, after in zip(hunk.before, hunk.after, strict=True):
         if before == after:
             continue
         old, new = _knob_on(before), _knob_on(after)
         if not old or not new or old[0] != new[0]:
             return None
-        steps.append(Step.between(old[0], old[1], new[1]))
-    return steps
+        moves.append(KnobMove.between(old[0], old[1], new[1]))
+    return moves
 
 
 def _knob_on(line: str) -> tuple[str, int | float | str | bool] | None:
@@ -95,3 +96,57 @@ def _knob_on(line: str) -> tuple[str, int | float | str | bool] | None:
     except Exception:  # half a statement is no knob
         return None
     return next(((knob.name, knob.value) for knob in knobs.values()), None)
+
+
+def ancestors(experiment_id: str | None, tried: Sequence[Tried]) -> frozenset[str]:
+    """The ids of the experiments that a commit stands on, itself included."""
+    parents = {entry.experiment.id: entry.experiment.parent_id for entry in tried}
+    chain: set[str] = set()
+    while experiment_id is not None and experiment_id not in chain:
+        chain.add(experiment_id)
+        experiment_id = parents.get(experiment_id)
+    return frozenset(chain)
+
+
+def root_id(tried: Sequence[Tried]) -> str | None:
+    """The experiment that stands on none: the baseline."""
+    return next((entry.experiment.id for entry in tried if entry.experiment.parent_id is None), None)
+
+
+def _sources_of(path: str, text: str, known_id: str | None, tried: Sequence[Tried]) -> dict[str, str]:
+    """The canvas at each experiment that the diffs lead to, from its text at `known_id` (default: the root).
+
+    A child is its parent with the diff applied, a parent its child with the diff taken back. An experiment
+    whose diff does not fit is left out.
+    """
+    known_id = known_id or root_id(tried)
+    if known_id is None:
+        return {}
+    patches = {entry.experiment.id: read_patch(entry.diff).get(path, ()) for entry in tried}
+    edges = [(entry.experiment.parent_id, entry.experiment.id) for entry in tried if entry.diff]
+    neighbours: dict[str, list[tuple[str, str, bool]]] = {}
+    for parent, child in edges:
+        if parent is not None:
+            neighbours.setdefault(parent, []).append((child, child, False))
+            neighbours.setdefault(child, []).append((parent, child, True))
+    sources, queue = {known_id: text}, [known_id]
+    while queue:
+        at = queue.pop()
+        for other, patch, take_back in neighbours.get(at, ()):
+            if other not in sources:
+                result = apply_hunks(sources[at], patches[patch], take_back=take_back)
+                if result is not None:
+                    sources[other] = result
+                    queue.append(other)
+    return sources
+
+
+def measured_code(path: str, text: str, known_id: str | None, tried: Sequence[Tried]) -> frozenset[str]:
+    """The normalised code of everything that was tried, whatever became of it, and of the canvas itself."""
+    codes = {normalised(text)}
+    for source in _sources_of(path, text, known_id, tried).values():
+        try:
+            codes.add(normalised(source))
+        except UnreadableCanvasError:
+            continue  # a broken draft of the past: nothing that parses can equal it
+    return frozenset(codes)

@@ -8,7 +8,7 @@ from roles.backend import ProposedHypothesis, Reflection
 from roles.backends.offline.beliefs import Belief
 from roles.backends.offline.canvas import written
 from roles.backends.offline.edits import CatalogueEdit, Edit, to_json
-from roles.backends.offline.history import FAILED, Evidence
+from roles.backends.offline.history import FAILED, EditVerdict
 from roles.backends.offline.proposals import Proposal
 from supervisor.model.experiment import Experiment
 from supervisor.model.states import Verdict
@@ -18,19 +18,19 @@ _NOTEWORTHY_SDS = 3.0
 
 def title_of(edit: Edit) -> str:
     """One line: "Halve TOKENS_PER_STEP (4096 → 2048)"."""
-    if isinstance(edit, CatalogueEdit) or len(edit.steps) > 1:
+    if isinstance(edit, CatalogueEdit) or len(edit.moves) > 1:
         return edit.words
-    step = edit.steps[0]
-    change = f"({written(step.old)} → {written(step.new)})"
-    if isinstance(step.new, bool):
-        return f"Switch {step.knob} {'on' if step.new else 'off'}"
-    if isinstance(step.new, str) or isinstance(step.old, str):
-        return f"{step.knob} {written(step.old)} → {written(step.new)}"
-    if step.new == step.old * 2:
-        return f"Double {step.knob} {change}"
-    if step.new * 2 == step.old:
-        return f"Halve {step.knob} {change}"
-    return f"{'Raise' if step.direction == 'up' else 'Lower'} {step.knob} {change}"
+    move = edit.moves[0]
+    values = f"({written(move.old)} → {written(move.new)})"
+    if isinstance(move.new, bool):
+        return f"Switch {move.knob} {'on' if move.new else 'off'}"
+    if isinstance(move.new, str) or isinstance(move.old, str):
+        return move.words
+    if move.new == move.old * 2:
+        return f"Double {move.knob} {values}"
+    if move.new * 2 == move.old:
+        return f"Halve {move.knob} {values}"
+    return f"{'Raise' if move.direction == 'up' else 'Lower'} {move.knob} {values}"
 
 
 def hypothesis_of(proposal: Proposal) -> ProposedHypothesis:
@@ -47,10 +47,10 @@ def hypothesis_of(proposal: Proposal) -> ProposedHypothesis:
 
 
 def _rationale(proposal: Proposal) -> str:
-    belief = proposal.belief
+    belief, reason = proposal.belief, _lower_first(proposal.belief.prior.reason)
     parts = []
-    if proposal.asked:
-        parts.append(f'The person asked: "{proposal.asked}".')
+    if proposal.message:
+        parts.append(f'The person asked: "{proposal.message}".')
     if proposal.port_of:
         parts.append(f"Kept on another branch in {proposal.port_of}; it counts here only when measured here.")
     if belief.evidence:
@@ -58,11 +58,15 @@ def _rationale(proposal: Proposal) -> str:
     if belief.opposite:
         parts.append(f"The other way {_cited(belief.opposite)}.")
     source = "Prior, from domain knowledge" if belief.knows else "Untried here; prior, from domain knowledge"
-    parts.append(f"{source}: {belief.prior.reason[0].lower()}{belief.prior.reason[1:]}.")
+    parts.append(f"{source}: {reason}.")
     return " ".join(parts)
 
 
-def _cited(evidence: Sequence[Evidence]) -> str:
+def _lower_first(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def _cited(evidence: Sequence[EditVerdict]) -> str:
     return ", ".join(item.words for item in evidence[-3:])
 
 
@@ -71,32 +75,32 @@ def expectation_of(edit: Edit, belief: Belief, metric: str) -> str:
     if not belief.knows:
         return (
             f"{title_of(edit)}: no figure, nothing of the kind was measured yet. It might help because "
-            f"{belief.prior.reason[0].lower()}{belief.prior.reason[1:]}."
+            f"{_lower_first(belief.prior.reason)}."
         )
-    cited = _cited(belief.evidence or belief.opposite)
+    verdicts = _cited(belief.evidence or belief.opposite)
     side = "this direction" if belief.evidence else "the other way"
     change = f"{metric} should get {'better' if belief.mean >= 0 else 'worse'} by {abs(belief.mean):.4f}"
-    return f"{title_of(edit)}: {change} (± {belief.sd:.4f}), since {side} {cited}."
+    return f"{title_of(edit)}: {change} (± {belief.sd:.4f}), since {side} {verdicts}."
 
 
 def reflection_on(experiment: Experiment, noise_sd: float | None, metric: str) -> Reflection:
     """What a verdict says beside what was expected and the noise, and a note when others should know."""
     verdict, gain = experiment.verdict, experiment.gain
-    expected = experiment.expectation or "nothing was written down beforehand"
+    expectation = experiment.expectation or "nothing was written down beforehand"
     if verdict in FAILED and verdict is not None:
         text = (
-            f"Expected: {expected}\nSeen: {verdict.value}, {experiment.reason or 'no reason given'}.\n"
+            f"Expected: {expectation}\nSeen: {verdict.value}, {experiment.reason or 'no reason given'}.\n"
             f"It means: this edit does not work on this code as it stands; the search counts it as a loss."
         )
         return Reflection(text, f"{verdict.value}: {experiment.title}", f"{experiment.id}: {text}")
     if gain is None or verdict is None:
         return Reflection(
-            f"Expected: {expected}\nSeen: no figure ({verdict.value if verdict else 'undecided'})."
+            f"Expected: {expectation}\nSeen: no figure ({verdict.value if verdict else 'undecided'})."
         )
     sds = gain / noise_sd if noise_sd else None
-    seen = f"{metric} {'better' if gain > 0 else 'worse'} by {abs(gain):.4f}"
-    seen += f", {abs(sds):.1f} noise SDs" if sds is not None else ", noise not known yet"
-    text = f"Expected: {expected}\nSeen: {seen} ({verdict.value}).\nIt means: {_meaning(verdict, sds)}"
+    outcome = f"{metric} {'better' if gain > 0 else 'worse'} by {abs(gain):.4f}"
+    outcome += f", {abs(sds):.1f} noise SDs" if sds is not None else ", noise not known yet"
+    text = f"Expected: {expectation}\nSeen: {outcome} ({verdict.value}).\nIt means: {_meaning(verdict, sds)}"
     if sds is None or abs(sds) < _NOTEWORTHY_SDS:
         return Reflection(text)
     return Reflection(text, f"{experiment.title}: {gain:+.4f} {metric} gain", f"{experiment.id}: {text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,13 +37,9 @@ class NamedNumber:
 
 def named_numbers(text: str) -> tuple[NamedNumber, ...]:
     """Every number that is given a name once; one that is given twice depends on what a reader cannot see."""
-    found: dict[str, NamedNumber] = {}
-    twice = set()
-    for number in _numbers(text):
-        if number.name in found:
-            twice.add(number.name)
-        found[number.name] = number
-    return tuple(number for name, number in found.items() if name not in twice)
+    numbers = list(_numbers(text))
+    times = Counter(number.name for number in numbers)
+    return tuple(number for number in numbers if times[number.name] == 1)
 
 
 def _numbers(text: str) -> Iterator[NamedNumber]:

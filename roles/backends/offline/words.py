@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from roles.backends.offline.canvas import Knob, Literal, read_knobs
 from roles.backends.offline.catalogue import CATALOGUE
 from roles.backends.offline.edits import CatalogueEdit, Edit, KnobEdit
-from roles.backends.offline.steps import Step, choices
+from roles.backends.offline.knob_moves import KnobMove, choices
 
 UNDERSTOOD = (
     "it reads only knobs (`KNOB = value`, `set KNOB to value`, `KNOB 2x`, `halve KNOB`) and its own catalogue"
@@ -25,12 +25,12 @@ _TIMES = (
 def read_words(words: str, text: str) -> Edit | None:
     """The edit of the canvas `text` that the words ask for, or None when they ask for none it can read."""
     knobs = read_knobs(text)
-    steps = tuple(step for knob in knobs.values() if (step := _step(words, knob, knobs)))
-    if steps:
-        return KnobEdit(steps)
-    said = _plain(words)
+    moves = tuple(move for knob in knobs.values() if (move := _move(words, knob, knobs)))
+    if moves:
+        return KnobEdit(moves)
+    plain = _plain(words)
     for entry in CATALOGUE.values():
-        if _plain(entry.title) in said or re.search(rf"(^| ){_plain(entry.id)}( |$)", said):
+        if _plain(entry.title) in plain or re.search(rf"(^| ){_plain(entry.id)}( |$)", plain):
             return CatalogueEdit(entry.id)
     return None
 
@@ -39,14 +39,14 @@ def _plain(words: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", words.lower()).strip()
 
 
-def _step(words: str, knob: Knob, knobs: Mapping[str, Knob]) -> Step | None:
+def _move(words: str, knob: Knob, knobs: Mapping[str, Knob]) -> KnobMove | None:
     name = rf"(?<!\w){re.escape(knob.name).replace('_', '[ _-]')}(?!\w)"
     if not re.search(name, words, re.IGNORECASE) or _is_inside_longer(words, knob, knobs):
         return None
     new = _scaled(words, name, knob) if not isinstance(knob.value, (str, bool)) else None
     if new is None:
         new = _assigned(words, name, knob)
-    return None if new is None or new == knob.value else Step.between(knob.name, knob.value, new)
+    return None if new is None or new == knob.value else KnobMove.between(knob.name, knob.value, new)
 
 
 def _is_inside_longer(words: str, knob: Knob, knobs: Mapping[str, Knob]) -> bool:
@@ -80,14 +80,14 @@ def _assigned(words: str, name: str, knob: Knob) -> Literal | None:
     match = re.search(arrow, words, re.IGNORECASE) or re.search(plain, words, re.IGNORECASE)
     if not match:
         return None
-    said = match["value"]
+    word = match["value"]
     if isinstance(knob.value, bool):
-        return {"true": True, "on": True, "false": False, "off": False}.get(said.lower())
+        return {"true": True, "on": True, "false": False, "off": False}.get(word.lower())
     if isinstance(knob.value, str):
-        bare = said.strip("\"'")
+        bare = word.strip("\"'")
         return bare if bare in (choices(knob) or (bare,)) else None
     try:
-        value = ast.literal_eval(said)
+        value = ast.literal_eval(word)
     except (ValueError, SyntaxError):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -11,7 +11,7 @@ import pytest
 from roles.backend import Canvas, EditTask, PlanBrief, Tried
 from roles.backends.offline.canvas import set_knobs
 from roles.backends.offline.edits import CatalogueEdit, Edit, KnobEdit, from_json, to_json
-from roles.backends.offline.steps import Step
+from roles.backends.offline.knob_moves import KnobMove
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import Direction, ExperimentState, HypothesisState, RunKind, RunState, Verdict
@@ -110,7 +110,7 @@ def past(train_text: str) -> Past:
 
 
 def knob(name: str, old: object, new: object) -> KnobEdit:
-    return KnobEdit((Step.between(name, old, new),))  # type: ignore[arg-type]
+    return KnobEdit((KnobMove.between(name, old, new),))  # type: ignore[arg-type]
 
 
 def hypothesis(change: str = "", edit: str = "", id: str = "h-01") -> Hypothesis:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from roles.backends.offline.canvas import normalised, read_knobs, set_knobs
-from roles.backends.offline.steps import steps_of
+from roles.backends.offline.canvas import read_knobs, set_knobs
+from roles.backends.offline.knob_moves import moves_of
+from roles.backends.offline.source import normalised
 from tests.worlds.foreign import c_files, karpathy_files
 
 C = """\
@@ -39,7 +40,7 @@ def values(text: str) -> dict[str, object]:
 
 def stepped(text: str) -> set[str]:
     knobs = read_knobs(text)
-    return {name for name, knob in knobs.items() if steps_of(knob, text, knobs)}
+    return {name for name, knob in knobs.items() if moves_of(knob, text, knobs)}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_every_step_of_a_c_program_compiles(tmp_path: Path) -> None:
     source = files["src/transpose.c"]
     knobs = read_knobs(source)
     assert set(knobs) == {"BLOCK"}
-    for step in steps_of(knobs["BLOCK"], source, knobs):
+    for step in moves_of(knobs["BLOCK"], source, knobs):
         changed = set_knobs(source, {"BLOCK": step.new})
         assert changed is not None
         (tmp_path / "src/transpose.c").write_text(changed)

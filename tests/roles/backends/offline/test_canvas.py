@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roles.backends.offline.canvas import UnreadableCanvasError, normalised, read_knobs, set_knobs, written
+from roles.backends.offline.canvas import read_knobs, set_knobs, written
+from roles.backends.offline.source import UnreadableCanvasError, normalised
 
 HEAD = '''"""Größe — a canvas."""
 DEPTH = 4  # layers, "ä"

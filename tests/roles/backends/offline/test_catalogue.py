@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from roles.backends.offline.canvas import normalised, set_knobs
+from roles.backends.offline.canvas import set_knobs
 from roles.backends.offline.catalogue import CATALOGUE
+from roles.backends.offline.source import normalised
 
 Smoke = Callable[[dict[str, str]], dict[str, dict[str, str]]]
 REPEATABLE = {"wider-shallower", "deeper-narrower", "silu"}  # steps, not states

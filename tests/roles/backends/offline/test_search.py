@@ -9,8 +9,8 @@ import pytest
 
 from roles.backend import BackendError, Canvas, Plan
 from roles.backends.offline import OfflineBackend
-from roles.backends.offline.canvas import normalised
 from roles.backends.offline.proposals import Search
+from roles.backends.offline.source import normalised
 from supervisor.model.states import Verdict
 from tests.roles.telling import Told
 

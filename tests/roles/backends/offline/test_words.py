@@ -39,7 +39,7 @@ def test_the_forms_it_reads(words: str, moves: dict[str, object] | None, train_t
         assert edit is None
     else:
         assert isinstance(edit, KnobEdit)
-        assert {step.knob: step.new for step in edit.steps} == moves
+        assert {move.knob: move.new for move in edit.moves} == moves
 
 
 @pytest.mark.parametrize("words", ["Squared ReLU in the MLP", "use squared-relu, please", "try squared relu"])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roles.backends.offline.canvas import Source, Span, read_knobs, set_knobs
+from roles.backends.offline.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +15,7 @@ class Submodule:
     """`self.attribute = nn.Kind(arguments…)` in a class's `__init__`."""
 
     attribute: str
-    kind: str  # "Linear"
     call: ast.Call
-    statement: ast.stmt
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -64,23 +61,22 @@ def dotted(node: ast.expr) -> str:
 
 def calls(node: ast.AST, pattern: str) -> Iterator[ast.Call]:
     """The calls under `node` whose dotted name matches `pattern` whole."""
-    for found in ast.walk(node):
-        if isinstance(found, ast.Call) and re.fullmatch(pattern, dotted(found.func)):
-            yield found
+    for child in ast.walk(node):
+        if isinstance(child, ast.Call) and re.fullmatch(pattern, dotted(child.func)):
+            yield child
 
 
 def submodules(owner: ast.ClassDef, kind: str) -> list[Submodule]:
     """What `__init__` makes of `nn.<kind>` (a pattern) under `self.…`; conditional ones are left out."""
     init = method(owner, "__init__")
-    found = []
+    modules = []
     for node in init.body if init else ():
         match node:
-            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=value):
-                if isinstance(value, ast.Call) and re.fullmatch(
-                    rf"(torch\.)?nn\.({kind})", dotted(value.func)
-                ):
-                    found.append(Submodule(attribute, dotted(value.func).rpartition(".")[2], value, node))
-    return found
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.Call() as call
+            ) if re.fullmatch(rf"(torch\.)?nn\.({kind})", dotted(call.func)):
+                modules.append(Submodule(attribute, call))
+    return modules
 
 
 def residual_steps(source: Source) -> list[ResidualStep]:
@@ -162,47 +158,12 @@ def block_loop(parts: Model) -> tuple[ast.For, ast.Assign] | None:
 
 def output_projections(source: Source) -> list[str]:
     """Attributes of the linear maps that write to the residual stream: what sublayers' forward returns."""
-    found = []
+    projections = []
     for owner in classes(source):
         forward = method(owner, "forward")
         linears = {linear.attribute for linear in submodules(owner, "Linear")}
         match forward.body[-1] if forward else None:
             case ast.Return(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=attribute))):
                 if attribute in linears:
-                    found.append(attribute)
-    return found
-
-
-def switch(source: Source, name: str) -> bool | None:
-    """How the canvas's own switch of this name stands; None when it has none that the code reads."""
-    knob = read_knobs(source.text).get(name)
-    used = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(source.tree)) > 1
-    return knob.value if knob and used and isinstance(knob.value, bool) else None
-
-
-def switched_on(source: Source, name: str) -> str | None:
-    """The canvas with its own switch turned on; None when it is on."""
-    return None if switch(source, name) else set_knobs(source.text, {name: True})
-
-
-def replaced(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
-    """The change that puts `code` (dedented lines) in the place of a statement's lines."""
-    return source.line_span(statement), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
-
-
-def inserted_after(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
-    """The change that puts `code` after a statement, at its indentation."""
-    end = source.line_span(statement).end
-    return Span(end, end), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
-
-
-def inserted_before(source: Source, statement: ast.stmt, code: str) -> tuple[Span, str]:
-    """The change that puts `code` before a statement, at its indentation."""
-    start = source.line_span(statement).start
-    return Span(start, start), textwrap.indent(code.rstrip("\n") + "\n", source.indent(statement))
-
-
-def code_of(source: Source, node: ast.stmt | ast.expr) -> str:
-    """The text of a node as it stands in the source."""
-    span = source.span(node)
-    return source.text[span.start : span.end]
+                    projections.append(attribute)
+    return projections

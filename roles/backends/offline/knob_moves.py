@@ -1,4 +1,4 @@
-"""The steps that a knob can take: doublings, halvings, toggles and choices that make sense for what it is."""
+"""The moves that a knob can make: doublings, halvings, toggles and choices that make sense for what it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from roles.backends.offline.canvas import Knob, Literal, is_python, used_names, written
+from roles.backends.offline.canvas import Knob, Literal, used_names, written
 from roles.backends.offline.constraints import violated
+from roles.backends.offline.source import is_python
 
-# Steps here would change speed, memory or the question, not the answer.
+# Moves here would change speed, memory or the question, not the answer.
 _HANDS_OFF = re.compile(
     r"(^|_)(THREADS?|COMPILE|SEED|DEVICE|DTYPE|LOG|PRINT|VERBOSE|PATH|DIR|FILE|WORKERS|MAX_ROWS|VOCAB(_SIZE)?"
     r"|SEQ(_LEN)?|SEQUENCE_LENGTH|MAX_SEQ_LEN|BLOCK_SIZE|BUDGET|TIME(_BUDGET)?|EVAL\w*|STEPS|EPOCHS|PEAK_FLOPS)(_|$)"
@@ -28,8 +29,8 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One move of one knob."""
+class KnobMove:
+    """One knob from one value to another."""
 
     knob: str
     direction: str  # "up", "down", or "=value" where there is no order: what beliefs are kept on
@@ -37,8 +38,8 @@ class Step:
     new: Literal
 
     @classmethod
-    def between(cls, knob: str, old: Literal, new: Literal) -> Step:
-        """The step from one value of a knob to another."""
+    def between(cls, knob: str, old: Literal, new: Literal) -> KnobMove:
+        """The move from one value of a knob to another."""
         ordered = not isinstance(old, (str, bool)) and not isinstance(new, (str, bool))
         return cls(knob, ("up" if new > old else "down") if ordered else f"={new}", old, new)  # type: ignore[operator]
 
@@ -50,12 +51,12 @@ class Step:
 
 def choices(knob: Knob) -> tuple[str, ...]:
     """What a text knob can be: the quoted words of its comment, if its present value is among them."""
-    found = tuple(dict.fromkeys(first or second for first, second in _QUOTED.findall(knob.comment)))
-    return found if knob.value in found else ()
+    words = tuple(dict.fromkeys(first or second for first, second in _QUOTED.findall(knob.comment)))
+    return words if knob.value in words else ()
 
 
 def is_hands_off(name: str, *, training: bool = True) -> bool:
-    """Whether a knob is about the measurement (of a training: speed and memory too): a step would teach nothing."""
+    """Whether a knob is about the measurement (of a training: speed and memory too): a move would teach nothing."""
     return bool(_CONTRACT.search(name.upper())) or (training and bool(_HANDS_OFF.search(name.upper())))
 
 
@@ -67,21 +68,19 @@ def is_dormant(knob: Knob, knobs: Mapping[str, Knob]) -> bool:
             return True
         if needs[1] and needs[1] not in str(needed.value):
             return True
-    said = {
-        word.lower() for word in re.findall(r"[A-Za-z]\w*", f"{knob.name.replace('_', ' ')} {knob.comment}")
-    }
+    words = re.findall(r"[A-Za-z]\w*", f"{knob.name.replace('_', ' ')} {knob.comment}".lower())
     for other in knobs.values():
         options = choices(other)
         if other.name == knob.name or not options:
             continue
-        named = {option for option in options if len(option) > 2 and option.lower() in said}
-        if named and other.value not in named:
+        mentioned_options = {option for option in options if len(option) > 2 and option.lower() in words}
+        if mentioned_options and other.value not in mentioned_options:
             return True
     return False
 
 
-def steps_of(knob: Knob, text: str, knobs: Mapping[str, Knob]) -> tuple[Step, ...]:
-    """The sensible steps of one knob of the canvas `text`; those that break its own asserts are left out."""
+def moves_of(knob: Knob, text: str, knobs: Mapping[str, Knob]) -> tuple[KnobMove, ...]:
+    """The sensible moves of one knob of the canvas `text`; those that break its own asserts are left out."""
     if (
         is_hands_off(knob.name, training=is_python(text))
         or is_dormant(knob, knobs)
@@ -89,12 +88,11 @@ def steps_of(knob: Knob, text: str, knobs: Mapping[str, Knob]) -> tuple[Step, ..
     ):
         return ()
     values = {name: other.value for name, other in knobs.items()}
-    steps = (
-        Step.between(knob.name, knob.value, value)
+    return tuple(
+        KnobMove.between(knob.name, knob.value, value)
         for value in dict.fromkeys(_values(knob))
-        if value != knob.value
+        if value != knob.value and violated(text, values | {knob.name: value}) is None
     )
-    return tuple(step for step in steps if violated(text, values | {knob.name: step.new}) is None)
 
 
 def _values(knob: Knob) -> list[Literal]:
@@ -136,12 +134,12 @@ def _floats(knob: Knob, value: float) -> list[float]:
         return [value / 4, value / 2, value * 2, value * 4]
     if value >= 1000:
         return [value / 10, value * 10]
-    steps = [value / 2, value * 2]
+    near = [value / 2, value * 2]
     if 0 < value <= 1 and re.search(r"WARM|FRACTION|RATIO|DROPOUT|FINAL", name):
-        return [new for new in (value / 2, value * 2, value * 4, (1 + value) / 2) if new <= 1]
-    return [*steps, 0.0] if "= off" in knob.comment else steps
+        return [new for new in (*near, value * 4, (1 + value) / 2) if new <= 1]
+    return [*near, 0.0] if "= off" in knob.comment else near
 
 
 def _rounded(value: float) -> float:
-    """Three digits are all that a step means."""
+    """Three digits are all that a move means."""
     return float(f"{value:.3g}")

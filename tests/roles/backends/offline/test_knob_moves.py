@@ -6,13 +6,13 @@ import pytest
 
 from roles.backends.offline.canvas import read_knobs, set_knobs
 from roles.backends.offline.constraints import violated
-from roles.backends.offline.steps import Step, steps_of
+from roles.backends.offline.knob_moves import KnobMove, moves_of
 
 
 def steps(text: str, name: str) -> dict[object, str]:
     """New value to direction."""
     knobs = read_knobs(text)
-    return {step.new: step.direction for step in steps_of(knobs[name], text, knobs)}
+    return {step.new: step.direction for step in moves_of(knobs[name], text, knobs)}
 
 
 def used(head: str) -> str:
@@ -77,7 +77,7 @@ def test_a_knob_that_the_code_no_longer_reads_sleeps() -> None:
 def test_every_step_of_the_real_canvas_keeps_its_rules(train_text: str) -> None:
     knobs = read_knobs(train_text)
     values = {name: knob.value for name, knob in knobs.items()}
-    found = [step for knob in knobs.values() for step in steps_of(knob, train_text, knobs)]
+    found = [step for knob in knobs.values() for step in moves_of(knob, train_text, knobs)]
     assert len(found) >= 40
     assert all(violated(train_text, values | {step.knob: step.new}) is None for step in found)
 
@@ -88,4 +88,4 @@ def test_an_assert_that_needs_more_than_arithmetic_says_nothing() -> None:
 
 
 def test_words_of_a_step() -> None:
-    assert Step.between("LR", 0.001, 0.002).words == "LR 0.001 → 0.002"
+    assert KnobMove.between("LR", 0.001, 0.002).words == "LR 0.001 → 0.002"
