@@ -9,12 +9,20 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from roles.backend import EditResult, ProposedHypothesis
+from roles.backend import EditResult
+from supervisor.model.snapshot import Hypothesis
 from supervisor.text import one_line, plain
 
 __all__ = [
@@ -34,6 +42,8 @@ MOST_IDS = 16  # experiments that one hypothesis builds on
 MOST_TRIES = 500  # braces at which an object is looked for
 LINE, PARAGRAPH, PAGE = 160, 2_000, 6_000  # characters of a title, a reason, a note
 _EXPERIMENT = re.compile(r"\be\d{1,9}\b")
+# Said of a model in pydantic's schemas, and refused or of no use where schemas are strict.
+_NOT_STRICT = frozenset({"$defs", "title", "default", "minLength", "minItems"})
 _DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 
 
@@ -41,34 +51,23 @@ class AnswerError(Exception):
     """The answer can't be used; the text is one line, told to the model when it is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class EditAnswer:
-    """What a junior says about its edit; the worktree says what it did."""
-
-    result: EditResult
-    title: str
-    expectation: str
-    explanation: str
-
-
 def plan_of(
     text: str | Mapping[str, Any], *, wanted: int = MOST_HYPOTHESES
-) -> tuple[tuple[ProposedHypothesis, ...], str]:
+) -> tuple[tuple[Hypothesis, ...], str]:
     """The hypotheses, `wanted` of them at the most, and the summary. Raises AnswerError."""
-    answer = _validated(text, _Plan)
-    hypotheses = tuple(h.proposed() for h in answer.hypotheses[: min(max(wanted, 1), MOST_HYPOTHESES)])
-    return hypotheses, answer.summary
+    plan = _validated(text, _PlanAnswer)
+    wanted = min(max(wanted, 1), MOST_HYPOTHESES)
+    return tuple(Hypothesis(**one.model_dump()) for one in plan.hypotheses[:wanted]), plan.summary
 
 
 def edit_of(text: str | Mapping[str, Any]) -> EditAnswer:
     """How an edit ended, in the model's words. Raises AnswerError."""
-    answer = _validated(text, _Edit)
-    return EditAnswer(answer.result, answer.title, answer.expectation, answer.explanation)
+    return _validated(text, EditAnswer)
 
 
 def reflection_of(text: str | Mapping[str, Any]) -> tuple[str, str, str]:
     """Text, note title and note text; without a note the last two are "". Raises AnswerError."""
-    answer = _validated(text, _Reflection)
+    answer = _validated(text, _ReflectionAnswer)
     if not answer.note_text:
         return answer.text, "", ""
     return answer.text, answer.note_title or one_line(answer.note_text)[:LINE], answer.note_text
@@ -94,8 +93,8 @@ def _known_ids(value: object) -> object:
 
 
 def _parent(value: object) -> object:
-    found = _EXPERIMENT.findall(value) if isinstance(value, str) else []
-    return found[0] if len(found) == 1 else None
+    ids = _EXPERIMENT.findall(value) if isinstance(value, str) else []
+    return ids[0] if len(ids) == 1 else None
 
 
 def _figure(value: object) -> object:
@@ -114,7 +113,7 @@ def _as_float(value: float) -> float:
         return math.inf
 
 
-def _said(value: object) -> object:
+def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
@@ -125,53 +124,67 @@ def _result(value: object) -> object:
 _Line = Annotated[str, BeforeValidator(lambda v: _clean(v, LINE, line=True))]
 _Paragraph = Annotated[str, BeforeValidator(lambda v: _clean(v, PARAGRAPH, line=False))]
 _Page = Annotated[str, BeforeValidator(lambda v: _clean(v, PAGE, line=False))]
+_Figure = Annotated[float | None, BeforeValidator(_figure)]
+_YesOrNo = Annotated[bool | None, BeforeValidator(_or_none)]
+_Parent = Annotated[str | None, BeforeValidator(_parent)]
+_Ids = Annotated[tuple[str, ...], BeforeValidator(_known_ids)]
+# Unchanged is what the worktree says, not the model.
+_RESULTS = [result.value for result in EditResult if result is not EditResult.UNCHANGED]
+_Result = Annotated[
+    EditResult, BeforeValidator(_result), WithJsonSchema({"type": "string", "enum": _RESULTS})
+]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True)
 
 
-class _Hypothesis(_Answer):
-    title: Annotated[_Line, Field(min_length=1)]
-    rationale: _Paragraph = ""
-    change: Annotated[_Page, Field(min_length=1)]
-    expected_gain: Annotated[float | None, BeforeValidator(_figure)] = None
-    category: _Line = ""
-    parent_id: Annotated[str | None, BeforeValidator(_parent)] = None
-    risk: _Paragraph = ""
-    builds_on: Annotated[tuple[str, ...], BeforeValidator(_known_ids)] = ()
-    falsified_by: _Paragraph = ""
-    independent: Annotated[bool | None, BeforeValidator(_said)] = None
+class _HypothesisAnswer(_Answer):
+    """A `Hypothesis` without `edit`: that is what a backend tells itself, never what a model says."""
 
-    def proposed(self) -> ProposedHypothesis:
-        """`edit` stays empty: it is what a backend tells itself, never what a model says."""
-        return ProposedHypothesis(
-            title=self.title,
-            rationale=self.rationale,
-            change=self.change,
-            expected_gain=self.expected_gain,
-            category=self.category,
-            parent_id=self.parent_id,
-            risk=self.risk,
-            builds_on=self.builds_on,
-            falsified_by=self.falsified_by,
-            independent=self.independent,
-        )
+    title: _Line = Field(min_length=1, description="the change itself, one line")
+    rationale: _Paragraph = Field(
+        "", description="why it should help, citing experiments by id with their figures"
+    )
+    change: _Page = Field(
+        min_length=1, description="what to edit, so exactly that two engineers make the same diff"
+    )
+    expected_gain: _Figure = Field(
+        None, description="in the metric's unit, positive is better; null: nothing speaks to it"
+    )
+    category: _Line = Field("", description="one word: attention, optimizer, schedule, …")
+    parent_id: _Parent = Field(None, description="an experiment to build on; null: the taker's incumbent")
+    risk: _Paragraph = Field("", description="what could go wrong")
+    builds_on: _Ids = Field((), description="ids of what speaks for it")
+    falsified_by: _Paragraph = Field("", description="the outcome that would show that it is wrong")
+    independent: _YesOrNo = Field(
+        None, description="true when it can be tested whatever the others of this plan bring"
+    )
 
 
-class _Plan(_Answer):
-    hypotheses: Annotated[list[_Hypothesis], Field(min_length=1)]
-    summary: _Page = ""
+class _PlanAnswer(_Answer):
+    hypotheses: list[_HypothesisAnswer] = Field(min_length=1, description="as many as wanted, best first")
+    summary: _Page = Field(
+        "", description="one paragraph: what the lab knows, what limits it, what these would tell"
+    )
 
 
-class _Edit(_Answer):
-    result: Annotated[EditResult, BeforeValidator(_result)]
-    title: _Line = ""
-    expectation: _Paragraph = ""
-    explanation: _Paragraph = ""
+class EditAnswer(_Answer):
+    """What a junior says about its edit; the worktree says what it did."""
+
+    result: _Result = Field(description="how it ended")
+    title: _Line = Field("", description="what was changed, one line")
+    expectation: _Paragraph = Field(
+        "",
+        description="written before the edit: what it should do to the metric, by how much, what would refute it",
+    )
+    explanation: _Paragraph = Field(
+        "",
+        description="the argument of a thought, why it does not apply, the question; empty after an edit",
+    )
 
     @model_validator(mode="after")
-    def _says_enough(self) -> _Edit:
+    def _says_enough(self) -> EditAnswer:
         if self.result is EditResult.EDITED:
             missing = "title" if not self.title else "expectation" if not self.expectation else ""
         else:
@@ -181,10 +194,14 @@ class _Edit(_Answer):
         return self
 
 
-class _Reflection(_Answer):
-    text: Annotated[_Paragraph, Field(min_length=1)]
-    note_title: _Line = ""
-    note_text: _Page = ""
+class _ReflectionAnswer(_Answer):
+    text: _Paragraph = Field(
+        min_length=1, description="expected, seen, what it means for the next experiment; a few lines"
+    )
+    note_title: _Line | None = Field(None, description="of a note for the others; null without one")
+    note_text: _Page | None = Field(
+        None, description="only what would change what another engineer tries; null without one"
+    )
 
 
 _T = TypeVar("_T", bound=_Answer)
@@ -195,11 +212,12 @@ def _validated(text: str | Mapping[str, Any], model: type[_T]) -> _T:
     objects = [dict(text)] if isinstance(text, Mapping) else list(_objects(text))
     required = {key for key, field in model.model_fields.items() if field.is_required()}
     problem = ""
-    for each in reversed(objects):
+    for candidate in reversed(objects):
         try:
-            return model.model_validate(each)
+            return model.model_validate(candidate)
         except ValidationError as error:
-            if required & each.keys():  # else it is no answer, but a piece of a cut one or an example
+            # Without one of them it is no answer, but a piece of a cut one or an example.
+            if required & candidate.keys():
                 problem = problem or _first_problem(error)
     keys = ", ".join(f'"{key}"' for key in model.model_fields if key in required)
     raise AnswerError(
@@ -215,11 +233,11 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         if at < 0:
             return
         try:
-            found, end = _DECODER.raw_decode(text, at)
+            candidate, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             end = at + 1
         else:
-            yield found
+            yield candidate
         at = text.find("{", end)
 
 
@@ -230,58 +248,27 @@ def _first_problem(error: ValidationError) -> str:
     return one_line(f"{place}: {message}" if place else message)[:300]
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _strict_schema(model: type[_Answer]) -> dict[str, Any]:
+    """What an answer looks like, as clients with strict schemas take it: every key required, no references."""
+    schema = model.model_json_schema()
+
+    def strict(part: dict[str, Any]) -> dict[str, Any]:
+        if reference := part.pop("$ref", ""):
+            part |= schema["$defs"][reference.rpartition("/")[2]]
+        if "anyOf" in part:
+            part["type"] = [option["type"] for option in part.pop("anyOf")]
+        if "items" in part:
+            part["items"] = strict(part["items"])
+        if "properties" in part:
+            part["properties"] = {name: strict(value) for name, value in part["properties"].items()}
+            part |= {"required": list(part["properties"]), "additionalProperties": False}
+            # The class's docstring, which is for us.
+            part.pop("description", None)
+        return {key: value for key, value in part.items() if key not in _NOT_STRICT}
+
+    return strict(schema)
 
 
-def _text(description: str) -> dict[str, Any]:
-    return {"type": "string", "description": description}
-
-
-def _or_null(kind: str, description: str) -> dict[str, Any]:
-    return {"type": [kind, "null"], "description": description}
-
-
-PLAN_SCHEMA: dict[str, Any] = _object(
-    hypotheses={
-        "type": "array",
-        "description": "as many as wanted, best first",
-        "items": _object(
-            title=_text("the change itself, one line"),
-            rationale=_text("why it should help, citing experiments by id with their figures"),
-            change=_text("what to edit, so exactly that two engineers make the same diff"),
-            expected_gain=_or_null("number", "in the metric's unit, positive is better; null: nothing speaks to it"),
-            category=_text("one word: attention, optimizer, schedule, …"),
-            parent_id=_or_null("string", "an experiment to build on; null: the taker's incumbent"),
-            risk=_text("what could go wrong"),
-            builds_on={"type": "array", "items": {"type": "string"}, "description": "ids of what speaks for it"},
-            falsified_by=_text("the outcome that would show that it is wrong"),
-            independent=_or_null("boolean", "true when it can be tested whatever the others of this plan bring"),
-        ),
-    },
-    summary=_text("one paragraph: what the lab knows, what limits it, what these would tell"),
-)  # fmt: skip
-
-EDIT_SCHEMA: dict[str, Any] = _object(
-    result={
-        "type": "string",
-        "enum": ["edited", "thought", "not-applicable", "refused", "question"],
-        "description": "how it ended",
-    },
-    title=_text("what was changed, one line"),
-    expectation=_text(
-        "written before the edit: what it should do to the metric, by how much, what would refute it"
-    ),
-    explanation=_text("the argument of a thought, why it does not apply, the question; empty after an edit"),
-)
-
-REFLECT_SCHEMA: dict[str, Any] = _object(
-    text=_text("expected, seen, what it means for the next experiment; a few lines"),
-    note_title=_or_null("string", "of a note for the others; null without one"),
-    note_text=_or_null("string", "only what would change what another engineer tries; null without one"),
-)
+PLAN_SCHEMA = _strict_schema(_PlanAnswer)
+EDIT_SCHEMA = _strict_schema(EditAnswer)
+REFLECT_SCHEMA = _strict_schema(_ReflectionAnswer)

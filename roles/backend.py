@@ -76,23 +76,6 @@ class PlanBrief:
 
 
 @dataclass(frozen=True, slots=True)
-class ProposedHypothesis:
-    """One hypothesis as a chief returns it; `supervisor` gives it an id and a place."""
-
-    title: str
-    rationale: str
-    change: str
-    expected_gain: float | None  # in the metric's unit, positive is better
-    category: str
-    edit: str = ""  # JSON for the same backend's `edit`
-    parent_id: str | None = None
-    risk: str = ""
-    builds_on: tuple[str, ...] = ()  # experiments that speak for it, by id
-    falsified_by: str = ""
-    independent: bool | None = None  # of the others in the plan
-
-
-@dataclass(frozen=True, slots=True)
 class Cost:
     """What a step of thinking cost: the counters of this step alone, not of a session so far."""
 
@@ -125,7 +108,7 @@ class Cost:
 class Plan:
     """What the chief returns."""
 
-    hypotheses: tuple[ProposedHypothesis, ...]
+    hypotheses: tuple[Hypothesis, ...]
     summary: str  # a paragraph for plan.md
     cost: Cost = field(default_factory=Cost)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from roles.backend import BackendError, Canvas, Plan, PlanBrief, ProposedHypothesis
+from roles.backend import BackendError, Canvas, Plan, PlanBrief
 from roles.briefs.tasks import keep_text, plan_brief
 from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
 from roles.loops.backoff import Backoff
@@ -16,7 +16,6 @@ from roles.loops.chief_checkout import ChiefCheckout
 from roles.pane import stamp
 from sessions.errors import SessionError
 from supervisor.lab.paths import Lab
-from supervisor.model.records import NewHypothesis
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import AgentState, ExperimentState, HypothesisState
 from supervisor.store import campaigns, hypotheses
@@ -71,9 +70,8 @@ def plan(process: AgentProcess, snapshot: LabSnapshot, why: str) -> tuple[str, .
             step.ended("done", answer.cost)
     state = HypothesisState.PROPOSED if campaign.approve else HypothesisState.OPEN
     proposed = _unplanned(process, _grounded(answer, snapshot))[: brief.wanted]
-    new = tuple(_new(hypothesis) for hypothesis in proposed)
     added = hypotheses.add_hypotheses(
-        process.store, process.tag, process.name, new, state, time.time(), first=False
+        process.store, process.tag, process.name, proposed, state, time.time(), first=False
     )
     for identifier, hypothesis in zip(added, proposed, strict=True):
         process.pane.heading(f"{identifier} {hypothesis.title}")
@@ -109,12 +107,10 @@ def _tell(process: AgentProcess, what: str, names: tuple[str, ...], after: str) 
     process.pane.heading(text)
 
 
-def _unplanned(
-    process: AgentProcess, proposed: tuple[ProposedHypothesis, ...]
-) -> tuple[ProposedHypothesis, ...]:
+def _unplanned(process: AgentProcess, proposed: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
     """What the plan does not hold already, in the same words, on the same parent."""
     planned = {_words(h): h.id for h in process.snapshot().hypotheses if h.state in PLANNED}
-    new: list[ProposedHypothesis] = []
+    new: list[Hypothesis] = []
     for hypothesis in proposed:
         words = _words(hypothesis)
         if words in planned:
@@ -125,12 +121,12 @@ def _unplanned(
     return tuple(new)
 
 
-def _words(one: Hypothesis | ProposedHypothesis) -> tuple[str, ...]:
+def _words(one: Hypothesis) -> tuple[str, ...]:
     texts = (one.title, one.change, one.edit, one.parent_id or "")
     return tuple(" ".join(text.casefold().split()) for text in texts)
 
 
-def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[ProposedHypothesis, ...]:
+def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[Hypothesis, ...]:
     """Only experiments that are there: a parent must have a score to be held against."""
 
     def has_score(identifier: str | None) -> bool:
@@ -149,22 +145,6 @@ def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[ProposedHypothesis, 
             builds_on=tuple(i for i in hypothesis.builds_on if snapshot.experiment(i) is not None),
         )
         for hypothesis in answer.hypotheses
-    )
-
-
-def _new(hypothesis: ProposedHypothesis) -> NewHypothesis:
-    return NewHypothesis(
-        title=hypothesis.title,
-        rationale=hypothesis.rationale,
-        change=hypothesis.change,
-        expected_gain=hypothesis.expected_gain,
-        category=hypothesis.category,
-        edit=hypothesis.edit,
-        parent_id=hypothesis.parent_id,
-        risk=hypothesis.risk,
-        builds_on=hypothesis.builds_on,
-        falsified_by=hypothesis.falsified_by,
-        independent=hypothesis.independent,
     )
 
 

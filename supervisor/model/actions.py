@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.model.promotion import PromotionState, Settlement
-from supervisor.model.records import Judgement, NewHypothesis
+from supervisor.model.records import Judgement
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import CampaignState, RunKind
 
 
@@ -50,7 +51,7 @@ class Judge:
     experiment_id: str
     judgement: Judgement
     new_incumbent: bool = False
-    retry: NewHypothesis | None = None
+    retry: Hypothesis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Adopt:
     agent: str
     experiment_id: str
     why: str
-    ports: tuple[NewHypothesis, ...] = ()
+    ports: tuple[Hypothesis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,23 +35,6 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class NewHypothesis:
-    """An entry of the plan before it has an id."""
-
-    title: str
-    rationale: str = ""
-    change: str = ""
-    expected_gain: float | None = None
-    category: str = ""
-    edit: str = ""
-    parent_id: str | None = None
-    risk: str = ""
-    builds_on: tuple[str, ...] = ()
-    falsified_by: str = ""
-    independent: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NewCampaign:
     """What a launch decides once for the whole campaign."""
 

@@ -69,24 +69,24 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One entry of the plan."""
+    """One idea, from its author's answer to its test. What follows `id` is the plan's to say, once it is in there."""
 
-    id: str  # "h-07"
     title: str
-    rationale: str
-    change: str  # in words
-    expected_gain: float | None  # in the metric's unit, positive is better
-    category: str
-    state: HypothesisState
-    author: str  # an agent's name, or "person"
-    position: float  # the smallest goes first
-    created_at: float
+    rationale: str = ""
+    change: str = ""  # in words
+    expected_gain: float | None = None  # in the metric's unit, positive is better
+    category: str = ""
     edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
     parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
     risk: str = ""  # what could go wrong, in words
     builds_on: tuple[str, ...] = ()  # the experiments that speak for it, by id
     falsified_by: str = ""  # the outcome that would show that it is wrong
     independent: bool | None = None  # of the others of its plan; None: not said
+    id: str = ""  # "h-07"
+    state: HypothesisState = HypothesisState.PROPOSED
+    author: str = ""  # an agent's name, or "person"
+    position: float = 0.0  # the smallest goes first
+    created_at: float = 0.0
     claimed_by: str | None = None
     experiment_id: str | None = None
 

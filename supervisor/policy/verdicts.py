@@ -13,8 +13,8 @@ from supervisor.analysis.sequential_test import DecideRules, Decision, Ruling, d
 from supervisor.lab.config import LabConfig
 from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.model.experiment import Experiment, Run
-from supervisor.model.records import Judgement, NewHypothesis
-from supervisor.model.snapshot import Agent, LabSnapshot
+from supervisor.model.records import Judgement
+from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import PORT, ExperimentState, RunKind, RunState, Verdict
 
 BASELINE_RUNS = 3  # measured ones, at the least
@@ -148,10 +148,10 @@ def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> 
     return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
 
 
-def port_of(experiment: Experiment, onto: str) -> NewHypothesis:
+def port_of(experiment: Experiment, onto: str) -> Hypothesis:
     """The same change once more, on top of another incumbent."""
     gain = f"gained {experiment.gain:.4f}" if experiment.gain is not None else "was better"
-    return NewHypothesis(
+    return Hypothesis(
         title=f"port {experiment.id} onto {onto}: {experiment.title}",
         rationale=f"It {gain} over {experiment.parent_id}; a gain counts here only when it is measured here.",
         change=experiment.title,

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from supervisor.model import ids
 from supervisor.model.experiment import Flag
-from supervisor.model.records import Draft, Judgement, NewHypothesis
+from supervisor.model.records import Draft, Judgement
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import PORT, ExperimentState, HypothesisState, RunKind, Verdict
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
@@ -167,7 +168,7 @@ def record_verdict(
     now: float,
     *,
     new_incumbent: bool = False,
-    retry: NewHypothesis | None = None,
+    retry: Hypothesis | None = None,
     draft: Draft | None = None,
     flags: Iterable[Flag] = (),
 ) -> bool:

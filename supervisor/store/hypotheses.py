@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from supervisor.errors import LabError
 from supervisor.model import ids
-from supervisor.model.records import NewHypothesis
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import HypothesisState
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Connection, Store
@@ -14,7 +14,7 @@ def add_hypotheses(
     store: Store,
     tag: str,
     author: str,
-    new: tuple[NewHypothesis, ...],
+    new: tuple[Hypothesis, ...],
     state: HypothesisState,
     now: float,
     *,
@@ -29,7 +29,7 @@ def insert_hypotheses(
     db: Connection,
     tag: str,
     author: str,
-    new: tuple[NewHypothesis, ...],
+    new: tuple[Hypothesis, ...],
     state: HypothesisState,
     now: float,
     *,

@@ -137,10 +137,10 @@ def add_note(lab: Lab, title: str, text: str, experiment_id: str | None) -> str:
 
 def add_hypothesis(lab: Lab, title: str, change: str, rationale: str, parent_id: str | None) -> str:
     """Put the person's hypothesis at the head of the plan; returns its id."""
-    from supervisor.model.records import NewHypothesis
+    from supervisor.model.snapshot import Hypothesis
     from supervisor.store.hypotheses import add_hypotheses
 
-    new = NewHypothesis(title=title, rationale=rationale, change=change or title, parent_id=parent_id)
+    new = Hypothesis(title=title, rationale=rationale, change=change or title, parent_id=parent_id)
     return add_hypotheses(*_campaign(lab), PERSON, (new,), HypothesisState.OPEN, time.time(), first=True)[0]
 
 

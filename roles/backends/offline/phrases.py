@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roles.backend import ProposedHypothesis, Reflection
+from roles.backend import Reflection
 from roles.backends.offline.beliefs import Belief
 from roles.backends.offline.canvas import written
 from roles.backends.offline.edits import CatalogueEdit, Edit, to_json
 from roles.backends.offline.history import FAILED, EditVerdict
 from roles.backends.offline.proposals import Proposal
 from supervisor.model.experiment import Experiment
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import Verdict
 
 _NOTEWORTHY_SDS = 3.0
@@ -33,10 +34,10 @@ def title_of(edit: Edit) -> str:
     return f"{'Raise' if move.direction == 'up' else 'Lower'} {move.knob} {values}"
 
 
-def hypothesis_of(proposal: Proposal) -> ProposedHypothesis:
+def hypothesis_of(proposal: Proposal) -> Hypothesis:
     """A proposal as the plan carries it."""
     belief, title = proposal.belief, title_of(proposal.edit)
-    return ProposedHypothesis(
+    return Hypothesis(
         title=f"Port {proposal.port_of}: {title}" if proposal.port_of else title,
         rationale=_rationale(proposal),
         change=proposal.edit.words,

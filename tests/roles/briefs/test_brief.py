@@ -69,18 +69,15 @@ def past(count: int, diff: str = "@@ -1 +1 @@\n-DEPTH = 8\n+DEPTH = 4\n") -> tup
 
 def hypothesis(text: str = "DEPTH: 8 → 4") -> Hypothesis:
     return Hypothesis(
-        "h-01",
         "Halve DEPTH",
         text,
         text,
         0.02,
         "shape",
-        HypothesisState.CLAIMED,
-        "chief",
-        1.0,
-        1.0,
         risk="too small",
         falsified_by="a loss",
+        id="h-01",
+        state=HypothesisState.CLAIMED,
     )
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from roles.backend import BackendError, Plan, PlanBrief, ProposedHypothesis
+from roles.backend import BackendError, Plan, PlanBrief
 from roles.loops.chief import plan
-from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import HypothesisState
 from supervisor.store import agents
 from tests.worlds.minds import Script, process_in
 
-ONE = ProposedHypothesis(
+ONE = Hypothesis(
     "X is 7", "nearer", "X: 8 → 7", 0.1, "shape",
     parent_id="e0099", risk="too low", builds_on=("e0000", "e0099"), falsified_by="a loss", independent=True,
 )  # fmt: skip

@@ -21,8 +21,7 @@ from sessions.runs.contract import RunEnding, RunOutcome
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Judge, Mend
 from supervisor.model.experiment import Experiment, Run
-from supervisor.model.records import NewHypothesis
-from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import AgentState, ExperimentState, HypothesisState, RunState, Verdict, Wanted
 from supervisor.policy.verdicts import judge
 from supervisor.runs.spec import run_directory
@@ -34,7 +33,7 @@ CRASH = "KeyError: 'x' (train.py:3)"
 
 def begun(process: AgentProcess, *, planned: bool = True) -> Experiment:
     if planned:
-        new = (NewHypothesis("X is 7", "nearer", "X: 8 → 7"),)
+        new = (Hypothesis("X is 7", "nearer", "X: 8 → 7"),)
         hypotheses.add_hypotheses(
             process.store, process.tag, "chief", new, HypothesisState.OPEN, 1.0, first=True
         )
@@ -365,7 +364,7 @@ def test_a_junior_without_luck_gives_a_hypothesis_back_to_the_end_of_the_plan(tm
         experiments.record_verdict(
             process.store, process.tag, begun(process, planned=False).id, bad, time.time()
         )
-    new = (NewHypothesis("first", "", "x"), NewHypothesis("second", "", "x"))
+    new = (Hypothesis("first", "", "x"), Hypothesis("second", "", "x"))
     hypotheses.add_hypotheses(
         process.store, process.tag, "chief", new, HypothesisState.OPEN, 1.0, first=False
     )
@@ -387,7 +386,7 @@ def test_the_loop_waits_for_a_limit_and_goes_on_with_the_same_step(
         process.store,
         process.tag,
         "chief",
-        (NewHypothesis("X is 7", "", "x"),),
+        (Hypothesis("X is 7", "", "x"),),
         HypothesisState.OPEN,
         1.0,
         first=True,

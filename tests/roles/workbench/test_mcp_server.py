@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.workbench.workbench import bounded
-from supervisor.model.records import NewHypothesis
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import ExperimentState, HypothesisState, Verdict, Wanted
 from supervisor.store import agents, hypotheses
 from supervisor.store.connection import Store
@@ -22,7 +22,7 @@ BETTER = ("X = 8.0", "X = 5.0")
 def plan(toy: ToyLab, *titles: str) -> None:
     campaign = toy.snapshot().campaign
     assert campaign is not None
-    new = tuple(NewHypothesis(title, "it pays", f"{title}, in train.py") for title in titles)
+    new = tuple(Hypothesis(title, "it pays", f"{title}, in train.py") for title in titles)
     hypotheses.add_hypotheses(
         Store(toy.lab.db), campaign.tag, "chief", new, HypothesisState.OPEN, time.time(), first=False
     )

@@ -50,7 +50,9 @@ def snapshot(
 
 
 def planned(lab: LabSnapshot, at: float, category: str = "shape", identifier: str = "h-99") -> LabSnapshot:
-    one = Hypothesis(identifier, "t", "", "", None, category, HypothesisState.OPEN, "chief", 1.0, at)
+    one = Hypothesis(
+        "t", category=category, id=identifier, state=HypothesisState.OPEN, author="chief", created_at=at
+    )
     return replace(lab, hypotheses=(*lab.hypotheses, one))
 
 

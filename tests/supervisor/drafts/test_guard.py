@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.drafts.guard import Refusal, Rule, check_edit, hash_sources, read_canvas
-from supervisor.model.records import NewHypothesis
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import PORT, HypothesisState
 from supervisor.store.connection import Store
 from supervisor.store.hypotheses import add_hypotheses
@@ -71,7 +71,7 @@ def test_code_that_was_better_but_came_too_late_is_tried_again(tmp_path: Path) -
         return check_edit(world.store, TAG, {CANVAS: "LR = 0.3\n"}, hashes[1], (CANVAS,), (CANVAS,))
 
     def planned(category: str, edit: str) -> None:
-        new = NewHypothesis("again", category=category, edit=edit)
+        new = Hypothesis("again", category=category, edit=edit)
         add_hypotheses(world.store, TAG, "lab", (new,), HypothesisState.OPEN, 1.0, first=False)
 
     planned(PORT, "")

@@ -9,8 +9,7 @@ import pytest
 from sessions.runs.contract import RunEnding
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Adopt, AskChief, ChangeState, Judge, Mend, QueueRun, SendBack, StartRun
-from supervisor.model.records import NewHypothesis
-from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import (
     CampaignState,
     ExperimentState,
@@ -214,7 +213,7 @@ def test_a_baseline_run_that_times_out_on_a_busy_machine_is_made_up_for(tmp_path
 
 def test_a_junior_without_progress_calls_the_chief_once(tmp_path: Path) -> None:
     world = World(tmp_path, juniors=1, experiments=12, gain_of=lambda _: -0.1)
-    enough = tuple(NewHypothesis(f"idea {n}") for n in range(40))
+    enough = tuple(Hypothesis(f"idea {n}") for n in range(40))
     hypotheses.add_hypotheses(world.store, TAG, "person", enough, HypothesisState.OPEN, 1.0, first=False)
     asked_at: list[int] = []
     for _ in range(200):
@@ -223,7 +222,7 @@ def test_a_junior_without_progress_calls_the_chief_once(tmp_path: Path) -> None:
         if asked:
             assert "junior-1: 8 without progress: invert an assumption" in asked[0].why
             asked_at.append(world.snapshot().counted)
-            new = (NewHypothesis("the opposite"),)
+            new = (Hypothesis("the opposite"),)
             hypotheses.add_hypotheses(
                 world.store, TAG, "chief", new, HypothesisState.OPEN, world.now, first=True
             )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import LabError, StoreError
-from supervisor.model.records import Judgement, NewHypothesis
+from supervisor.model.records import Judgement
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import AgentState, CampaignState, HypothesisState, Verdict, Wanted
 from supervisor.store import agents, campaigns, experiments, hypotheses
 from supervisor.store.connection import Store
@@ -19,7 +20,7 @@ from tests.worlds.racers import claim_many
 
 def test_no_hypothesis_is_claimed_twice_by_many_processes(tmp_path: Path) -> None:
     world = World(tmp_path, juniors=4)
-    new = tuple(NewHypothesis(f"idea {n}") for n in range(60))
+    new = tuple(Hypothesis(f"idea {n}") for n in range(60))
     hypotheses.add_hypotheses(world.store, TAG, "chief", new, HypothesisState.OPEN, 1.0, first=False)
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
@@ -82,7 +83,7 @@ def test_a_verdict_is_given_once(tmp_path: Path) -> None:
 def test_a_released_draft_puts_its_hypothesis_back(tmp_path: Path) -> None:
     world = World(tmp_path)
     hypotheses.add_hypotheses(
-        world.store, TAG, "chief", (NewHypothesis("an idea"),), HypothesisState.OPEN, 1.0, first=False
+        world.store, TAG, "chief", (Hypothesis("an idea"),), HypothesisState.OPEN, 1.0, first=False
     )
     begun = experiments.begin_experiment(world.store, TAG, "junior-1", 2.0, without_hypothesis=False)
     assert begun is not None
@@ -100,7 +101,7 @@ def test_the_persons_hypothesis_goes_first_and_entries_move(tmp_path: Path) -> N
 
     def add(title: str, *, first: bool) -> None:
         hypotheses.add_hypotheses(
-            world.store, TAG, "x", (NewHypothesis(title),), HypothesisState.OPEN, 1.0, first=first
+            world.store, TAG, "x", (Hypothesis(title),), HypothesisState.OPEN, 1.0, first=first
         )
 
     add("a", first=False)

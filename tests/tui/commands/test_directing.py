@@ -10,7 +10,7 @@ import time
 import pytest
 
 from supervisor.lab.paths import Lab
-from supervisor.model.records import NewHypothesis
+from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import HypothesisState, Wanted
 from supervisor.store import agents, hypotheses
 from tests.worlds.command_lines import Run
@@ -20,7 +20,7 @@ from tests.worlds.fast_motion import TAG, World
 @pytest.fixture
 def planned(world: World) -> tuple[str, str]:
     """Two hypotheses that wait for the person's yes; returns their ids."""
-    new = (NewHypothesis("depth 2", "fewer layers", "DEPTH = 2", 0.02, "depth"), NewHypothesis("warm-down"))
+    new = (Hypothesis("depth 2", "fewer layers", "DEPTH = 2", 0.02, "depth"), Hypothesis("warm-down"))
     first, second = hypotheses.add_hypotheses(
         world.store, TAG, "chief", new, HypothesisState.PROPOSED, world.now, first=False
     )
@@ -28,7 +28,7 @@ def planned(world: World) -> tuple[str, str]:
 
 
 def test_a_hypothesis_is_shown_with_all_that_it_says_of_itself(run: Run, world: World) -> None:
-    one = NewHypothesis(
+    one = Hypothesis(
         "depth 2", "fewer layers", "DEPTH = 2", 0.02, "depth",
         risk="too small", builds_on=("e0000",), falsified_by="a loss", independent=True,
     )  # fmt: skip

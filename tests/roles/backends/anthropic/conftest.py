@@ -115,9 +115,7 @@ class World:
         return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
 
 
-HYPOTHESIS = Hypothesis(
-    "h1", "Halve DEPTH", "", "", None, "shape", HypothesisState.CLAIMED, "chief", 1.0, 0.0
-)
+HYPOTHESIS = Hypothesis("Halve DEPTH", category="shape", id="h1", state=HypothesisState.CLAIMED)
 EXPERIMENT = Experiment(
     "e0007", "junior-1", "Halve DEPTH", ExperimentState.DECIDED, "e0000", "c" * 40, "s", 0.0
 )

@@ -114,9 +114,7 @@ def knob(name: str, old: object, new: object) -> KnobEdit:
 
 
 def hypothesis(change: str = "", edit: str = "", id: str = "h-01") -> Hypothesis:
-    return Hypothesis(
-        id, change or id, "", change, None, "", HypothesisState.OPEN, "chief", 0.0, 0.0, edit=edit
-    )
+    return Hypothesis(change or id, change=change, edit=edit, id=id, state=HypothesisState.OPEN)
 
 
 @pytest.fixture
