@@ -47,10 +47,10 @@ class GitError(SessionError):
     """A git command failed."""
 
     def __init__(self, command: Sequence[str], words: str) -> None:
-        said = [line.strip() for line in words.splitlines() if line.strip()]
+        lines = [line.strip() for line in words.splitlines() if line.strip()]
         # git puts its reason last but hints after it; "fatal:" and "error:" are the lines that count.
-        told = [line for line in said if line.startswith(("fatal:", "error:"))] or said[-1:]
-        super().__init__(f"{shlex.join(command)}: {'; '.join(told[:3]) or 'failed without a word'}")
+        reasons = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+        super().__init__(f"{shlex.join(command)}: {'; '.join(reasons[:3]) or 'failed without a word'}")
 
 
 class NotARepository(GitError):  # noqa: N818

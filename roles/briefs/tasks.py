@@ -160,7 +160,7 @@ def _around(
     commit, repository = experiment.parent_commit, workspace.repository
     return replace(
         _surroundings(workspace.lab, snapshot, advice),
-        canvas=tuple(Canvas(path, repository.read_file(commit, path)) for path in task.editable),
+        canvas=tuple(Canvas(*file) for file in repository.read_files(commit, task.editable).items()),
         branch=tuple(e.id for e in lineage_of(snapshot, experiment.parent_id)),
         protected=tuple(p for p in repository.list_files(commit) if p not in task.editable),
     )

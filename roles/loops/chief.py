@@ -160,10 +160,8 @@ def _champions_commit(snapshot: LabSnapshot) -> str:
 
 
 def _canvas(process: AgentProcess, commit: str) -> tuple[Canvas, ...]:
-    return tuple(
-        Canvas(path, process.repository.read_file(commit, path))
-        for path in process.lab.config.lab.canvas(process.repository.list_files(commit))
-    )
+    paths = process.lab.config.lab.canvas(process.repository.list_files(commit))
+    return tuple(Canvas(*file) for file in process.repository.read_files(commit, paths).items())
 
 
 def _rest(process: AgentProcess, snapshot: LabSnapshot) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from sessions.errors import GitError
 from sessions.git.command import run_git
@@ -46,16 +45,8 @@ def advance_branch(repository: Repository, branch: str, commit: str, expected: s
         return Landed(Landing.MOVED, f"{branch} is at {now[:7]} now")
     checkout = repository.checked_out_at(ref)
     if checkout is not None:
-        answer = run_git(
-            checkout,
-            "-c",
-            "merge.verifySignatures=false",
-            "merge",
-            "--ff-only",
-            "--no-autostash",
-            "--quiet",
-            commit,
-        )
+        settings = ("-c", "merge.verifySignatures=false")
+        answer = run_git(checkout, *settings, "merge", "--ff-only", "--no-autostash", "--quiet", commit)
         if answer.status == 0:
             return Landed(Landing.LANDED)
         return Landed(Landing.REFUSED, _reason(answer.words))
@@ -72,29 +63,17 @@ def advance_branch(repository: Repository, branch: str, commit: str, expected: s
 
 def _held_branches(repository: Repository) -> frozenset[str]:
     # In the middle of a rebase HEAD is detached, yet the branch is to be written at its end.
-    found = set()
-    for folder in _administrations(repository):
-        for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
-            file = folder / name
-            if file.is_file():
-                found.add(
-                    file.read_text(encoding="utf-8", errors="replace").strip().removeprefix("refs/heads/")
-                )
-    return frozenset(found)
-
-
-def _administrations(repository: Repository) -> Iterator[Path]:
-    yield repository.git_dir
-    worktrees = repository.git_dir / "worktrees"
-    if worktrees.is_dir():
-        yield from worktrees.iterdir()
+    names = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
+    folders = (repository.git_dir, *repository.git_dir.glob("worktrees/*"))
+    files = [folder / name for folder in folders for name in names if (folder / name).is_file()]
+    heads = (file.read_text(encoding="utf-8", errors="replace").strip() for file in files)
+    return frozenset(head.removeprefix("refs/heads/") for head in heads)
 
 
 def _reason(words: str) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    told = next((line for line in lines if line.startswith(("error:", "fatal:"))), lines[-1] if lines else "")
-    files = [
-        line.strip() for line in words.splitlines() if line.startswith("\t")
-    ]  # git lists them below its reason
-    first = told.removeprefix("error: ").removeprefix("fatal: ").rstrip(":")
-    return f"{first}: {', '.join(files)}" if files else first or "git merge failed without a word"
+    reasons = [line for line in lines if line.startswith(("error:", "fatal:"))] or lines[-1:]
+    # git lists the files that are in its way below its reason.
+    files = [line.strip() for line in words.splitlines() if line.startswith("\t")]
+    reason = "".join(reasons[:1]).removeprefix("error: ").removeprefix("fatal: ").rstrip(":")
+    return f"{reason}: {', '.join(files)}" if files else reason or "git merge failed without a word"

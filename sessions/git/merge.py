@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sessions.errors import GitError
 from sessions.git.command import ask_git, run_git
-from sessions.git.repository import Repository
+from sessions.git.repository import Repository, Signature
 
 _GONE = "000000"
 _FILES = ("100644", "100755", _GONE)
 _LABELS = ("main", "before", "change")
+_BASE, _OURS, _THEIRS = "1", "2", "3"  # git's numbers for the sides of a merge
 _OURS_MARK = "<<<<<<<"
 
 
@@ -36,32 +37,13 @@ class Merged:
     conflicts: tuple[Conflict, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who made a commit, and when: the same signature, tree and message give the same commit."""
-
-    name: str
-    mail: str
-    at: int  # epoch seconds
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What git reads it from."""
-        people: dict[str, str] = {}
-        for who in ("AUTHOR", "COMMITTER"):
-            people |= {f"GIT_{who}_NAME": self.name, f"GIT_{who}_EMAIL": self.mail}
-            people[f"GIT_{who}_DATE"] = f"{self.at} +0000"
-        return people
-
-
 def merge_change(repository: Repository, onto: str, before: str, after: str) -> Merged:
     """The tree of `onto` with what differs between `before` and `after` applied; writes objects only.
 
     Raises GitError, also for a change of links or submodules, which is never merged.
     """
     with tempfile.TemporaryDirectory() as folder:
-        merge = _Merge(repository, onto, before, Path(folder))
-        return merge.apply(after)
+        return _Merge(repository, Path(folder)).apply(onto, before, after)
 
 
 def commit_tree(repository: Repository, tree: str, parent: str, message: str, who: Signature) -> str:
@@ -88,53 +70,43 @@ def person_identity(repository: Repository) -> tuple[str, str]:
 
 
 class _Merge:
-    def __init__(self, repository: Repository, onto: str, before: str, folder: Path) -> None:
-        self.repository, self.onto, self.before, self.folder = repository, onto, before, folder
+    def __init__(self, repository: Repository, folder: Path) -> None:
+        self.repository, self.folder = repository, folder
         # An index of its own: the person's is never touched.
-        self.index: Mapping[str, str] = {"GIT_INDEX_FILE": str(folder / "index")}
+        self.index = {"GIT_INDEX_FILE": str(folder / "index")}
 
-    def apply(self, after: str) -> Merged:
-        self._ask("read-tree", self.onto)
-        conflicts: list[Conflict] = []
-        for change in self.repository.changed_paths(self.before, after):
+    def apply(self, onto: str, before: str, after: str) -> Merged:
+        for change in self.repository.changed_paths(before, after):
             if change.old_mode not in _FILES or change.new_mode not in _FILES:
                 raise GitError(["git", "merge"], f"fatal: {change.path} is a link or a submodule")
-            ours, base = self._blob(self.onto, change.path), self._blob(self.before, change.path)
-            theirs = self._blob(after, change.path)
-            if ours == base:
-                self._set(change.path, change.new_mode, theirs)
-            elif ours != theirs:
-                conflicts += self._merge_file(change.path, change.new_mode, ours, base, theirs)
-        return Merged(self._ask("write-tree").strip(), tuple(conflicts))
+        self._ask("read-tree", "-i", "-m", "--aggressive", before, onto, after)
+        # What both sides changed: by path, the mode and the blob of each side that has the file.
+        unmerged: dict[str, dict[str, tuple[str, str]]] = {}
+        for entry in filter(None, self._ask("ls-files", "--unmerged", "-z").split("\0")):
+            head, _, path = entry.partition("\t")
+            mode, blob, side = head.split()
+            unmerged.setdefault(path, {})[side] = mode, blob
+        conflicts = [
+            conflict for path, sides in unmerged.items() for conflict in self._merge_file(path, sides)
+        ]
+        return Merged("" if conflicts else self._ask("write-tree").strip(), tuple(conflicts))
 
-    def _merge_file(
-        self, path: str, mode: str, ours: str | None, base: str | None, theirs: str | None
-    ) -> tuple[Conflict, ...]:
-        if ours is None or base is None or theirs is None:
+    def _merge_file(self, path: str, sides: Mapping[str, tuple[str, str]]) -> tuple[Conflict, ...]:
+        if sides.keys() != {_BASE, _OURS, _THEIRS}:
             return (Conflict(path),)
-        names = []
-        for label, blob in zip(_LABELS, (ours, base, theirs), strict=True):
-            file = self.folder / label
-            file.write_bytes(run_git(self.repository.root, "cat-file", "blob", blob).output)
-            names.append(str(file))
+        for side, (_, blob) in sides.items():
+            content = run_git(self.repository.root, "cat-file", "blob", blob).output
+            (self.folder / side).write_bytes(content)
+        names = [str(self.folder / side) for side in (_OURS, _BASE, _THEIRS)]
         labels = [part for label in _LABELS for part in ("-L", label)]
         answer = run_git(self.repository.root, "merge-file", "-p", *labels, *names)
-        if answer.status == 0:
-            merged = self.folder / "merged"
-            merged.write_bytes(answer.output)
-            self._set(path, mode, self._ask("hash-object", "-w", "--no-filters", str(merged)).strip())
-            return ()
-        return tuple(Conflict(path, line) for line in _lines_of_ours(answer.text)) or (Conflict(path),)
-
-    def _set(self, path: str, mode: str, blob: str | None) -> None:
-        if blob is None:
-            self._ask("update-index", "--force-remove", "--", path)
-        else:
-            self._ask("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
-
-    def _blob(self, commit: str, path: str) -> str | None:
-        entry = self.repository.ask("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}")
-        return entry.split("\t")[0].split()[2] if entry else None
+        if answer.status != 0:
+            return tuple(Conflict(path, line) for line in _lines_of_ours(answer.text)) or (Conflict(path),)
+        merged = self.folder / "merged"
+        merged.write_bytes(answer.output)
+        blob = self._ask("hash-object", "-w", "--no-filters", str(merged)).strip()
+        self._ask("update-index", "--cacheinfo", f"{sides[_THEIRS][0]},{blob},{path}")
+        return ()
 
     def _ask(self, *arguments: str) -> str:
         return ask_git(self.repository.root, *arguments, env=self.index)
@@ -142,14 +114,14 @@ class _Merge:
 
 def _lines_of_ours(text: str) -> list[int]:
     """Where each conflict begins in our version: the lines of markers and of the other side left out."""
-    found, line, ours = [], 1, True
+    beginnings, line, ours = [], 1, True
     for entry in text.splitlines():
         if entry.startswith(f"{_OURS_MARK} {_LABELS[0]}"):
-            found.append(line)
-        elif entry == "=======" and found:
+            beginnings.append(line)
+        elif entry == "=======" and beginnings:
             ours = False
         elif entry.startswith(f">>>>>>> {_LABELS[2]}"):
             ours = True
         elif ours:
             line += 1
-    return found
+    return beginnings

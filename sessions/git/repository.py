@@ -1,20 +1,24 @@
-"""The only home of git: a repository seen through GitPython's command wrapper.
+"""A repository seen through GitPython: its objects where many are read, one call of git for all else.
 
-Nothing here writes to the person's checkout, index, stash, branch or configuration. GitPython's index
-and `Repo` objects are left alone: the first calls os.chdir, the second keeps children and descriptors.
+Nothing here writes to the person's checkout, index, stash, branch or configuration. GitPython's lists of refs,
+commits and differences cost 2 to 90 times what git's own do, and its index calls os.chdir: they are left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sessions.errors import GitError, NotARepository
 from sessions.git.command import ask_git, run_git
 
+if TYPE_CHECKING:
+    from git import Repo
+
 NOTES_REF = "refs/notes/autoresearch"
-_EMAIL = "autoresearch-tui@localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,23 @@ class Change:
     old_mode: str  # "100644", "100755", "120000" a symlink, "160000" a submodule, "000000" none
     new_mode: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who made a commit, and when: the same signature, tree and message give the same commit."""
+
+    name: str
+    mail: str = "autoresearch-tui@localhost"
+    at: int | None = None  # epoch seconds; None: now
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What git reads it from: it neither needs nor touches the person's configuration."""
+        variables = {"NAME": self.name, "EMAIL": self.mail}
+        if self.at is not None:
+            variables["DATE"] = f"{self.at} +0000"
+        return {f"GIT_{who}_{key}": v for who in ("AUTHOR", "COMMITTER") for key, v in variables.items()}
 
 
 class Repository:
@@ -57,7 +78,15 @@ class Repository:
 
     def ask(self, *arguments: str, input_text: str | None = None) -> str:
         """What git prints when run at the root. Raises GitError."""
-        return ask_git(self.root, *arguments, env=_identity("autoresearch-tui"), input_text=input_text)
+        return ask_git(self.root, *arguments, env=_LAB.environment, input_text=input_text)
+
+    @contextmanager
+    def _objects(self) -> Iterator[Repo]:
+        # Never longer than a call: an open one keeps two children, which answer one thread at a time.
+        from git import Repo
+
+        with Repo(self.root, expand_vars=False) as repo:
+            yield repo
 
     # Reading
 
@@ -71,8 +100,8 @@ class Repository:
 
     def current_branch(self) -> str | None:
         """The branch that the person's checkout is on; None on a detached HEAD."""
-        answer = run_git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD")
-        return answer.text.strip() if answer.status == 0 else None
+        with self._objects() as repo:
+            return None if repo.head.is_detached else repo.active_branch.name
 
     def is_dirty(self) -> bool:
         """Whether tracked files of the person's checkout differ from its commit."""
@@ -81,6 +110,16 @@ class Repository:
     def read_file(self, commit: str, path: str) -> str:
         """A file's text as of a commit. Raises GitError when it is not there."""
         return self.ask("cat-file", "blob", f"{commit}:{path}")
+
+    def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, str]:
+        """The texts of several files as of a commit, by path. Raises GitError when one is not there."""
+        with self._objects() as repo:
+            tree = repo.commit(self.rev_parse(commit)).tree
+            try:
+                contents = {path: tree[path].data_stream.read() for path in paths}
+            except KeyError as error:
+                raise GitError(["git", "cat-file"], f"fatal: {error.args[0]}") from None
+        return {path: content.decode("utf-8", "replace") for path, content in contents.items()}
 
     def is_executable(self, commit: str, path: str) -> bool:
         """Whether the file has the executable bit in the commit."""
@@ -144,15 +183,15 @@ class Repository:
 
     def checked_out_at(self, branch: str) -> Path | None:
         """The worktree that has `branch` checked out, the person's own included; None when none has."""
-        wanted = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
-        folder = ""
-        for line in self.ask("worktree", "list", "--porcelain").splitlines():
-            key, _, value = line.partition(" ")
-            if key == "worktree":
-                folder = value
-            elif key == "branch" and value == wanted:
-                return Path(folder)
-        return None
+        ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+        return next(
+            (Path(entry["worktree"]) for entry in self.worktrees() if entry.get("branch") == ref), None
+        )
+
+    def worktrees(self) -> list[dict[str, str]]:
+        """What git records of each worktree, the person's own first: "worktree", "branch", "locked", …"""
+        entries = self.ask("worktree", "list", "--porcelain").split("\n\n")
+        return [dict(line.partition(" ")[::2] for line in entry.splitlines()) for entry in entries if entry]
 
     # Writing refs, notes and objects; never the person's work tree
 
@@ -162,10 +201,6 @@ class Repository:
         Raises GitError when somebody else moved it first.
         """
         self.ask("update-ref", "--no-deref", ref, new, expected_old or "0" * len(self.rev_parse(new)))
-
-    def delete_ref(self, ref: str, expected: str) -> None:
-        """Delete `ref` if it still points at `expected`. Raises GitError otherwise."""
-        self.ask("update-ref", "--no-deref", "-d", ref, expected)
 
     def add_note(self, commit: str, text: str) -> None:
         """Put `text` beside a commit, in refs/notes/autoresearch, in place of what was there."""
@@ -184,14 +219,14 @@ class Repository:
         """
         if run_git(worktree, "symbolic-ref", "--quiet", "HEAD").status == 0:
             raise GitError(["git", "commit"], f"fatal: {worktree} is on a branch, not on a detached HEAD")
-        return _commit(worktree, paths, message, _identity(author_name), parent="HEAD")
+        return _commit(worktree, paths, message, Signature(author_name).environment, parent="HEAD")
 
     def commit_first(self, paths: Sequence[str], message: str) -> str:
         """The first commit of a repository that `init` just made, by the person where git knows one."""
         if run_git(self.root, "rev-parse", "--verify", "--quiet", "HEAD").status == 0:
             raise GitError(["git", "commit"], f"fatal: {self.root} has commits already")
         known = run_git(self.root, "var", "GIT_AUTHOR_IDENT").status == 0
-        who = {} if known else _identity("autoresearch-tui")
+        who = {} if known else _LAB.environment
         return _commit(self.root, paths, message, who, parent=None)
 
     def apply_patch(self, worktree: Path, patch_text: str) -> bool:
@@ -218,6 +253,9 @@ class Repository:
                 excludes.write(f"{gap}{line}\n")
 
 
+_LAB = Signature("autoresearch-tui")
+
+
 def _commit(
     worktree: Path, paths: Sequence[str], message: str, who: Mapping[str, str], parent: str | None
 ) -> str:
@@ -232,12 +270,6 @@ def _commit(
     subject = message.partition("\n")[0]
     ask_git(worktree, "update-ref", "-m", f"commit: {subject}", "HEAD", sha, env=who)
     return sha
-
-
-def _identity(name: str) -> dict[str, str]:
-    # By environment: neither needs nor touches user.name of the person's configuration.
-    people = {f"GIT_{who}_NAME": name for who in ("AUTHOR", "COMMITTER")}
-    return people | {f"GIT_{who}_EMAIL": _EMAIL for who in ("AUTHOR", "COMMITTER")}
 
 
 def _split(text: str) -> tuple[str, ...]:

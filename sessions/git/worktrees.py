@@ -1,4 +1,4 @@
-"""Detached full worktrees: made, set to a commit, removed; one at a time, because git races itself."""
+"""Detached full worktrees: made and set to a commit; one at a time, because git races itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import stat
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sessions.errors import GitError, WorktreeError
@@ -26,17 +25,12 @@ class Worktrees:
         self._repository = repository
         self._lock_path = lock_path
 
-    def ensure(self, path: Path, commit: str) -> None:
-        """Have a worktree at `path`: a good one stays as it is, a missing or broken one is made at `commit`.
-
-        Raises WorktreeError, also when something that is no worktree of ours is in the way.
-        """
-        with self._locked():
-            self._ensure(path, commit)
-
     def reset(self, path: Path, commit: str) -> None:
-        """Make the worktree at `path` exactly `commit`: nothing changed, nothing extra, HEAD detached."""
-        with self._locked():
+        """Make the worktree at `path` exactly `commit`: nothing changed, nothing extra, HEAD detached.
+
+        A missing or broken one is made. Raises WorktreeError, also when something else is in the way.
+        """
+        with held(self._lock_path, FOR_EVER):
             self._ensure(path, commit)
             administration = self._administration(path)
             assert administration is not None
@@ -51,35 +45,15 @@ class Worktrees:
                 except GitError as error:
                     raise WorktreeError(f"{path} cannot be reset: {error}") from None
 
-    def remove(self, path: Path) -> None:
-        """Remove the worktree at `path` with all that lies in it; none there is no error."""
-        with self._locked():
-            self._remove(path)
-
-    def prune(self) -> None:
-        """Forget worktrees whose folders are gone."""
-        with self._locked():
-            for path in self.list():
-                if not path.exists():
-                    self._remove(path)
-            self._repository.ask("worktree", "prune")
-
     def list(self) -> tuple[Path, ...]:
         """The worktrees that this lab made, whether or not their folders are still there."""
-        found: list[Path] = []
-        folder = ""
-        for line in self._repository.ask("worktree", "list", "--porcelain").splitlines():
-            key, _, value = line.partition(" ")
-            if key == "worktree":
-                folder = value
-            elif key == "locked" and value.strip('"') == _REASON:
-                found.append(Path(folder))
-        return tuple(found)
+        return tuple(
+            Path(entry["worktree"])
+            for entry in self._repository.worktrees()
+            if entry.get("locked", "").strip('"') == _REASON
+        )
 
-    # Everything below runs under the lock.
-
-    def _locked(self) -> AbstractContextManager[bool]:
-        return held(self._lock_path, FOR_EVER)
+    # Everything below runs under the lock of `reset`.
 
     def _ensure(self, path: Path, commit: str) -> None:
         if not self._is_good(path) and not self._repaired(path):
@@ -98,12 +72,6 @@ class Worktrees:
         ask_git(path, "checkout", "--quiet", "--detach", "--force", commit)
         # Twice -f: a single one stops at nested repositories.
         ask_git(path, "clean", "--quiet", "-ffdx")
-
-    def _remove(self, path: Path) -> None:
-        _remove_folder(path)
-        # With its folder gone git has nothing left to protect, but keeps what is locked.
-        run_git(self._repository.root, "worktree", "unlock", str(path))
-        self._repository.ask("worktree", "prune")
 
     def _administration(self, path: Path) -> Path | None:
         """Where git keeps the index of the worktree at `path`; None when that is no worktree."""

@@ -161,7 +161,7 @@ class JuniorWorkspace:
         return path in self.lab.config.lab.editable or os.path.lexists(worktree / path)
 
     def _sources_of(self, commit: str) -> dict[str, str]:
-        return {path: self.repository.read_file(commit, path) for path in self.canvas(commit)}
+        return self.repository.read_files(commit, self.canvas(commit))
 
     def _changed_mode(self, experiment: Experiment, sources: Mapping[str, str]) -> Refusal | None:
         known = set(self.canvas(experiment.parent_commit))

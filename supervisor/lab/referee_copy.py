@@ -13,12 +13,12 @@ from supervisor.errors import LabError
 
 def referee_files(repository: Repository, commit: str, canvas: Sequence[str]) -> dict[str, str]:
     """What a canvas may import of its lab: the tracked top-level .py files that nobody may edit, by path."""
-    paths = [
+    paths = sorted(
         path
         for path in repository.list_files(commit)
         if path.endswith(".py") and len(PurePosixPath(path).parts) == 1 and path not in canvas
-    ]
-    return {path: repository.read_file(commit, path) for path in sorted(paths)}
+    )
+    return repository.read_files(commit, paths)
 
 
 def hash_referee(files: dict[str, str]) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sessions.errors import SessionError
 from sessions.git.fast_forward import branch_among
-from sessions.git.merge import Signature, commit_tree, merge_change, tree_of
-from sessions.git.repository import Repository
+from sessions.git.merge import commit_tree, merge_change, tree_of
+from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
 from supervisor.lab.paths import MAIN_BRANCHES, Lab
 from supervisor.lab.referee_copy import hash_referee, referee_files

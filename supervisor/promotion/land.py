@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sessions.git.fast_forward import Landing, advance_branch
-from sessions.git.merge import Signature, commit_tree, merge_change, person_identity, tree_of
-from sessions.git.repository import Repository
+from sessions.git.merge import commit_tree, merge_change, person_identity, tree_of
+from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
 from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import Campaign, LabSnapshot

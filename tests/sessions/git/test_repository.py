@@ -16,7 +16,7 @@ from tests.sessions.conftest import git
 @pytest.fixture
 def worktree(repository: Repository, tmp_path: Path) -> Path:
     path = tmp_path / "worktrees" / "junior-1"
-    Worktrees(repository, tmp_path / "lock").ensure(path, "main")
+    Worktrees(repository, tmp_path / "lock").reset(path, "main")
     return path
 
 
@@ -67,6 +67,15 @@ def test_reading(repository: Repository) -> None:
     assert repository.rev_parse("main") == git(repository.root, "rev-parse", "HEAD")
     assert repository.read_file("main", "training/train.py") == "LR = 1\nDEPTH = 2\n"
     assert repository.list_files("main") == ("prepare.py", "training/train.py")
+    assert repository.read_files("main", repository.list_files("main")) == {
+        "prepare.py": "# the referee\n",
+        "training/train.py": "LR = 1\nDEPTH = 2\n",
+    }
+    with pytest.raises(GitError, match=r"gone\.py"):
+        repository.read_files("main", ["gone.py"])
+    git(repository.root, "checkout", "--quiet", "--detach")
+    assert repository.current_branch() is None
+    git(repository.root, "checkout", "--quiet", "main")
     assert not repository.is_dirty()
     (repository.root / "prepare.py").write_text("# changed\n")
     assert repository.is_dirty()
@@ -150,11 +159,6 @@ def test_set_ref_is_compare_and_swap(repository: Repository, worktree: Path) -> 
     for racer in racers:
         racer.join()
     assert sorted(results) == [False, False, False, True]
-    now = repository.rev_parse(ref)
-    with pytest.raises(GitError):
-        repository.delete_ref(ref, base)
-    repository.delete_ref(ref, now)
-    assert not repository.exists(ref)
 
 
 def test_notes_replace_and_change_no_hash(repository: Repository) -> None:

@@ -26,7 +26,7 @@ def worktrees(repository: Repository, tmp_path: Path) -> Worktrees:
 @pytest.fixture
 def bench(worktrees: Worktrees, tmp_path: Path) -> Path:
     path = tmp_path / "benches" / "cpu-0"
-    worktrees.ensure(path, "main")
+    worktrees.reset(path, "main")
     return path
 
 
@@ -41,13 +41,12 @@ def _churn(root: Path, lock: Path, path: Path, together: Barrier) -> None:
     worktrees = Worktrees(Repository(root), lock)
     together.wait(60)
     for _ in range(8):
-        worktrees.ensure(path, "main")
-        worktrees.remove(path)
-        worktrees.prune()
-    worktrees.ensure(path, "main")
+        worktrees.reset(path, "main")
+        shutil.rmtree(path)
+    worktrees.reset(path, "main")
 
 
-def test_parallel_adds_removes_and_prunes_do_not_race(repository: Repository, tmp_path: Path) -> None:
+def test_parallel_worktrees_do_not_race(repository: Repository, tmp_path: Path) -> None:
     # Folders of one name: git then looks for a free number for each, which is where it races itself.
     paths = [tmp_path / f"junior-{i}" / "tree" for i in range(8)]
     context = get_context("fork")
@@ -65,36 +64,28 @@ def test_parallel_adds_removes_and_prunes_do_not_race(repository: Repository, tm
     assert all(contents(path) == CLEAN for path in paths)
 
 
-def test_ensure_keeps_a_draft_and_detaches(worktrees: Worktrees, bench: Path) -> None:
-    (bench / "training" / "train.py").write_text("LR = 2\n")
-    worktrees.ensure(bench, "main")
-    assert (bench / "training" / "train.py").read_text() == "LR = 2\n"
-    assert subprocess.run(["git", "symbolic-ref", "-q", "HEAD"], cwd=bench).returncode == 1
-
-
-def test_ensure_remakes_a_lost_and_a_half_made_one(
+def test_reset_remakes_a_lost_and_a_half_made_one(
     repository: Repository, worktrees: Worktrees, bench: Path
 ) -> None:
     shutil.rmtree(bench)
-    worktrees.ensure(bench, "main")  # still registered and locked
+    worktrees.reset(bench, "main")  # still registered and locked
     assert contents(bench) == CLEAN
     (repository.git_dir / "worktrees" / bench.name / "index").unlink()  # killed while it checked out
     (bench / "prepare.py").unlink()
-    worktrees.ensure(bench, "main")
+    worktrees.reset(bench, "main")
     assert contents(bench) == CLEAN
     shutil.rmtree(repository.git_dir / "worktrees")  # the registration is gone, the folder is not
-    worktrees.ensure(bench, "main")
+    worktrees.reset(bench, "main")
     assert contents(bench) == CLEAN
     assert worktrees.list() == (bench,)
 
 
-def test_a_moved_lab_keeps_its_drafts(repository: Repository, tmp_path: Path) -> None:
-    Worktrees(repository, tmp_path / "lock").ensure(repository.root / ".autoresearch" / "w", "main")
+def test_a_moved_lab_keeps_its_worktrees(repository: Repository, tmp_path: Path) -> None:
+    Worktrees(repository, tmp_path / "lock").reset(repository.root / ".autoresearch" / "w", "main")
     moved = repository.root.rename(tmp_path / "moved")
-    (moved / ".autoresearch" / "w" / "prepare.py").write_text("# draft\n")
     worktrees = Worktrees(Repository(moved), tmp_path / "lock")
-    worktrees.ensure(moved / ".autoresearch" / "w", "main")
-    assert (moved / ".autoresearch" / "w" / "prepare.py").read_text() == "# draft\n"
+    worktrees.reset(moved / ".autoresearch" / "w", "main")
+    assert contents(moved / ".autoresearch" / "w") == CLEAN
     assert worktrees.list() == (moved / ".autoresearch" / "w",)
 
 
@@ -102,7 +93,7 @@ def test_something_else_in_the_way_is_left_alone(worktrees: Worktrees, tmp_path:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "draft.tex").write_text("years of work")
     with pytest.raises(WorktreeError, match="move it elsewhere"):
-        worktrees.ensure(tmp_path / "thesis", "main")
+        worktrees.reset(tmp_path / "thesis", "main")
     assert (tmp_path / "thesis" / "draft.tex").read_text() == "years of work"
 
 
@@ -169,13 +160,10 @@ def _clean_up_as_nobody(home: Path) -> None:
     (lab.root / "a").write_text("a")
     lab.commit_first(["a"], "First")
     worktrees, bench = Worktrees(lab, home / "lock"), home / "bench"
-    worktrees.ensure(bench, "main")
+    worktrees.reset(bench, "main")
     _leave_read_only_junk(bench)
     worktrees.reset(bench, "main")
     assert not (bench / "ro").exists()
-    _leave_read_only_junk(bench)
-    worktrees.remove(bench)
-    assert not bench.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -187,14 +175,3 @@ def test_read_only_junk_goes_for_an_ordinary_user_too(repository: Repository) ->
         child.start()
         child.join(60)
     assert child.exitcode == 0
-
-
-def test_remove_and_prune(repository: Repository, worktrees: Worktrees, bench: Path) -> None:
-    worktrees.remove(bench)
-    worktrees.remove(bench)
-    assert worktrees.list() == () and not bench.exists()
-    worktrees.ensure(bench, "main")
-    shutil.rmtree(bench)
-    worktrees.prune()
-    assert worktrees.list() == ()
-    assert "junior" not in git(repository.root, "worktree", "list")

@@ -9,8 +9,8 @@ import pytest
 
 from sessions.errors import GitError
 from sessions.git.fast_forward import Landing, advance_branch
-from sessions.git.merge import Conflict, Signature, commit_tree, merge_change, person_identity, tree_of
-from sessions.git.repository import Repository
+from sessions.git.merge import Conflict, commit_tree, merge_change, person_identity, tree_of
+from sessions.git.repository import Repository, Signature
 from tests.worlds.labs import git
 
 WHO = Signature("A Person", "person@example.org", 1_700_000_000)
@@ -60,6 +60,20 @@ def test_a_change_is_carried_over_to_a_main_that_moved(repository: Repository) -
     assert (lines[1], lines[17]) == ("of the person", "better")
     after = git(repository.root, "status", "--porcelain"), (repository.git_dir / "index").read_bytes()
     assert before == after
+
+
+def test_files_that_a_change_adds_and_removes_are_carried_over(repository: Repository) -> None:
+    base = write(repository.root, ["old"], "old", "old.py")
+    git(repository.root, "checkout", "-q", "--detach")
+    git(repository.root, "rm", "-q", "old.py")
+    candidate = write(repository.root, ["new"], "candidate", "new.py")
+    git(repository.root, "checkout", "-q", "main")
+    main = write(repository.root, changed(2, "of the person"), "person")
+    merged = merge_change(repository, main, base, candidate)
+    assert merged.conflicts == ()
+    sha = commit_tree(repository, merged.tree, main, "x", WHO)
+    assert repository.list_files(sha) == ("new.py", "train.py")
+    assert "of the person" in repository.read_file(sha, "train.py")
 
 
 def test_a_conflict_names_file_and_line(repository: Repository) -> None:

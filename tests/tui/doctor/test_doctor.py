@@ -85,7 +85,7 @@ def test_stale_worktrees_and_locks_are_found(run: Run, lab: Lab, git: Callable[.
     from sessions.git.repository import Repository
     from sessions.git.worktrees import Worktrees
 
-    Worktrees(Repository(lab.root), lab.worktree_lock).ensure(
+    Worktrees(Repository(lab.root), lab.worktree_lock).reset(
         worktree, git(lab.root, "rev-parse", "HEAD").strip()
     )
     assert checks(run)[1]["worktrees"]["health"] == Health.GOOD
