@@ -18,7 +18,7 @@ CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
 LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
 
 
-def with_standing(
+def with_analysis(
     snapshot: LabSnapshot, noise_floor: float, guarantees: Guarantees | None = None
 ) -> LabSnapshot:
     """The snapshot with everything that follows from its rows filled in. `guarantees`: None, those of our referee."""

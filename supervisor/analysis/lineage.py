@@ -62,7 +62,7 @@ def _gain(snapshot: LabSnapshot, chain: tuple[Experiment, ...]) -> float | None:
     return snapshot.campaign.direction.sign * (last - first)
 
 
-CLIMBED = frozenset({Verdict.BASELINE, Verdict.KEEP})
+INCUMBENT_VERDICTS = frozenset({Verdict.BASELINE, Verdict.KEEP})
 
 
 def lineage(snapshot: LabSnapshot, experiment_id: str | None) -> tuple[Experiment, ...]:

@@ -17,7 +17,7 @@ KEEPS_TO_ABLATE = 3  # on the champion's chain since the last ablation
 NEAR_MISS = (0.5, 3.0)  # noise SDs of gain: too little to keep, enough to try again beside another
 
 
-class Mode(StrEnum):
+class PlanMode(StrEnum):
     """What the next plan should mostly be."""
 
     EXPLORE = "explore"
@@ -26,22 +26,22 @@ class Mode(StrEnum):
     ABLATE = "ablate"
 
 
-def mode_of(snapshot: LabSnapshot) -> tuple[Mode, str]:
+def plan_mode_of(snapshot: LabSnapshot) -> tuple[PlanMode, str]:
     """The mode, and the figures that speak for it."""
     decided = _decided(snapshot)
     if len(decided) < LITTLE_KNOWN:
-        return Mode.EXPLORE, f"only {len(decided)} verdicts are in"
+        return PlanMode.EXPLORE, f"only {len(decided)} verdicts are in"
     unproven = _keeps_since_ablation(snapshot, decided)
     if unproven >= KEEPS_TO_ABLATE:
-        return Mode.ABLATE, f"{unproven} keeps stand on each other and none was taken out again"
+        return PlanMode.ABLATE, f"{unproven} keeps stand on each other and none was taken out again"
     dry = next((at for at, e in enumerate(reversed(decided)) if e.verdict is Verdict.KEEP), len(decided))
     close = near_misses(decided[len(decided) - dry :], snapshot.noise.sd if snapshot.noise else None)
     if len(close) >= ENOUGH_TO_COMBINE:
         named = ", ".join(e.id for e in close[:6])
-        return Mode.COMBINE, f"{len(close)} near misses within the noise since the last keep ({named})"
+        return PlanMode.COMBINE, f"{len(close)} near misses within the noise since the last keep ({named})"
     if dry >= DRY:
-        return Mode.EXPLORE, f"{dry} verdicts since the last keep"
-    return Mode.EXPLOIT, f"the last keep is {dry} verdicts old"
+        return PlanMode.EXPLORE, f"{dry} verdicts since the last keep"
+    return PlanMode.EXPLOIT, f"the last keep is {dry} verdicts old"
 
 
 def near_misses(experiments: Iterable[Experiment], noise_sd: float | None) -> tuple[Experiment, ...]:

@@ -44,7 +44,7 @@ class LaunchOptions:
     history: Path | None = None  # of another harness, to be imported
 
 
-def found_campaign(
+def start_new_campaign(
     lab: Lab,
     store: Store,
     repository: Repository,

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from supervisor.analysis.champion import CHAMPION_RUNS, fresh_kind, values
 from supervisor.analysis.drift import check_due
-from supervisor.analysis.lineage import CLIMBED
+from supervisor.analysis.lineage import INCUMBENT_VERDICTS
 from supervisor.analysis.noise import mean
 from supervisor.analysis.sequential_test import DecideRules, chance_if_equal, fresh_runs_wanted
 from supervisor.model.actions import QueueRun, StartRun
@@ -161,7 +161,7 @@ def incumbents(snapshot: LabSnapshot) -> tuple[Experiment, ...]:
     """What the juniors build on now, each once."""
     ids = dict.fromkeys(a.incumbent_id for a in snapshot.agents if a.incumbent_id is not None)
     found = (snapshot.experiment(entry) for entry in ids)
-    return tuple(e for e in found if e is not None and e.verdict in CLIMBED)
+    return tuple(e for e in found if e is not None and e.verdict in INCUMBENT_VERDICTS)
 
 
 def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) -> int:

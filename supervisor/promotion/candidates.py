@@ -72,7 +72,7 @@ def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) 
     return NewPromotion(PromotionKind.FINALIZE, f"{len(keeps)} keeps", tuple(pieces), measured)
 
 
-def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
+def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
     """The promotion that this request goes on with: one that is open, or one that was answered on this very main.
 
     What was refused is not measured until luck says yes.
