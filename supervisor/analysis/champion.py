@@ -1,4 +1,4 @@
-"""Who stands where: noise, champion, lineage. Pure functions of a snapshot."""
+"""The champion, its proof, and the noise that both are held against. Pure functions of a snapshot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard erro
 def with_analysis(
     snapshot: LabSnapshot, noise_floor: float, guarantees: Guarantees | None = None
 ) -> LabSnapshot:
-    """The snapshot with everything that follows from its rows filled in. `guarantees`: None, those of our referee."""
+    """The snapshot with everything that follows from its rows filled in; without `guarantees`: our referee's."""
     campaign = snapshot.campaign
     if campaign is None:
         return replace(snapshot, guarantees=guarantees)

@@ -13,14 +13,9 @@ from pathlib import Path, PurePosixPath
 from supervisor.model.experiment import Flag
 from supervisor.store.connection import Store
 from supervisor.store.experiments import source_was_tried
+from supervisor.text import UNREADABLE, parsed
 
 MAX_CANVAS_BYTES = 1_000_000
-UNREADABLE = (
-    SyntaxError,
-    ValueError,
-    RecursionError,
-    MemoryError,
-)  # what Python says of a file it can't take
 
 
 class GuardRule(StrEnum):
@@ -97,20 +92,15 @@ def stands_in(new: Iterable[str], known: Mapping[str, str]) -> Refusal | None:
     for path, text in known.items():
         if path.endswith(".py"):
             taken |= {PurePosixPath(path).stem, *_imported(text)}
-    clash = next((p for p in sorted(new) if p.endswith(".py") and PurePosixPath(p).stem in taken), None)
-    return (
-        Refusal(GuardRule.PROTECTED_PATH, f"{clash} would stand in for the module of that name")
-        if clash
-        else None
-    )
+    for path in sorted(new):
+        if path.endswith(".py") and PurePosixPath(path).stem in taken:
+            return Refusal(GuardRule.PROTECTED_PATH, f"{path} would stand in for the module of that name")
+    return None
 
 
 def _imported(text: str) -> Iterator[str]:
-    try:
-        nodes = list(ast.walk(ast.parse(text)))
-    except UNREADABLE:
-        return
-    for node in nodes:
+    tree = parsed(text)
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

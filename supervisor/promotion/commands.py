@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sessions.git.repository import Repository
 from sessions.locks import FOR_EVER, held
 from supervisor.errors import LabError
+from supervisor.lab.branches import main_of
 from supervisor.lab.paths import Lab
 from supervisor.model.promotion import NewPromotion, Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.promotion.apply import main_of
 from supervisor.promotion.candidates import finalize_of, promotion_of, same_request
 from supervisor.promotion.land import (
     accept_promotion,
