@@ -92,7 +92,7 @@ class Junior:
             self.mine.append(draft.id)
             self.now = self.candidates.pop(0)
         name, value = self.now
-        file = self.workspace.lay_out(draft) / CANVAS
+        file = self.workspace.reset_to_parent(draft) / CANVAS
         source = file.read_text()
         file.write_text(with_knob(source, name, value) if name else renamed_and_reordered(source, int(value)))
         title = f"{name} = {value}" if name else "the same under other names"

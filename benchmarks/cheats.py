@@ -75,7 +75,7 @@ class Bench:
         identifier = self.workspace.begin(without_hypothesis=True)
         experiment = self.look().experiment(identifier)
         assert identifier is not None and experiment is not None
-        file = self.workspace.lay_out(experiment) / self.lab.config.lab.editable[0]
+        file = self.workspace.reset_to_parent(experiment) / self.lab.config.lab.editable[0]
         file.write_text(edit.apply(file.read_text()))
         self.workspace.hand_over(experiment, Draft("", edit.id, edit.what, "", "", 0, 0))
         return identifier

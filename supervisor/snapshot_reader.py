@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from sessions.locks import is_locked
-from supervisor.analysis.champion import with_standing
+from supervisor.analysis.champion import with_analysis
 from supervisor.lab.guarantees import guarantees_of
 from supervisor.lab.notes import read_notes
 from supervisor.lab.paths import Lab
@@ -29,7 +29,7 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
     )
     rows = replace(rows, trouble=disk_trouble(lab.state_dir) or device_trouble(rows))
     given = guarantees_of(lab.config, has_referee=lab.has_referee)
-    return with_standing(rows, lab.config.decide.noise_floor, given)
+    return with_analysis(rows, lab.config.decide.noise_floor, given)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
-"""Text that came from a model, a log or another box, made safe to print: data, never control."""
+"""Text that came from a model, a log or another box: made safe to print, or read as Python."""
 
 from __future__ import annotations
 
+import ast
 import re
 
 ESCAPES = re.compile(
@@ -17,6 +18,10 @@ UNSEEN = re.compile(
 )
 
 
+# What Python says of a source that it can't take.
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
 def plain(text: str) -> str:
     """The text without escapes and control characters; line breaks and tabs stay."""
     return UNSEEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
@@ -25,3 +30,11 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """As `plain`, on one line."""
     return " ".join(plain(text).split())
+
+
+def parsed(source: str) -> ast.Module | None:
+    """The source as a tree; None for what is no Python."""
+    try:
+        return ast.parse(source)
+    except UNREADABLE:
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from supervisor.analysis.plan_mode import Mode, mode_of
+from supervisor.analysis.plan_mode import PlanMode, plan_mode_of
 from supervisor.analysis.streaks import (
     ANOTHER_PARENT_AFTER,
     INVERT_AFTER,
@@ -41,9 +41,9 @@ def junior_advice(snapshot: LabSnapshot, agent: str) -> tuple[str, ...]:
 
 def mode_advice(snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
     """Why the chief is asked, what kind of plan the numbers suggest, and the traps."""
-    mode, reason = mode_of(snapshot)
+    mode, reason = plan_mode_of(snapshot)
     said = [f"You are asked because: {one_line(why)}"] if why else []
-    said.append(f"Mode: {mode.value} ({reason}). {_meaning(mode)}")
+    said.append(f"PlanMode: {mode.value} ({reason}). {_meaning(mode)}")
     if stuck_juniors(snapshot):
         said.append(
             f"A junior is {INVERT_AFTER} or more verdicts without progress. Name an assumption that all of its misses "
@@ -52,17 +52,17 @@ def mode_advice(snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
     return (*said, TRAPS)
 
 
-def _meaning(mode: Mode) -> str:
+def _meaning(mode: PlanMode) -> str:
     match mode:
-        case Mode.EXPLORE:
+        case PlanMode.EXPLORE:
             return "Mostly mechanisms that nobody tried here, cheap tests of large effects first."
-        case Mode.EXPLOIT:
+        case PlanMode.EXPLOIT:
             return (
                 "Mostly further along what was kept last, and what lost before but may win on the new code."
             )
-        case Mode.COMBINE:
+        case PlanMode.COMBINE:
             return "Mostly two or three near misses in one change, such as do not work on the same thing."
-        case Mode.ABLATE:
+        case PlanMode.ABLATE:
             return 'Mostly taking one earlier keep out again (category "ablation"): what no longer pays should go.'
         case _:
             assert_never(mode)

@@ -14,7 +14,7 @@ from roles.loops.agent_process import STEP_S, AgentProcess
 from roles.pane import stamp
 from supervisor.analysis.streaks import ANOTHER_PARENT_AFTER, misses
 from supervisor.drafts.junior_workspace import JuniorWorkspace
-from supervisor.drafts.repair import lay_out_crashed, mending_of, settle_crash
+from supervisor.drafts.repair import mending_of, restore_crashed, settle_crash
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
@@ -50,8 +50,8 @@ class Drafter:
         verb = "mends" if crashed else "on"
         process.pane.heading(f"{stamp()} {experiment.id} {verb} {experiment.parent_id}: {title}")
         process.state(AgentState.THINKING, doing=f"{experiment.id}: {title}")
-        self.workspace.lay_out(experiment)
-        repair = lay_out_crashed(self.workspace, experiment, crashed) if crashed else ""
+        self.workspace.reset_to_parent(experiment)
+        repair = restore_crashed(self.workspace, experiment, crashed) if crashed else ""
         process.state(AgentState.EDITING, doing=f"{experiment.id}: {title}")
         try:
             outcome = self._think(snapshot, experiment, repair)

@@ -54,8 +54,8 @@ def lend_pane(bench: Workbench, pane: Pane, is_taken: Callable[[], bool]) -> Non
 
 def keep_aside(bench: Workbench) -> Path | None:
     """Copy what differs in the worktree to where no reset reaches; None when nothing does."""
-    worktree, stands_on = bench.workspace.worktree(), bench.workspace.stands_on()
-    changed = bench.workspace.changed(stands_on) if stands_on else ()
+    worktree, checked_out = bench.workspace.worktree(), bench.workspace.checked_out_commit()
+    changed = bench.workspace.changed(checked_out) if checked_out else ()
     files = [path for path in changed if (worktree / path).is_file() and not (worktree / path).is_symlink()]
     if not files:
         return None
@@ -68,8 +68,8 @@ def keep_aside(bench: Workbench) -> Path | None:
 
 
 def _run_shell(bench: Workbench, pane: Pane, is_taken: Callable[[], bool]) -> None:
-    stands_on = bench.workspace.stands_on() or ""
-    files = ", ".join(bench.workspace.canvas(stands_on)[:3])
+    checked_out = bench.workspace.checked_out_commit() or ""
+    files = ", ".join(bench.workspace.canvas(checked_out)[:3])
     incumbent = bench.agent(bench.snapshot()).incumbent_id
     pane.say(HINTS.format(agent=bench.workspace.agent, parent=incumbent, files=files))
     path = os.pathsep.join((str(cli_path().parent), os.environ.get("PATH", os.defpath)))

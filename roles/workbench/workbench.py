@@ -67,10 +67,10 @@ class Workbench:
         with self._alone():
             snapshot = self._expect_work()
             draft = self.workspace.open_draft(snapshot)
-            if draft is not None and self.workspace.stands_on() == draft.parent_commit:
+            if draft is not None and self.workspace.checked_out_commit() == draft.parent_commit:
                 return draft
             draft = draft or self._begin(snapshot, own_idea=own_idea)
-            self.workspace.lay_out(draft)
+            self.workspace.reset_to_parent(draft)
             return draft
 
     def hand_over(self, title: str, expectation: str) -> tuple[Experiment, Refusal | None]:
@@ -84,7 +84,7 @@ class Workbench:
             draft = self._draft_in_worktree()
             refusal = self.workspace.hand_over(draft, Draft("", title, expectation, "", "", 0, 0))
             if refusal is not None:
-                self.workspace.stand_on(draft.parent_commit)
+                self.workspace.move_head(draft.parent_commit)
             return self._again(draft), refusal
 
     def record_thought(self, text: str) -> Experiment:
@@ -134,31 +134,31 @@ class Workbench:
             draft = self.workspace.open_draft(snapshot)
             incumbent = snapshot.experiment(self.agent(snapshot).incumbent_id)
             begins = draft.parent_commit if draft else incumbent.commit if incumbent else None
-            if self.workspace.stands_on() != begins:
+            if self.workspace.checked_out_commit() != begins:
                 self._lay_out_next(snapshot)
 
     def _lay_out_next(self, snapshot: LabSnapshot) -> Experiment | None:
         draft = self.workspace.open_draft(snapshot)
         parent = snapshot.experiment(draft.parent_id if draft else self.agent(snapshot).incumbent_id)
         if draft is not None:
-            self.workspace.lay_out(draft)
+            self.workspace.reset_to_parent(draft)
         elif parent is not None and parent.commit is not None:
-            self.workspace.lay_out_commit(parent.commit)
+            self.workspace.reset_to(parent.commit)
         return parent
 
     def _draft_in_worktree(self) -> Experiment:
         snapshot = self._expect_work()
-        stands_on = self.workspace.stands_on()
+        checked_out = self.workspace.checked_out_commit()
         draft = self.workspace.open_draft(snapshot)
         incumbent = snapshot.experiment(self.agent(snapshot).incumbent_id)
         parent = draft.parent_commit if draft else incumbent.commit if incumbent else None
-        if stands_on is None or stands_on != parent:
+        if checked_out is None or checked_out != parent:
             raise LabError(
                 "your worktree is not laid out on what you build on now; claim_hypothesis lays it out, "
                 "what is in it now is lost by that"
             )
-        if not self.workspace.changed(stands_on):
-            files = ", ".join(self.workspace.canvas(stands_on)[:3])
+        if not self.workspace.changed(checked_out):
+            files = ", ".join(self.workspace.canvas(checked_out)[:3])
             raise LabError(f"nothing is changed in {self.workspace.worktree()}; edit {files} there first")
         return draft or self._begin(snapshot, own_idea=True)
 

@@ -1,4 +1,4 @@
-"""Who stands where: noise, champion, lineage. Pure functions of a snapshot."""
+"""The champion, its proof, and the noise that both are held against. Pure functions of a snapshot."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
 LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
 
 
-def with_standing(
+def with_analysis(
     snapshot: LabSnapshot, noise_floor: float, guarantees: Guarantees | None = None
 ) -> LabSnapshot:
-    """The snapshot with everything that follows from its rows filled in. `guarantees`: None, those of our referee."""
+    """The snapshot with everything that follows from its rows filled in; without `guarantees`: our referee's."""
     campaign = snapshot.campaign
     if campaign is None:
         return replace(snapshot, guarantees=guarantees)

@@ -44,7 +44,7 @@ class HoldoutCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class PairedVariance:
     """Variances and covariance of one run's validation and holdout metric, pooled."""
 
     validation: float
@@ -87,7 +87,7 @@ def check_holdout(snapshot: LabSnapshot, experiment: Experiment) -> HoldoutCheck
 
 
 def compare_on_holdout(
-    candidate: Sequence[Pair], base: Sequence[Pair], spread: Spread, sign: float
+    candidate: Sequence[Pair], base: Sequence[Pair], spread: PairedVariance, sign: float
 ) -> HoldoutCheck | None:
     """Hold the runs of one commit against those of another; `sign` turns a rise of the metric into a gain."""
     if not candidate or not base:
@@ -111,7 +111,7 @@ def compare_on_holdout(
     return HoldoutCheck(on_validation, on_holdout, share, low, high, verdict)
 
 
-def pool(groups: Sequence[Sequence[Pair]]) -> Spread:
+def pool(groups: Sequence[Sequence[Pair]]) -> PairedVariance:
     """The spread within groups, each the runs of one commit."""
     sums = [0.0, 0.0, 0.0]
     degrees = 0
@@ -122,11 +122,11 @@ def pool(groups: Sequence[Sequence[Pair]]) -> Spread:
             sums[at] += math.fsum(each[one] * each[other] for each in off)
         degrees += len(group) - 1
     validation, holdout, both = (total / max(degrees, 1) for total in sums)
-    return Spread(validation, holdout, both, degrees)
+    return PairedVariance(validation, holdout, both, degrees)
 
 
 def _fieller(
-    validation: float, holdout: float, spread: Spread, scale: float, t: float
+    validation: float, holdout: float, spread: PairedVariance, scale: float, t: float
 ) -> tuple[float, float]:
     """The shares c for which holdout − c · validation may be zero; everything when the validation gain may be."""
     a = validation**2 - t**2 * spread.validation * scale

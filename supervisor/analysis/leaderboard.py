@@ -6,13 +6,13 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
+from supervisor.analysis.champion import CHAMPION_RUNS
+from supervisor.analysis.noise import INSIDE_NOISE_SDS
 from supervisor.analysis.verdict_basis import is_unverified, margin, runs_behind
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Direction, Verdict
 
-_FRESH_RUNS_OF_A_CHAMPION = 3
-_NOISE_SDS = 2.0
 _MEASURED = frozenset({Verdict.BASELINE, Verdict.KEEP, Verdict.DISCARD})
 
 
@@ -66,7 +66,7 @@ def ranked_metric(experiment: Experiment) -> float | None:
 def dots(experiment: Experiment) -> int:
     """How much the experiment's figure rests on: ●●● from three unbiased runs on, as a champion needs."""
     unbiased = len(experiment.unbiased_runs)
-    if unbiased >= _FRESH_RUNS_OF_A_CHAMPION:
+    if unbiased >= CHAMPION_RUNS:
         return 3
     if unbiased or len(experiment.deciding_runs) > 1:
         return 2
@@ -120,4 +120,4 @@ def _is_inside_noise(snapshot: LabSnapshot, experiment: Experiment, gain: float)
     if snapshot.noise is None:
         return True
     runs = max(1, len(experiment.unbiased_runs or experiment.deciding_runs))
-    return abs(gain) < _NOISE_SDS * snapshot.noise.sd * math.sqrt(1 + 1 / runs)
+    return abs(gain) < INSIDE_NOISE_SDS * snapshot.noise.sd * math.sqrt(1 + 1 / runs)

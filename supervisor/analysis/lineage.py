@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.model.experiment import Experiment
-from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import Role, Verdict
+
+INCUMBENT_VERDICTS = frozenset({Verdict.BASELINE, Verdict.KEEP})  # of what an experiment may build on
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,7 @@ class Branch:
 
 def branches_of(snapshot: LabSnapshot) -> tuple[Branch, ...]:
     """One branch per junior, in the agents' order."""
-    juniors = (agent for agent in snapshot.agents if agent.role is Role.JUNIOR)
-    found = []
-    for agent in juniors:
-        chain = lineage_of(snapshot, agent.incumbent_id)
-        found.append(
-            Branch(
-                name=agent.branch,
-                agent=agent.name,
-                lineage=chain,
-                gain_over_base=_gain(snapshot, chain),
-                is_champion=agent.incumbent_id is not None and agent.incumbent_id == snapshot.champion_id,
-            )
-        )
-    return tuple(found)
+    return tuple(_branch_of(snapshot, agent) for agent in snapshot.agents if agent.role is Role.JUNIOR)
 
 
 def lineage_of(snapshot: LabSnapshot, experiment_id: str | None) -> tuple[Experiment, ...]:
@@ -53,6 +42,17 @@ def lineage_of(snapshot: LabSnapshot, experiment_id: str | None) -> tuple[Experi
     return tuple(reversed(chain))
 
 
+def _branch_of(snapshot: LabSnapshot, agent: Agent) -> Branch:
+    chain = lineage_of(snapshot, agent.incumbent_id)
+    return Branch(
+        name=agent.branch,
+        agent=agent.name,
+        lineage=chain,
+        gain_over_base=_gain(snapshot, chain),
+        is_champion=agent.incumbent_id is not None and agent.incumbent_id == snapshot.champion_id,
+    )
+
+
 def _gain(snapshot: LabSnapshot, chain: tuple[Experiment, ...]) -> float | None:
     if snapshot.campaign is None or not chain:
         return None
@@ -60,16 +60,3 @@ def _gain(snapshot: LabSnapshot, chain: tuple[Experiment, ...]) -> float | None:
     if first is None or last is None or chain[0].setting_id != chain[-1].setting_id:
         return None
     return snapshot.campaign.direction.sign * (last - first)
-
-
-CLIMBED = frozenset({Verdict.BASELINE, Verdict.KEEP})
-
-
-def lineage(snapshot: LabSnapshot, experiment_id: str | None) -> tuple[Experiment, ...]:
-    """The experiment and everything it builds on, newest first, down to the baseline."""
-    chain: list[Experiment] = []
-    current = snapshot.experiment(experiment_id)
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = snapshot.experiment(current.parent_id)
-    return tuple(chain)

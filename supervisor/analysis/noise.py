@@ -17,6 +17,8 @@ PRIOR_WEIGHT = 0.5
 EXACT_REPEATS = 3
 EXACT_SHARE_OF_LEVEL = 1e-6
 
+INSIDE_NOISE_SDS = 2.0  # standard errors below which a shown gain may be luck
+
 
 def estimate_noise(
     groups: Sequence[Sequence[float]],

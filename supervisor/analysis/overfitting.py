@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.analysis.holdout import HoldoutCheck, HoldoutVerdict, check_holdout, pairs_of
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.noise import mean
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
@@ -30,9 +30,8 @@ class Lineage:
     """From the baseline to the best keep that was measured on the holdout."""
 
     steps: tuple[Step, ...]
-    overfits_since: (
-        str | None
-    )  # the first experiment from which on less than half of the gain is on the holdout
+    # The first experiment from which on less than half of the gain is on the holdout.
+    overfits_since: str | None
 
     @property
     def last(self) -> Step:
@@ -57,18 +56,14 @@ def on_both_texts(snapshot: LabSnapshot) -> Lineage | None:
         return None
     sign = campaign.direction.sign
     best = max(keeps, key=lambda pair: sign * pair[0])[1]
-    chain = [one for one in reversed(lineage(snapshot, best.id)) if pairs_of(one)]
+    chain = [one for one in lineage_of(snapshot, best.id) if pairs_of(one)]
     steps = tuple(_step(snapshot, baseline, one) for one in chain)
     return Lineage(steps, _since(steps))
 
 
 def _step(snapshot: LabSnapshot, baseline: Experiment, one: Experiment) -> Step:
-    return Step(
-        one,
-        _gain(snapshot, baseline, one, 0),
-        _gain(snapshot, baseline, one, 1),
-        check_holdout(snapshot, one),
-    )
+    on_validation, on_holdout = (_gain(snapshot, baseline, one, axis) for axis in (0, 1))
+    return Step(one, on_validation, on_holdout, check_holdout(snapshot, one))
 
 
 def _gain(snapshot: LabSnapshot, baseline: Experiment, one: Experiment, axis: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import ExperimentState, Verdict
@@ -17,7 +17,7 @@ KEEPS_TO_ABLATE = 3  # on the champion's chain since the last ablation
 NEAR_MISS = (0.5, 3.0)  # noise SDs of gain: too little to keep, enough to try again beside another
 
 
-class Mode(StrEnum):
+class PlanMode(StrEnum):
     """What the next plan should mostly be."""
 
     EXPLORE = "explore"
@@ -26,33 +26,33 @@ class Mode(StrEnum):
     ABLATE = "ablate"
 
 
-def mode_of(snapshot: LabSnapshot) -> tuple[Mode, str]:
-    """The mode, and the figures that speak for it."""
+def plan_mode_of(snapshot: LabSnapshot) -> tuple[PlanMode, str]:
+    """The plan's mode, and the figures that speak for it."""
     decided = _decided(snapshot)
     if len(decided) < LITTLE_KNOWN:
-        return Mode.EXPLORE, f"only {len(decided)} verdicts are in"
+        return PlanMode.EXPLORE, f"only {len(decided)} verdicts are in"
     unproven = _keeps_since_ablation(snapshot, decided)
     if unproven >= KEEPS_TO_ABLATE:
-        return Mode.ABLATE, f"{unproven} keeps stand on each other and none was taken out again"
+        return PlanMode.ABLATE, f"{unproven} keeps stand on each other and none was taken out again"
     dry = next((at for at, e in enumerate(reversed(decided)) if e.verdict is Verdict.KEEP), len(decided))
-    close = near_misses(decided[len(decided) - dry :], snapshot.noise.sd if snapshot.noise else None)
-    if len(close) >= ENOUGH_TO_COMBINE:
-        named = ", ".join(e.id for e in close[:6])
-        return Mode.COMBINE, f"{len(close)} near misses within the noise since the last keep ({named})"
+    near = near_misses(decided[len(decided) - dry :], snapshot.noise.sd if snapshot.noise else None)
+    if len(near) >= ENOUGH_TO_COMBINE:
+        named = ", ".join(e.id for e in near[:6])
+        return PlanMode.COMBINE, f"{len(near)} near misses within the noise since the last keep ({named})"
     if dry >= DRY:
-        return Mode.EXPLORE, f"{dry} verdicts since the last keep"
-    return Mode.EXPLOIT, f"the last keep is {dry} verdicts old"
+        return PlanMode.EXPLORE, f"{dry} verdicts since the last keep"
+    return PlanMode.EXPLOIT, f"the last keep is {dry} verdicts old"
 
 
 def near_misses(experiments: Iterable[Experiment], noise_sd: float | None) -> tuple[Experiment, ...]:
     """Discards with a gain that the noise could hide; the largest first."""
     low, high = NEAR_MISS
-    found = [
+    misses = [
         e
         for e in experiments
         if noise_sd and e.verdict is Verdict.DISCARD and low * noise_sd <= (e.gain or 0.0) <= high * noise_sd
     ]
-    return tuple(sorted(found, key=lambda e: (-(e.gain or 0.0), e.id)))
+    return tuple(sorted(misses, key=lambda e: (-(e.gain or 0.0), e.id)))
 
 
 def _decided(snapshot: LabSnapshot) -> list[Experiment]:
@@ -64,5 +64,5 @@ def _decided(snapshot: LabSnapshot) -> list[Experiment]:
 def _keeps_since_ablation(snapshot: LabSnapshot, decided: list[Experiment]) -> int:
     ablations = {h.id for h in snapshot.hypotheses if h.category.strip().lower().startswith("ablat")}
     tested = [e.decided_at or 0.0 for e in decided if e.hypothesis_id in ablations]
-    chain = (e for e in lineage(snapshot, snapshot.champion_id) if e.verdict is Verdict.KEEP)
+    chain = (e for e in lineage_of(snapshot, snapshot.champion_id) if e.verdict is Verdict.KEEP)
     return sum((e.decided_at or 0.0) > max(tested, default=0.0) for e in chain)

@@ -115,9 +115,8 @@ def decide(
         error = sd * math.sqrt(1 / runs + 1 / known)
         half = interval_reach(degrees) * error
         bar = exceeded_with(keep_up_to(runs, rules), degrees) * error
-    outlook = (
-        f"the incumbent needs {missing} more" if rule is Rule.INCUMBENT_UNKNOWN else f"kept from {bar:+.2g}"
-    )
+    unknown = rule is Rule.INCUMBENT_UNKNOWN
+    outlook = f"the incumbent needs {missing} more" if unknown else f"kept from {bar:+.2g}"
     against = f"run {runs} of {rules.max_runs} against {known} of the incumbent"
     return Decision(
         ruling=ruling,

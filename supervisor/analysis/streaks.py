@@ -14,20 +14,20 @@ _NEUTRAL = frozenset({Verdict.BASELINE, Verdict.THOUGHT})  # neither a miss nor 
 
 def misses(snapshot: LabSnapshot, agent: str) -> tuple[Experiment, ...]:
     """The agent's verdicts since its last keep, oldest first: discards, crashes, time-outs, rejections."""
-    found: list[Experiment] = []
+    streak: list[Experiment] = []
     own = (e for e in snapshot.experiments if e.agent == agent and e.state is ExperimentState.DECIDED)
     for experiment in sorted(own, key=lambda e: (e.decided_at or 0.0, e.id), reverse=True):
         if experiment.verdict is Verdict.KEEP:
             break
         if experiment.verdict not in _NEUTRAL:
-            found.append(experiment)
-    return tuple(reversed(found))
+            streak.append(experiment)
+    return tuple(reversed(streak))
 
 
 def wants_review(snapshot: LabSnapshot, agent: str) -> tuple[Experiment, ...]:
     """The misses that the agent is to review before its next edit: after every third; empty: none is due."""
-    found = misses(snapshot, agent)
-    return found[-REVIEW_AFTER:] if found and len(found) % REVIEW_AFTER == 0 else ()
+    streak = misses(snapshot, agent)
+    return streak[-REVIEW_AFTER:] if streak and len(streak) % REVIEW_AFTER == 0 else ()
 
 
 def wants_another_parent(snapshot: LabSnapshot, agent: Agent) -> bool:
@@ -40,12 +40,12 @@ def stuck_juniors(snapshot: LabSnapshot) -> tuple[tuple[Agent, int], ...]:
     """Juniors whose misses reached the next eight, with their number, and whom no later plan has helped yet."""
     chiefs = {agent.name for agent in snapshot.agents if agent.role is Role.CHIEF}
     planned_at = max((h.created_at for h in snapshot.hypotheses if h.author in chiefs), default=0.0)
-    found = []
+    stuck = []
     for agent in snapshot.agents:
         if agent.role is not Role.JUNIOR or agent.wanted is not Wanted.RUNNING:
             continue
-        its = misses(snapshot, agent.name)
-        reached = len(its) // INVERT_AFTER * INVERT_AFTER
-        if reached and (its[reached - 1].decided_at or 0.0) > planned_at:
-            found.append((agent, len(its)))
-    return tuple(found)
+        streak = misses(snapshot, agent.name)
+        last_step = len(streak) // INVERT_AFTER * INVERT_AFTER
+        if last_step and (streak[last_step - 1].decided_at or 0.0) > planned_at:
+            stuck.append((agent, len(streak)))
+    return tuple(stuck)

@@ -27,7 +27,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class IncumbentAtVerdict:
     """The incumbent as the verdict knew it."""
 
     experiment: Experiment
@@ -47,7 +47,7 @@ class Story:
 
     decided_by: tuple[Run, ...]
     estimated_by: tuple[Run, ...]
-    against: Against | None
+    against: IncumbentAtVerdict | None
     rule: Rule | None  # None: no statistics were asked, or it is not decided
     runs: int  # that were started
     device_s: float  # that they held a device
@@ -110,10 +110,10 @@ def is_unverified(snapshot: LabSnapshot, experiment: Experiment) -> bool:
     return bool(experiment.flags) and not is_proven(snapshot, experiment)
 
 
-def _against(snapshot: LabSnapshot, experiment: Experiment) -> Against | None:
+def _against(snapshot: LabSnapshot, experiment: Experiment) -> IncumbentAtVerdict | None:
     parent = snapshot.experiment(experiment.parent_id)
     if parent is None:
         return None
     until = experiment.decided_at if experiment.decided_at is not None else snapshot.taken_at
     then = tuple(r for r in parent.unbiased_runs if r.finished_at is None or r.finished_at <= until)
-    return Against(parent, then, len(parent.unbiased_runs))
+    return IncumbentAtVerdict(parent, then, len(parent.unbiased_runs))

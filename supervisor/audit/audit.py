@@ -11,6 +11,7 @@ from supervisor.audit.behaviour import MOST_TEXT, read_literals, read_models, re
 from supervisor.audit.reader import Sighting, read_names
 from supervisor.audit.rules import Ground, rule_of
 from supervisor.model.experiment import Flag
+from supervisor.text import parsed
 
 LONGEST_EXCERPT = 160
 
@@ -43,14 +44,13 @@ def _known(text: str, has_referee: bool, metric: str) -> tuple[tuple[Ground, str
 
 
 def _read(text: str, has_referee: bool, metric: str) -> Iterator[Sighting]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(text)
+    if tree is None:
         return
-    found = [*read_names(tree, has_referee), *read_models(tree), *read_literals(tree, metric)]
+    sightings = [*read_names(tree, has_referee), *read_models(tree), *read_literals(tree, metric)]
     if has_referee:
-        found += read_training(tree)
-    yield from sorted(found, key=lambda each: (getattr(each.node, "lineno", 0), each.ground))
+        sightings += read_training(tree)
+    yield from sorted(sightings, key=lambda each: (getattr(each.node, "lineno", 0), each.ground))
 
 
 def _key(sighting: Sighting) -> tuple[Ground, str]:
@@ -78,9 +78,8 @@ def _more_text(path: str, before: str, after: str) -> Iterator[Flag]:
 
 @lru_cache(maxsize=16)
 def _literal_chars(text: str) -> int:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(text)
+    if tree is None:
         return 0
     docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     literals = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in docstrings)

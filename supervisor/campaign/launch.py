@@ -10,7 +10,7 @@ from sessions.locks import is_locked
 from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
-from supervisor.campaign.new_campaign import LaunchOptions, found_campaign
+from supervisor.campaign.new_campaign import LaunchOptions, start_new_campaign
 from supervisor.campaign.set_up import Say
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
@@ -53,7 +53,7 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     another = current is not None and options.tag is not None and options.tag != current.tag
     if current is None or another or _never_got_going(snapshot):
         _refuse_a_second(current, options)
-        found_campaign(lab, store, repository, found, options, say)
+        start_new_campaign(lab, store, repository, found, options, say)
     else:
         _join(store, snapshot, found, options)
     if options.history is not None:

@@ -14,8 +14,9 @@ from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
 from supervisor.campaign.set_up import Say, set_up
 from supervisor.errors import LaunchError
-from supervisor.lab.paths import MAIN_BRANCHES, Lab
-from supervisor.lab.presets import CANVAS, better_preset
+from supervisor.lab.branches import base_of
+from supervisor.lab.paths import Lab
+from supervisor.lab.presets import CANVAS, better_preset, template_path
 from supervisor.lab.referee_copy import hash_referee, referee_files, write_referee
 from supervisor.lab.uv_environment import make_environment
 from supervisor.model.records import NewCampaign
@@ -44,7 +45,7 @@ class LaunchOptions:
     history: Path | None = None  # of another harness, to be imported
 
 
-def found_campaign(
+def start_new_campaign(
     lab: Lab,
     store: Store,
     repository: Repository,
@@ -104,8 +105,6 @@ def found_campaign(
 def _name_better_preset(
     lab: Lab, repository: Repository, base: str, found: tuple[FoundDevice, ...], say: Say
 ) -> None:
-    from supervisor.lab.presets import template_path
-
     if lab.config.lab.editable != (CANVAS,):
         return
     canvas = repository.read_file(base, CANVAS)
@@ -142,14 +141,7 @@ def make_setting(
 
 def base_commit(repository: Repository, say: Say) -> str:
     """Where a campaign starts: main, else the commit that is checked out. Raises LaunchError."""
-    for branch in MAIN_BRANCHES:
-        if repository.exists(f"refs/heads/{branch}"):
-            base = repository.rev_parse(f"refs/heads/{branch}")
-            break
-    else:
-        if not repository.exists("HEAD"):
-            raise LaunchError("the repository has no commit yet; `git commit` the lab's files first")
-        base = repository.rev_parse("HEAD")
+    _, base = base_of(repository)
     if repository.is_dirty():
         say(f"note: uncommitted changes stay yours; the campaign starts from commit {base[:7]}")
     return base

@@ -13,17 +13,12 @@ from pathlib import Path, PurePosixPath
 from supervisor.model.experiment import Flag
 from supervisor.store.connection import Store
 from supervisor.store.experiments import source_was_tried
+from supervisor.text import UNREADABLE, parsed
 
 MAX_CANVAS_BYTES = 1_000_000
-UNREADABLE = (
-    SyntaxError,
-    ValueError,
-    RecursionError,
-    MemoryError,
-)  # what Python says of a file it can't take
 
 
-class Rule(StrEnum):
+class GuardRule(StrEnum):
     """Why the guard says no."""
 
     PROTECTED_PATH = "protected path changed"
@@ -41,7 +36,7 @@ class Rule(StrEnum):
 class Refusal:
     """The rule that an edit broke, and how."""
 
-    rule: Rule
+    rule: GuardRule
     detail: str
 
     def __str__(self) -> str:
@@ -54,16 +49,16 @@ def read_canvas(worktree: Path, canvas: Sequence[str]) -> Mapping[str, str] | Re
     for path in canvas:
         file = worktree / path
         if file.is_symlink() or not file.is_file():
-            return Refusal(Rule.NOT_A_FILE, f"{path} is gone or is a link")
+            return Refusal(GuardRule.NOT_A_FILE, f"{path} is gone or is a link")
         data = file.read_bytes()
         if len(data) > MAX_CANVAS_BYTES:
             return Refusal(
-                Rule.TOO_LARGE, f"{path} has {len(data):,} bytes, {MAX_CANVAS_BYTES:,} are allowed"
+                GuardRule.TOO_LARGE, f"{path} has {len(data):,} bytes, {MAX_CANVAS_BYTES:,} are allowed"
             )
         try:
             sources[path] = data.decode()
         except UnicodeDecodeError:
-            return Refusal(Rule.NOT_A_FILE, f"{path} is not UTF-8 text")
+            return Refusal(GuardRule.NOT_A_FILE, f"{path} is not UTF-8 text")
     return sources
 
 
@@ -78,17 +73,17 @@ def check_edit(
     """The first rule that the edit breaks; `changed_paths` is everything that differs from the parent commit."""
     foreign = sorted(set(changed_paths) - set(canvas))
     if foreign:
-        return Refusal(Rule.PROTECTED_PATH, ", ".join(foreign[:5]))
+        return Refusal(GuardRule.PROTECTED_PATH, ", ".join(foreign[:5]))
     for path, text in sources.items():
         try:
             normalised(path, text)
         except UNREADABLE as error:
-            return Refusal(Rule.DOES_NOT_PARSE, f"{path}: {error or type(error).__name__}")
+            return Refusal(GuardRule.DOES_NOT_PARSE, f"{path}: {error or type(error).__name__}")
     source_hash = hash_sources(sources)
     if source_hash == parent_hash:
-        return Refusal(Rule.UNCHANGED, "the code is the same as its parent's, comments and layout aside")
+        return Refusal(GuardRule.UNCHANGED, "the code is the same as its parent's, comments and layout aside")
     twin = source_was_tried(store, tag, source_hash)
-    return Refusal(Rule.TRIED_BEFORE, f"the same code as {twin}") if twin else None
+    return Refusal(GuardRule.TRIED_BEFORE, f"the same code as {twin}") if twin else None
 
 
 def stands_in(new: Iterable[str], known: Mapping[str, str]) -> Refusal | None:
@@ -97,18 +92,15 @@ def stands_in(new: Iterable[str], known: Mapping[str, str]) -> Refusal | None:
     for path, text in known.items():
         if path.endswith(".py"):
             taken |= {PurePosixPath(path).stem, *_imported(text)}
-    clash = next((p for p in sorted(new) if p.endswith(".py") and PurePosixPath(p).stem in taken), None)
-    return (
-        Refusal(Rule.PROTECTED_PATH, f"{clash} would stand in for the module of that name") if clash else None
-    )
+    for path in sorted(new):
+        if path.endswith(".py") and PurePosixPath(path).stem in taken:
+            return Refusal(GuardRule.PROTECTED_PATH, f"{path} would stand in for the module of that name")
+    return None
 
 
 def _imported(text: str) -> Iterator[str]:
-    try:
-        nodes = list(ast.walk(ast.parse(text)))
-    except UNREADABLE:
-        return
-    for node in nodes:
+    tree = parsed(text)
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -156,4 +148,4 @@ def refused_flag(flags: Sequence[Flag], hard: Sequence[str]) -> Refusal | None:
     if flag is None:
         return None
     where = f"{flag.path}:{flag.line}" if flag.line else flag.path
-    return Refusal(Rule.LOOKS_LIKE_GAMING, f"{flag.rule} at {where}: {flag.excerpt or flag.detail}")
+    return Refusal(GuardRule.LOOKS_LIKE_GAMING, f"{flag.rule} at {where}: {flag.excerpt or flag.detail}")

@@ -14,8 +14,8 @@ from sessions.git.worktrees import Worktrees
 from supervisor.analysis.limits import accepts_work
 from supervisor.audit.audit import audit
 from supervisor.drafts.guard import (
+    GuardRule,
     Refusal,
-    Rule,
     check_edit,
     hash_sources,
     read_canvas,
@@ -85,7 +85,7 @@ class JuniorWorkspace:
             own_idea=own_idea,
         )
 
-    def stands_on(self) -> str | None:
+    def checked_out_commit(self) -> str | None:
         """The commit that the worktree is laid out on; None without a worktree."""
         worktree = self.worktree()
         return Repository(worktree).rev_parse("HEAD") if (worktree / ".git").exists() else None
@@ -94,15 +94,15 @@ class JuniorWorkspace:
         """What differs from `commit` in the worktree."""
         return self.repository.changed_since(self.worktree(), commit)
 
-    def stand_on(self, commit: str) -> None:
+    def move_head(self, commit: str) -> None:
         """Take the worktree back to `commit` and leave every file in it as it is."""
         Repository(self.worktree()).ask("reset", "--quiet", "--mixed", commit)
 
-    def lay_out(self, experiment: Experiment) -> Path:
+    def reset_to_parent(self, experiment: Experiment) -> Path:
         """Set the worktree to the experiment's parent, whatever was left in it."""
-        return self.lay_out_commit(experiment.parent_commit)
+        return self.reset_to(experiment.parent_commit)
 
-    def lay_out_commit(self, commit: str) -> Path:
+    def reset_to(self, commit: str) -> Path:
         """Set the worktree to a commit, whatever was left in it."""
         worktree = self.worktree()
         Worktrees(self.repository, self.lab.worktree_lock).reset(worktree, commit)
@@ -138,7 +138,7 @@ class JuniorWorkspace:
         flags = self._audit(sources)
         refusal = refusal or refused_flag(flags, self.lab.config.audit.hard)
         if refusal is None and (why := failed_check(self.lab, worktree)):
-            refusal = Refusal(Rule.CHECKS_FAILED, why)
+            refusal = Refusal(GuardRule.CHECKS_FAILED, why)
         if sources != before:
             paths = [path for path in canvas if path in sources or path in before]
             draft = self._commit(experiment, draft, sources, paths)
@@ -168,7 +168,7 @@ class JuniorWorkspace:
         for path in sources:
             runs = bool((self.worktree() / path).stat().st_mode & 0o100)
             if runs != (path in known and self.repository.is_executable(experiment.parent_commit, path)):
-                return Refusal(Rule.MODE_CHANGED, f"{path} {'became' if runs else 'was'} executable")
+                return Refusal(GuardRule.MODE_CHANGED, f"{path} {'became' if runs else 'was'} executable")
         return None
 
     def _stands_in(self, before: Mapping[str, str], sources: Mapping[str, str]) -> Refusal | None:

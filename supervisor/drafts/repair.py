@@ -25,7 +25,7 @@ def mending_of(experiment: Experiment) -> Run | None:
     return next((run for run in reversed(experiment.runs) if run.ending is RunEnding.CRASHED), None)
 
 
-def lay_out_crashed(workspace: JuniorWorkspace, experiment: Experiment, run: Run) -> str:
+def restore_crashed(workspace: JuniorWorkspace, experiment: Experiment, run: Run) -> str:
     """Put the code that crashed into the worktree and its diff on record; returns the end of its log."""
     folder = workspace.lab.runs_dir / experiment.id
     patch = folder / "diff.patch"

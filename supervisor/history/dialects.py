@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sessions.runs.metric_formats import json_object
 from supervisor.errors import LabError
 from supervisor.model.records import RawHistory, RawLine
 from supervisor.model.states import Direction
@@ -21,23 +21,9 @@ _WORDS = {word: status for status, words in _STATUS.items() for word in words}
 _MEMORY_MB = {"memory_gb": 1024.0, "memory_mb": 1.0, "peak_vram_mb": 1.0}
 _TEXTS = ("description", "change", "idea", "hypothesis")
 _NO_METRIC = frozenset(
-    {
-        "commit",
-        "status",
-        "iteration",
-        "iter",
-        "run",
-        "exp",
-        "id",
-        "delta",
-        "guard",
-        "timestamp",
-        "ts",
-        "time",
-        "tag",
-    }
-    | {"before", "domain", "seconds", "duration_s", "training_seconds", *_MEMORY_MB, *_TEXTS}
-)
+    """commit status iteration iter run exp id delta guard timestamp ts time tag before domain seconds duration_s
+    training_seconds""".split()
+).union(_MEMORY_MB, _TEXTS)
 _NAMED = ("metric", "after", "score", "value")  # a column that only says that it is the metric
 _COMMENT_DIRECTION = "metric_direction:"
 
@@ -54,10 +40,10 @@ def parse_history(content: bytes) -> RawHistory:
         raise HistoryError(
             "The file is empty: a history starts with commit, val_bpb, memory_gb, status, description."
         )
-    found = _of_json(texts) if texts[0][1].lstrip().startswith("{") else _of_table(texts)
-    if not found.lines:
+    history = _of_json(texts) if texts[0][1].lstrip().startswith("{") else _of_table(texts)
+    if not history.lines:
         raise HistoryError("The file has a header and no usable line below it.")
-    return found
+    return history
 
 
 def _of_table(texts: Sequence[tuple[int, str]]) -> RawHistory:
@@ -86,8 +72,8 @@ def _metric_column(header: Sequence[str]) -> int | None:
 
 
 def _direction(comments: Iterable[str]) -> Direction:
-    said = (text.partition(_COMMENT_DIRECTION)[2].strip() for text in comments if _COMMENT_DIRECTION in text)
-    return Direction.HIGHER if next(said, "").startswith("higher") else Direction.LOWER
+    words = (text.partition(_COMMENT_DIRECTION)[2].strip() for text in comments if _COMMENT_DIRECTION in text)
+    return Direction.HIGHER if next(words, "").startswith("higher") else Direction.LOWER
 
 
 def _of_cells(
@@ -115,7 +101,7 @@ def _of_cells(
 def _of_json(texts: Sequence[tuple[int, str]]) -> RawHistory:
     name, direction, lines, skipped = "metric", Direction.LOWER, [], 0
     for number, text in texts:
-        record = _record(text)
+        record = json_object(text.strip()) or {}
         if record.get("type") == "config" or "metricName" in record:
             name = str(record.get("metricName") or name)
             direction = Direction.HIGHER if record.get("bestDirection") == "higher" else Direction.LOWER
@@ -124,14 +110,6 @@ def _of_json(texts: Sequence[tuple[int, str]]) -> RawHistory:
         skipped += line is None
         lines += [line] if line is not None else []
     return RawHistory(name, direction, tuple(lines), skipped)
-
-
-def _record(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _of_record(number: int, record: dict[str, Any]) -> RawLine | None:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from supervisor.analysis.noise import INSIDE_NOISE_SDS
 from supervisor.history.dialects import HistoryError as HistoryError
 from supervisor.history.dialects import parse_history
 from supervisor.model.records import RawLine
 from supervisor.model.states import Direction
 
-_NOISE_SDS = 2.0  # as on the lab's own leaderboard
 _SEED_SWAP = re.compile(r"\bseed\b.*\d+\s*(?:to|->|→)\s*\d+", re.IGNORECASE)
 
 
@@ -106,4 +106,4 @@ def _ranks(raws: Sequence[RawLine], direction: Direction) -> dict[int, int]:
 def _is_inside_noise(raw: RawLine, gain: float | None, sd: float | None) -> bool:
     if raw.status != "keep" or gain is None or sd is None:
         return False
-    return gain <= _NOISE_SDS * math.sqrt(2) * sd
+    return gain <= INSIDE_NOISE_SDS * math.sqrt(2) * sd

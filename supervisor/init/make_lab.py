@@ -10,7 +10,7 @@ from sessions.errors import DeviceError
 from sessions.git.repository import Repository
 from supervisor.errors import LabError
 from supervisor.init.lab_toml import config_of, lab_toml
-from supervisor.init.survey import find_repository, survey
+from supervisor.init.survey import find_repository
 from supervisor.lab.config import CONFIG_FILE
 from supervisor.lab.paths import STATE_FOLDER
 from supervisor.lab.presets import PRESETS, Preset, fitting_preset, template_path
@@ -66,16 +66,6 @@ def repository_for(directory: Path) -> Repository | None:
         raise LabError(f"{directory} is a file; name a folder")
     # An empty folder inside a repository becomes a lab of its own.
     return find_repository(directory) if directory.is_dir() and any(directory.iterdir()) else None
-
-
-def init_lab(directory: Path, preset: str | None = None) -> InitReport:
-    """Make `directory` a lab without asking. Raises LabError when it is one, or when something can't be told."""
-    chosen = preset_named(preset)
-    repository = repository_for(directory)
-    if repository is None:
-        return init_folder(directory.expanduser().resolve(), chosen)
-    seen = survey(repository)
-    return write_lab(seen.root, expect_whole(seen.root, seen.finding))
 
 
 def init_folder(directory: Path, preset: Preset) -> InitReport:

@@ -11,8 +11,9 @@ from sessions.errors import GitError, NotARepository
 from sessions.git.command import run_git
 from sessions.git.repository import Repository
 from supervisor.errors import LabError
+from supervisor.lab.branches import base_of
 from supervisor.lab.config import CONFIG_FILE
-from supervisor.lab.paths import MAIN_BRANCHES, STATE_FOLDER
+from supervisor.lab.paths import STATE_FOLDER
 from supervisor.recognition.auto_folder import untracked_session
 from supervisor.recognition.finding import Finding
 from supervisor.recognition.recognise import recognise
@@ -53,20 +54,13 @@ def survey(repository: Repository) -> Survey:
         )
     if not repository.exists("HEAD"):
         raise LabError(f"{root} has no commit yet; `git commit` the files first, runs start from a commit")
-    base, branch = _base(repository)
+    branch, base = base_of(repository)
     tree = _tree_of(repository, base)
     finding = recognise(tree)
     if finding is None:
         _refuse_what_lies_elsewhere(repository, tree, base, branch)
     notes = (*_notes(repository, tree, base, branch), *_absent_programs(finding, tree))
     return Survey(root, base, tree, finding, notes)
-
-
-def _base(repository: Repository) -> tuple[str, str]:
-    for branch in MAIN_BRANCHES:
-        if repository.exists(f"refs/heads/{branch}"):
-            return repository.rev_parse(f"refs/heads/{branch}"), branch
-    return repository.rev_parse("HEAD"), ""
 
 
 def _tree_of(repository: Repository, commit: str) -> Tree:
@@ -113,17 +107,17 @@ def _absent_programs(finding: Finding | None, tree: Tree) -> tuple[str, ...]:
 
 
 def _notes(repository: Repository, tree: Tree, base: str, branch: str) -> tuple[str, ...]:
-    found = []
+    notes = []
     head = repository.rev_parse("HEAD")
     if head != base:
         current = repository.current_branch() or head[:7]
-        found.append(f"you are on {current}; campaigns start from {branch}, so that is what was looked at")
+        notes.append(f"you are on {current}; campaigns start from {branch}, so that is what was looked at")
     changed = [path for path in repository.changed_since(repository.root, "HEAD") if path in tree]
     if changed:
         more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
-        found.append(
+        notes.append(
             f"not committed: {', '.join(changed[:_MOST_NAMED])}{more}; runs start from what is committed"
         )
     if not (repository.root / ".git").is_dir() and (repository.root / ".git").is_file():
-        found.append(f"the lab is {repository.root} alone, not the repository around it")
-    return tuple(found)
+        notes.append(f"the lab is {repository.root} alone, not the repository around it")
+    return tuple(notes)

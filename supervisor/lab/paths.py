@@ -178,9 +178,6 @@ def _expect_editable_files(root: Path, config: LabConfig, file: Path) -> None:
             raise ConfigError(f"{source}: [lab] editable: there is no {path} in {root}")
 
 
-MAIN_BRANCHES = ("main", "master")
-
-
 def data_cache() -> Path:
     """Where prepared data lives; prepare.py uses the same place."""
     named = os.environ.get("AUTORESEARCH_CACHE")

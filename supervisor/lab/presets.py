@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sessions.devices.discovery import FoundDevice
 from supervisor.errors import LabError
+from supervisor.text import parsed
 
 CANVAS = "training/train.py"  # of our own layout
 Literal = int | float | str | bool
@@ -82,8 +83,8 @@ _CLIMBMIX: dict[str, Literal] = {
     "CHUNK_CHARS": 0,  # documents stay whole
 }
 
-# Memory by the estimate of `memory_gb`: h100 45 GB, rtx-24gb 16, rtx-8gb 2, mps 1; at most three quarters of the
-# smallest card that a preset is for, so that there is room for what grows when a model is edited.
+# Memory by the estimate of tests/canvas/test_presets.py: h100 45 GB, rtx-24gb 16, rtx-8gb 2, mps 1; at most three
+# quarters of the smallest card that a preset is for, so that there is room for what grows when a model is edited.
 _ALL = (
     Preset(
         "h100",
@@ -168,35 +169,11 @@ def better_preset(devices: Iterable[FoundDevice], canvas: str, template: str) ->
     return preset if is_for_cpu and preset.name != "cpu" else None
 
 
-def memory_gb(preset: Preset, template: Mapping[str, Literal]) -> float:
-    """About what a training run of `preset` takes at its peak; `template` holds the knobs that it leaves alone.
-
-    Weights, gradients and two moments in fp32: 16 bytes a parameter. Per token of a pass and per block some 14
-    widths of 16-bit activations kept for the way back, and 8 bytes for each logit: with these numbers the
-    45.1 GB come out that upstream's README shows for its own 8 blocks of 512 and 128 rows of 2048.
-    """
-    knobs = {**template, **preset.train, **preset.prepare}
-    width, depth, vocabulary = (int(knobs[name]) for name in ("N_EMBD", "DEPTH", "VOCAB_SIZE"))
-    tables = 2 + (half_rounded_up(depth) if knobs["VALUE_EMBEDDINGS"] else 0)
-    parameters = tables * vocabulary * width + depth * (4 + 2 * int(knobs["MLP_RATIO"])) * width**2
-    tokens = min(int(knobs["MAX_ROWS"]) * int(knobs["MAX_SEQ_LEN"]), int(knobs["TOKENS_PER_STEP"]))
-    per_token = 14 * width * depth * 2 + vocabulary * 8
-    return (16 * parameters + tokens * per_token) / 2**30
-
-
-def half_rounded_up(number: int) -> int:
-    """Half of it, rounded up: every other block has a value embedding, the last one among them."""
-    return -(-number // 2)
-
-
 def knobs_of(text: str) -> dict[str, Literal]:
     """The literals that stand in capitals at the top level of a template file; none of a broken one."""
     found: dict[str, Literal] = {}
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return found
-    for node in body:
+    tree = parsed(text)
+    for node in tree.body if tree else ():
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
                 number = _constant(value)

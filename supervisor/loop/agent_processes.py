@@ -20,7 +20,7 @@ SILENT_AFTER_S = 90.0  # its heartbeat comes from a thread of its own every few 
 
 
 @dataclass(slots=True)
-class Crew:
+class AgentProcesses:
     """The agents' windows on the lab's own tmux server."""
 
     lab: Lab

@@ -36,7 +36,7 @@ from supervisor.store.connection import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class Executor:
     """The hands of the supervisor."""
 
     lab: Lab

@@ -22,7 +22,7 @@ SILENT = "the NVIDIA driver has not answered for over a minute; see `nvidia-smi`
 
 
 @dataclass(slots=True)
-class DeviceWatch:
+class DeviceMonitor:
     """The supervisor's eyes on its GPUs; labs without one cost nothing."""
 
     lab: Lab

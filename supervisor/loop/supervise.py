@@ -13,9 +13,9 @@ from sessions.locks import held
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.errors import LabError, StoreError
 from supervisor.lab.paths import Lab
-from supervisor.loop.agent_processes import Crew
-from supervisor.loop.executor import Actor, is_over, research_is_over
-from supervisor.loop.gpu_monitor import DeviceWatch
+from supervisor.loop.agent_processes import AgentProcesses
+from supervisor.loop.executor import Executor, is_over, research_is_over
+from supervisor.loop.gpu_monitor import DeviceMonitor
 from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan
 from supervisor.loop.results_tsv import write_results
 from supervisor.model.experiment import Experiment
@@ -30,7 +30,7 @@ from supervisor.store.connection import Store
 from supervisor.text import one_line
 
 TICK_S = 0.1  # a few file look-ups; how long a device may wait for its next run
-CREW_EVERY_S = 2.0
+AGENTS_EVERY_S = 2.0
 RETRY_S = 5.0  # after a full disk or a git that is locked
 LOCK_PATIENCE_S = 4.0  # for the one before us, on its way out
 
@@ -55,11 +55,11 @@ class Loop:
     store: Store = field(init=False)
     reader: LabReader = field(init=False)
     repository: Repository = field(init=False)
-    actor: Actor = field(init=False)
-    crew: Crew = field(init=False)
-    devices: DeviceWatch = field(init=False)
+    executor: Executor = field(init=False)
+    agent_processes: AgentProcesses = field(init=False)
+    devices: DeviceMonitor = field(init=False)
     stopping: bool = False
-    _crew_at: float = 0.0
+    _agents_at: float = 0.0
     _last_event: int = 0
     _complaint: str = ""
     _drift_told: str = ""
@@ -68,9 +68,11 @@ class Loop:
         self.store = Store(self.lab.db)
         self.reader = LabReader(self.lab, self.store)
         self.repository = Repository(self.lab.root)
-        self.actor = Actor(self.lab, self.store, self.repository)
-        self.devices = DeviceWatch(self.lab, self.store)
-        self.crew = Crew(self.lab, self.store, TmuxServer(socket_name_for(self.lab.root)))
+        self.executor = Executor(self.lab, self.store, self.repository)
+        self.devices = DeviceMonitor(self.lab, self.store)
+        self.agent_processes = AgentProcesses(
+            self.lab, self.store, TmuxServer(socket_name_for(self.lab.root))
+        )
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Leave at the next tick; runs go on, a successor adopts them."""
@@ -108,18 +110,18 @@ class Loop:
         while changed:
             changed = publish_verdicts(self.lab, self.store, self.repository, snapshot, now)
             for action in next_actions(snapshot, rules_of(self.lab.config)):
-                changed = self.actor.do(action, snapshot, now) or changed
+                changed = self.executor.do(action, snapshot, now) or changed
             if changed:
                 snapshot = self.look()
         if research_is_over(snapshot) and not is_over(snapshot):
             # A promotion is still measured: only its runs go on.
             self._end_runs(snapshot, snapshot.experiments)
-        if now - self._crew_at >= CREW_EVERY_S:
-            self._crew_at = now
+        if now - self._agents_at >= AGENTS_EVERY_S:
+            self._agents_at = now
             for problem in move_branches(self.repository, snapshot):
                 self._complain(problem)
             write_plan(self.lab, snapshot)
-            self.crew.keep(snapshot, now)
+            self.agent_processes.keep(snapshot, now)
         self._tell_drift(snapshot)
         self._print_events(snapshot)
         return snapshot

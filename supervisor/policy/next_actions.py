@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from supervisor.analysis.champion import CHAMPION_RUNS, is_refuted, lags_behind
 from supervisor.analysis.limits import accepts_work, limit_reached
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.analysis.streaks import ANOTHER_PARENT_AFTER, stuck_juniors, wants_another_parent
 from supervisor.model.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
@@ -116,8 +116,8 @@ def _reason_to_move(snapshot: LabSnapshot, incumbent: Experiment, champion: Expe
     if lags_behind(snapshot, incumbent, champion):
         return f"{incumbent.id} lags behind it by more than the noise"
     # Only when the champion stands on main's code: else the next look would move the junior back.
-    promoted = promoted_ids(snapshot) & {e.id for e in lineage(snapshot, champion.id)}
-    missing = promoted - {e.id for e in lineage(snapshot, incumbent.id)}
+    promoted = promoted_ids(snapshot) & {e.id for e in lineage_of(snapshot, champion.id)}
+    missing = promoted - {e.id for e in lineage_of(snapshot, incumbent.id)}
     return f"main has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
 
 

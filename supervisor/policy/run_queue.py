@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from supervisor.analysis.champion import CHAMPION_RUNS, fresh_kind, values
 from supervisor.analysis.drift import check_due
-from supervisor.analysis.lineage import CLIMBED
+from supervisor.analysis.lineage import INCUMBENT_VERDICTS
 from supervisor.analysis.noise import mean
 from supervisor.analysis.sequential_test import DecideRules, chance_if_equal, fresh_runs_wanted
 from supervisor.model.actions import QueueRun, StartRun
@@ -38,9 +38,9 @@ def start_runs(
     promotion. Of the repeats that verdicts hang on the most promising goes first; once repeats have had their share,
     they wait for candidates to be served.
     """
-    spent = repeat_share(snapshot) > rules.repeat_share
+    over_budget = repeat_share(snapshot) > rules.repeat_share
     waiting = [
-        (_rank(snapshot, experiment, run, spent), run.queued_at, run, experiment)
+        (_rank(snapshot, experiment, run, over_budget), run.queued_at, run, experiment)
         for experiment in (snapshot.experiments if research else ())
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
@@ -70,11 +70,13 @@ def repeat_share(snapshot: LabSnapshot) -> float:
     return sum(kind is not RunKind.CANDIDATE for kind in kinds) / len(kinds) if kinds else 0.0
 
 
-def _rank(snapshot: LabSnapshot, experiment: Experiment, run: Run, spent: bool) -> tuple[Urgency, float]:
+def _rank(
+    snapshot: LabSnapshot, experiment: Experiment, run: Run, over_budget: bool
+) -> tuple[Urgency, float]:
     level = urgency(snapshot, experiment, run)
     if level is not Urgency.VERDICT:
         return level, 0.0
-    return Urgency.OVER_BUDGET if spent else level, -promise(snapshot, experiment)
+    return Urgency.OVER_BUDGET if over_budget else level, -promise(snapshot, experiment)
 
 
 def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
@@ -121,23 +123,18 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
 
 def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
     """Fresh runs of incumbents for devices that would otherwise stand idle or only speculate."""
-    urgent = sum(
-        run.state is RunState.QUEUED and urgency(snapshot, e, run) < Urgency.ESTIMATE
-        for e in snapshot.experiments
-        for run in e.runs
-    )
     queued = sum(
-        run.state is RunState.QUEUED and urgency(snapshot, e, run) is Urgency.ESTIMATE
+        run.state is RunState.QUEUED and urgency(snapshot, e, run) <= Urgency.ESTIMATE
         for e in snapshot.experiments
         for run in e.runs
     )
-    room = len(free_devices(snapshot)) - urgent - queued - len(waiting_trials(snapshot))
-    wanting = sorted(
+    room = len(free_devices(snapshot)) - queued - len(waiting_trials(snapshot))
+    little_known = sorted(
         (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
         key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),
     )
     return tuple(
-        QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in wanting[: max(room, 0)]
+        QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in little_known[: max(room, 0)]
     )
 
 
@@ -160,8 +157,8 @@ def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
 def incumbents(snapshot: LabSnapshot) -> tuple[Experiment, ...]:
     """What the juniors build on now, each once."""
     ids = dict.fromkeys(a.incumbent_id for a in snapshot.agents if a.incumbent_id is not None)
-    found = (snapshot.experiment(entry) for entry in ids)
-    return tuple(e for e in found if e is not None and e.verdict in CLIMBED)
+    experiments = (snapshot.experiment(entry) for entry in ids)
+    return tuple(e for e in experiments if e is not None and e.verdict in INCUMBENT_VERDICTS)
 
 
 def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) -> int:

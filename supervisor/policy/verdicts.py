@@ -7,7 +7,7 @@ import re
 
 from sessions.runs.contract import RunEnding
 from supervisor.analysis.champion import fresh_kind, values
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.noise import mean
 from supervisor.analysis.sequential_test import DecideRules, Decision, Ruling, decide
 from supervisor.lab.config import LabConfig
@@ -173,6 +173,6 @@ def _under_way(run: Run) -> bool:
 
 def lost_keeps(snapshot: LabSnapshot, agent: Agent, champion: Experiment) -> tuple[Experiment, ...]:
     """Keeps of the agent's branch that the champion's lineage lacks."""
-    theirs = {entry.id for entry in lineage(snapshot, champion.id)}
-    own = lineage(snapshot, agent.incumbent_id)
-    return tuple(e for e in reversed(own) if e.verdict is Verdict.KEEP and e.id not in theirs)
+    theirs = {entry.id for entry in lineage_of(snapshot, champion.id)}
+    own = lineage_of(snapshot, agent.incumbent_id)
+    return tuple(e for e in own if e.verdict is Verdict.KEEP and e.id not in theirs)

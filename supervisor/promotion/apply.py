@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessions.errors import SessionError
-from sessions.git.fast_forward import branch_among
-from sessions.git.merge import commit_tree, merge_change, tree_of
+from sessions.git.merge import Signature, commit_tree, merge_change, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
-from supervisor.lab.paths import MAIN_BRANCHES, Lab
+from supervisor.lab.branches import main_of
+from supervisor.lab.paths import Lab
 from supervisor.lab.referee_copy import hash_referee, referee_files
 from supervisor.model.promotion import (
     Piece,
@@ -36,16 +36,6 @@ class Applied:
     commit: str = ""
     conflict: str = ""
     empty: bool = False  # it changes nothing there
-
-
-def main_of(repository: Repository) -> tuple[str, str]:
-    """The main branch and its commit. Raises LabError."""
-    branch = branch_among(repository, MAIN_BRANCHES)
-    if branch is None:
-        raise LabError(
-            f"there is no branch {' or '.join(MAIN_BRANCHES)} to promote to; `git branch main` makes one"
-        )
-    return branch, repository.rev_parse(f"refs/heads/{branch}")
 
 
 def prepare_piece(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.errors import LabError
 from supervisor.model.experiment import Experiment
 from supervisor.model.promotion import (
@@ -41,10 +42,10 @@ def promotion_of(snapshot: LabSnapshot, names: Sequence[str]) -> NewPromotion:
     chosen = _chosen(snapshot, names)
     best = _best(snapshot, chosen)
     ground, others = _ground(snapshot, best), [e for e in chosen if e.id != best.id]
-    known = {e.id for e in lineage(snapshot, best.id)}
+    known = {e.id for e in lineage_of(snapshot, best.id)}
     steps: list[Experiment] = []
     for other in others:
-        fresh = [e for e in reversed(lineage(snapshot, other.id)) if e.id not in known and _is_step(e, other)]
+        fresh = [e for e in lineage_of(snapshot, other.id) if e.id not in known and _is_step(e, other)]
         steps += fresh
         known |= {e.id for e in fresh}
     title = ground.title + (f" and {len(steps)} more" if steps else "")
@@ -57,7 +58,7 @@ def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) 
     keeps = {
         e.id: e
         for one in _chosen(snapshot, names)
-        for e in reversed(lineage(snapshot, one.id))
+        for e in lineage_of(snapshot, one.id)
         if e.verdict is Verdict.KEEP
     }
     if not keeps:
@@ -72,14 +73,15 @@ def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) 
     return NewPromotion(PromotionKind.FINALIZE, f"{len(keeps)} keeps", tuple(pieces), measured)
 
 
-def same_wish(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
+def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
     """The promotion that this request goes on with: one that is open, or one that was answered on this very main.
 
     What was refused is not measured until luck says yes.
     """
-    changes = tuple((p.from_commit, p.to_commit) for p in new.pieces if p.kind is not PieceKind.WHOLE)
+    changes = _changes(new)
     for promotion in reversed(snapshot.promotions):
-        if (promotion.kind, promotion.changes, promotion.measured) != (new.kind, changes, new.measured):
+        same = (promotion.kind, promotion.changes, promotion.measured) == (new.kind, changes, new.measured)
+        if not same:
             continue
         weighed = promotion.whole is not None and promotion.whole.gain is not None
         answered = promotion.state is PromotionState.REFUSED and weighed and promotion.base_commit == main
@@ -104,14 +106,13 @@ def open_wish(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
     if not names:
         return next(iter(unanswered), None)
     new = promotion_of(snapshot, names)
-    changes = tuple((p.from_commit, p.to_commit) for p in new.pieces if p.kind is not PieceKind.WHOLE)
-    return next((p for p in unanswered if p.changes == changes), None)
+    return next((p for p in unanswered if p.changes == _changes(new)), None)
 
 
 def simpler_ones(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tuple[Simpler, ...]:
     """Discards inside the noise that take lines away, and keeps that are not missed; the most lines first."""
-    found = list(_not_missed(snapshot, finalize)) if finalize else []
-    found += [
+    simpler = list(_not_missed(snapshot, finalize)) if finalize else []
+    simpler += [
         Simpler(e, e.lines_removed - e.lines_added, "discarded, yet equal within the noise")
         for e in snapshot.experiments
         if e.verdict is Verdict.DISCARD
@@ -120,7 +121,7 @@ def simpler_ones(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tu
         and e.gain_high is not None
         and e.gain_low < 0 < e.gain_high
     ]
-    return tuple(sorted(found, key=lambda one: -one.lines_saved))
+    return tuple(sorted(simpler, key=lambda one: -one.lines_saved))
 
 
 def _not_missed(snapshot: LabSnapshot, finalize: Promotion) -> Iterator[Simpler]:
@@ -129,6 +130,10 @@ def _not_missed(snapshot: LabSnapshot, finalize: Promotion) -> Iterator[Simpler]
         if piece.kind is PieceKind.WITHOUT and source is not None and gain is not None and gain.high > 0:
             saved = source.lines_added - source.lines_removed
             yield Simpler(source, saved, f"kept, yet equal without it ({gain.gain:+.4g} when it is left out)")
+
+
+def _changes(new: NewPromotion) -> tuple[tuple[str, str], ...]:
+    return tuple((p.from_commit, p.to_commit) for p in new.pieces if p.kind is not PieceKind.WHOLE)
 
 
 def promoted_ids(snapshot: LabSnapshot) -> frozenset[str]:
@@ -155,17 +160,17 @@ def _chosen(snapshot: LabSnapshot, names: Sequence[str]) -> tuple[Experiment, ..
 def _named(snapshot: LabSnapshot, name: str) -> Experiment:
     agent = next((a for a in snapshot.agents if name in (a.name, a.branch)), None)
     wanted = agent.incumbent_id if agent else name
-    found = [
+    matches = [
         e
         for e in snapshot.experiments
         if e.id == wanted or (e.commit and len(name) >= SHORTEST_COMMIT and e.commit.startswith(name))
     ]
-    if not found:
+    if not matches:
         raise LabError(
             f"{name} is no branch, agent, experiment or commit of this run; `autoresearch-tui branches`"
         )
     # The base is the baseline's commit too: an experiment of its own goes first.
-    experiment = found[-1]
+    experiment = matches[-1]
     if experiment.verdict is Verdict.BASELINE:
         raise LabError(f"{name} has kept nothing yet: it is where main began")
     if (
@@ -178,20 +183,14 @@ def _named(snapshot: LabSnapshot, name: str) -> Experiment:
 
 
 def _ground(snapshot: LabSnapshot, best: Experiment) -> NewPiece:
-    chain = lineage(snapshot, best.id)
-    on_main = promoted_ids(snapshot)
-    start = next(
-        (n for n, e in enumerate(chain) if e.id in on_main or e.verdict is Verdict.BASELINE), len(chain)
-    )
+    chain, on_main = lineage_of(snapshot, best.id)[::-1], promoted_ids(snapshot)
+    new = list(takewhile(lambda e: e.id not in on_main and e.verdict is not Verdict.BASELINE, chain))
     assert snapshot.campaign is not None and best.commit is not None
-    before = chain[start].commit if start < len(chain) else None
-    gains = [e.gain for e in chain[:start] if e.gain is not None]
-    claimed = sum(gains) if gains else None
-    if start == 0:
-        before = snapshot.campaign.base_commit
-    return NewPiece(
-        PieceKind.GROUND, best.title, best.id, before or snapshot.campaign.base_commit, best.commit, claimed
-    )
+    stands_on = chain[len(new)].commit if 0 < len(new) < len(chain) else None
+    gains = [e.gain for e in new if e.gain is not None]
+    start = stands_on or snapshot.campaign.base_commit
+    claimed_gain = sum(gains) if gains else None
+    return NewPiece(PieceKind.GROUND, best.title, best.id, start, best.commit, claimed_gain)
 
 
 def _best(snapshot: LabSnapshot, chosen: Sequence[Experiment]) -> Experiment:

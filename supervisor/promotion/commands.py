@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from sessions.git.repository import Repository
 from sessions.locks import FOR_EVER, held
 from supervisor.errors import LabError
+from supervisor.lab.branches import main_of
 from supervisor.lab.paths import Lab
 from supervisor.model.promotion import NewPromotion, Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.promotion.apply import main_of
-from supervisor.promotion.candidates import finalize_of, promotion_of, same_wish
+from supervisor.promotion.candidates import finalize_of, promotion_of, same_request
 from supervisor.promotion.land import (
     accept_promotion,
     accept_rollback,
@@ -123,7 +123,7 @@ def _begin(
 ) -> Promotion:
     assert snapshot.campaign is not None
     _, main = main_of(repository)
-    known = same_wish(snapshot, new, main)
+    known = same_request(snapshot, new, main)
     if known is not None:
         if known.state is PromotionState.EVIDENCE and known.base_commit != main:
             promotions.start_again(store, known, f"main has moved to {main[:7]}", now)

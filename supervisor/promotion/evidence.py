@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.analysis.lineage import lineage
+from supervisor.analysis.lineage import lineage_of
 from supervisor.model.experiment import Experiment, Flag, Run
 from supervisor.model.promotion import Interval, Piece, PieceKind, PieceState, Promotion
 from supervisor.model.snapshot import Campaign, LabSnapshot
@@ -67,7 +67,7 @@ def flags_of(snapshot: LabSnapshot, promotion: Promotion) -> tuple[tuple[str, Fl
         if piece.candidate is not None:
             sources[piece.candidate.id] = piece.candidate
         if piece.kind is PieceKind.GROUND:
-            sources |= {e.id: e for e in lineage(snapshot, piece.source_id)}
+            sources |= {e.id: e for e in lineage_of(snapshot, piece.source_id)}
         elif (source := snapshot.experiment(piece.source_id)) is not None and _in(piece):
             sources[source.id] = source
     return tuple((name, flag) for name, source in sorted(sources.items()) for flag in source.flags)

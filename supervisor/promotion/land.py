@@ -8,9 +8,10 @@ from sessions.git.fast_forward import Landing, advance_branch
 from sessions.git.merge import commit_tree, merge_change, person_identity, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
+from supervisor.lab.branches import main_of
 from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import Campaign, LabSnapshot
-from supervisor.promotion.apply import keep, main_of
+from supervisor.promotion.apply import keep
 from supervisor.promotion.evidence import message_of
 from supervisor.store import promotions
 from supervisor.store.connection import Store

@@ -18,7 +18,7 @@ from supervisor.model.promotion import (
 )
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Direction, RunState
-from supervisor.promotion.paired_test import Answer, Evidence, Side, Weighing, weigh
+from supervisor.promotion.paired_test import Answer, Comparison, Side, Weighing, weigh
 
 
 def active_promotion(snapshot: LabSnapshot) -> Promotion | None:
@@ -64,7 +64,7 @@ def waiting_trials(snapshot: LabSnapshot) -> tuple[tuple[Experiment, Run], ...]:
 def weigh_piece(piece: Piece, direction: Direction, snapshot: LabSnapshot) -> Weighing:
     """What the runs of a piece say so far."""
     assert piece.base is not None and piece.candidate is not None
-    return weigh(Evidence(side_of(piece.base), side_of(piece.candidate), direction, snapshot.noise))
+    return weigh(Comparison(side_of(piece.base), side_of(piece.candidate), direction, snapshot.noise))
 
 
 def side_of(experiment: Experiment) -> Side:

@@ -48,7 +48,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Comparison:
     """Both sides, measured on the same fresh seeds."""
 
     base: Side
@@ -68,7 +68,7 @@ class Weighing:
     runs_wanted: int = 0  # measured runs of each side
 
 
-def weigh(evidence: Evidence) -> Weighing:
+def weigh(evidence: Comparison) -> Weighing:
     """Say yes, no, or how many runs of each side are wanted next."""
     base, candidate = evidence.base, evidence.candidate
     runs = min(len(base.metrics), len(candidate.metrics))
@@ -109,7 +109,9 @@ def _answer(
     return Answer.MORE, f"not sure yet: {seen}; {held}"
 
 
-def _compare(base: Sequence[float], candidate: Sequence[float], evidence: Evidence) -> tuple[Interval, float]:
+def _compare(
+    base: Sequence[float], candidate: Sequence[float], evidence: Comparison
+) -> tuple[Interval, float]:
     known = evidence.noise
     noise = estimate_noise(
         [base, candidate],

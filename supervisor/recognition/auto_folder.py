@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Clock, Direction
 from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.metrics import add_direction, add_metric
+from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.surroundings import add_surroundings, quoted
 from supervisor.recognition.tree import Tree
 
@@ -35,10 +36,8 @@ class Session:
 
 
 LAYOUTS = (
-    Session(
-        *(f".auto/{name}" for name in ("measure.sh", "checks.sh", "prompt.md", "log.jsonl", "config.json"))
-    ),
-    Session(*(f"autoresearch.{name}" for name in ("sh", "checks.sh", "md", "jsonl", "config.json"))),
+    Session(*(f".auto/{name}" for name in "measure.sh checks.sh prompt.md log.jsonl config.json".split())),
+    Session(*(f"autoresearch.{name}" for name in "sh checks.sh md jsonl config.json".split())),
 )
 
 
@@ -91,8 +90,7 @@ def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
             paths += held
             if held and held != (named,):
                 globs.append(named if "*" in named else f"{named.rstrip('/')}/*")
-    protected = (*finding.protected,)
-    paths = [path for path in dict.fromkeys(paths) if path not in protected]
+    paths = [path for path in dict.fromkeys(paths) if path not in finding.protected]
     if not paths:
         return finding
     kept, flat = paths[:_MOST_FILES], tuple(glob for glob in dict.fromkeys(globs) if "**" not in glob)
@@ -120,13 +118,13 @@ def _paths_in(bullet: str) -> list[str]:
 
 def _section(tree: Tree, path: str, title: str) -> list[tuple[int, str]]:
     """The bullets under the heading of that title, with their lines."""
-    inside, found = False, []
+    inside, bullets = False, []
     for line, text in enumerate(tree.text(path).splitlines(), 1):
         if text.startswith("#"):
             inside = text.strip("# ").lower().startswith(title)
         elif inside and (bullet := _BULLET.match(text)):
-            found.append((line, bullet["text"]))
-    return found
+            bullets.append((line, bullet["text"]))
+    return bullets
 
 
 def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
@@ -147,24 +145,17 @@ def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
             where = f"{files.prompt}:{line}"
             finding = finding.with_fact(Fact.METRIC, found["name"], where, "its primary metric")
             about = f"{found['about'] or ''} {found['rest'] or ''}".lower()
-            said = [
-                way
-                for way in Direction
-                if f"{way.value} is better" in about or f"{way.value} better" in about
-            ]
-            if len(said) == 1:
-                return finding.with_fact(Fact.DIRECTION, said[0], where, "said there")
+            ways = [way for way in Direction if re.search(f"{way.value} (is )?better", about)]
+            if len(ways) == 1:
+                return finding.with_fact(Fact.DIRECTION, ways[0], where, "said there")
             named = direction_of(found["name"])
             return finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
     return add_metric(finding, tree, (files.measure, *_scripts_named(tree, files.measure)))
 
 
 def _header(text: str) -> dict[str, str]:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(entry, dict) or entry.get("type") != "config":
+    entry = json_object(text.strip()) or {}
+    if entry.get("type") != "config":
         return {}
     name = entry.get("metricName")
     return entry if isinstance(name, str) and re.fullmatch(r"[\w./µ-]{1,60}", name) else {}
@@ -177,15 +168,15 @@ def _scripts_named(tree: Tree, script: str) -> list[str]:
 
 def _add_limits(finding: Finding, tree: Tree, files: Session) -> Finding:
     try:
-        given = json.loads(tree.text(files.config) or "{}")
+        config = json.loads(tree.text(files.config) or "{}")
     except (ValueError, RecursionError):
         return finding.with_caution(f"{files.config} is no JSON and was passed over")
-    if not isinstance(given, dict):
+    if not isinstance(config, dict):
         return finding
-    most = given.get("maxIterations")
+    most = config.get("maxIterations")
     if isinstance(most, int) and not isinstance(most, bool) and most > 0:
         finding = finding.with_fact(Fact.EXPERIMENTS, most, files.config, "its maxIterations")
-    folder = given.get("workingDir")
+    folder = config.get("workingDir")
     if isinstance(folder, str) and folder.strip("./"):
         finding = finding.with_caution(
             f"{files.config} has a workingDir ({folder}); runs start at the top of the checkout"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.metrics import add_metric
+from supervisor.recognition.printed import add_metric
 from supervisor.recognition.surroundings import add_own_pace, add_surroundings
 from supervisor.recognition.tree import Tree
 
@@ -141,10 +141,7 @@ def _go(tree: Tree) -> Build | None:
 
 
 def _npm(tree: Tree) -> Build | None:
-    try:
-        scripts = json.loads(tree.text("package.json") or "{}").get("scripts", {})
-    except (ValueError, AttributeError, RecursionError):
-        return None
+    scripts = (json_object(tree.text("package.json").strip()) or {}).get("scripts", {})
     names = [name for name in scripts if re.fullmatch(_MEASURES, name)] if isinstance(scripts, dict) else []
     if not names:
         return None

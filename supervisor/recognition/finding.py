@@ -51,7 +51,7 @@ NEEDED = (Fact.EDITABLE, Fact.COMMAND, Fact.METRIC, Fact.DIRECTION)
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Provenance:
     """Why a fact is taken to be so."""
 
     fact: Fact
@@ -83,7 +83,7 @@ class Finding:
     hours: float | None = None
     usd: float | None = None
     juniors: int = 2
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Provenance, ...] = ()
     guesses: frozenset[Fact] = frozenset()  # has a value, but a person had better confirm it
     cautions: tuple[str, ...] = ()  # what the person should know before the first run
 
@@ -96,14 +96,14 @@ class Finding:
         """What is known of the fact, in the field's own type."""
         return getattr(self, fact.name.lower())
 
-    def evidence_for(self, fact: Fact) -> Evidence | None:
+    def evidence_for(self, fact: Fact) -> Provenance | None:
         """The latest word on the fact."""
         return next((entry for entry in reversed(self.evidence) if entry.fact is fact), None)
 
     def with_fact(self, fact: Fact, value: Any, where: str, why: str, *, guess: bool = False) -> Self:
         """This finding, with one thing more known."""
         guesses = self.guesses | {fact} if guess else self.guesses - {fact}
-        evidence = (*self.evidence, Evidence(fact, where, why))
+        evidence = (*self.evidence, Provenance(fact, where, why))
         return replace(self, **{fact.name.lower(): value}, evidence=evidence, guesses=guesses)
 
     def with_caution(self, caution: str) -> Self:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.metrics import DOCUMENTS, add_metric
+from supervisor.recognition.printed import DOCUMENTS, add_metric
 from supervisor.recognition.surroundings import (
     add_own_pace,
     add_python_command,
@@ -17,22 +17,11 @@ from supervisor.recognition.surroundings import (
     quoted,
 )
 from supervisor.recognition.tree import Tree
+from supervisor.text import parsed
 
-_NAMES = (
-    "evaluate",
-    "eval",
-    "evaluator",
-    "benchmark",
-    "bench",
-    "score",
-    "measure",
-    "run_eval",
-    "run_benchmark",
-)
+_STEMS = "evaluate eval evaluator benchmark bench score measure run_eval run_benchmark".split()
 _FOLDERS = ("", "scripts/", "bench/", "benchmarks/", "eval/")
-EVALUATORS = tuple(
-    f"{folder}{name}{ending}" for ending in (".py", ".sh") for folder in _FOLDERS for name in _NAMES
-)
+EVALUATORS = tuple(f"{folder}{stem}{end}" for end in (".py", ".sh") for folder in _FOLDERS for stem in _STEMS)
 # What is usually meant to change, the surest first; a module of another name is taken when it is the only one.
 _SOLUTIONS = """solution solver candidate submission predict model strategy policy agent algorithm algo kernel
 pack sort heuristic train main""".split()
@@ -98,9 +87,8 @@ def complete_pair(finding: Finding, tree: Tree, evaluator: str, solutions: tuple
             finding = finding.with_fact(Fact.COMMAND, f"bash {quoted(evaluator)}", evaluator, "it measures")
     finding = add_metric(finding, tree, (evaluator,))
     if not finding.metric and (inner := add_metric(finding, tree, judges)).metric:
-        finding = replace(
-            inner, guesses=inner.guesses | {Fact.METRIC}
-        )  # what the outer script makes of it is its own
+        # What the outer script makes of it is its own.
+        finding = replace(inner, guesses=inner.guesses | {Fact.METRIC})
     finding = add_tests(add_timeout(finding, tree, DOCUMENTS[:1]), tree)
     return add_own_pace(add_surroundings(finding, tree, (evaluator, *solutions)))
 
@@ -121,9 +109,8 @@ def _rank(path: str) -> int:
 
 
 def _imported(tree: Tree, script: str) -> list[str]:
-    try:
-        module = ast.parse(tree.text(script))
-    except (SyntaxError, ValueError, RecursionError):
+    module = parsed(tree.text(script))
+    if module is None:
         return []
     names: list[str] = []
     for node in ast.walk(module):

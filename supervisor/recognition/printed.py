@@ -1,4 +1,4 @@
-"""Metric lines: those that source code will print, and those that a run has printed."""
+"""Metric lines: those that source code will print, which of them is the metric, and those that a run has printed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from typing import Any
 
 from sessions.runs.log import without_escapes
 from sessions.runs.metric_formats import bare_number, json_object, last_json_object, number_of
+from supervisor.model.states import Direction
 from supervisor.recognition.directions import direction_of
+from supervisor.recognition.finding import Fact, Finding
+from supervisor.recognition.surroundings import told_direction
 from supervisor.recognition.tree import Tree
+from supervisor.text import parsed
 
 
 class Dialect(IntEnum):
@@ -63,9 +67,8 @@ class PrintedValue:
 
 
 _NAME = r"(?P<name>[A-Za-z_µ][\w.µ/-]{0,60})"
-_HOLE = (
-    r"(?:\$|\{|%|\"|')"  # what stands for the number in the source: ${x}, {x}, %f, "$x", or the string's end
-)
+# What stands for the number in the source: ${x}, {x}, %f, "$x", or the string's end.
+_HOLE = r"(?:\$|\{|%|\"|')"
 _SOURCE = (
     (Dialect.METRIC, re.compile(rf"METRIC[ \t]+{_NAME}={_HOLE}")),
     (Dialect.METRIC_COLON, re.compile(rf"METRIC:{_NAME}={_HOLE}")),
@@ -76,6 +79,7 @@ _SOURCE = (
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|METRIC|EVAL_RESULT", re.I)
 _BLOCK = re.compile(r"[\"']---(\\n)?[\"']")
 _JSON_KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:")
+DOCUMENTS = ("program.md", "README.md", "research.md")
 # Printed beside a metric, and never what is researched.
 BYSTANDERS = frozenset(
     """step steps epoch epochs iter iteration seed device error warning usage note info debug wrong training_seconds
@@ -107,6 +111,27 @@ def choose(names: Sequence[PrintedName]) -> tuple[PrintedName, bool] | None:
     return (telling or best)[0], len({entry.name for entry in telling or best}) == 1
 
 
+def add_metric(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
+    """The metric that these files print, if they do, and its direction."""
+    names = printed_names(tree, paths)
+    chosen = choose(names)
+    if chosen is None:
+        return finding
+    entry, sure = chosen
+    finding = finding.with_fact(Fact.METRIC, entry.name, entry.where, f"prints {entry.shown}", guess=not sure)
+    return add_direction(finding, tree)
+
+
+def add_direction(finding: Finding, tree: Tree, documents: Iterable[str] = DOCUMENTS) -> Finding:
+    """The direction by what a document says of the metric, else by its name; a guess when neither tells."""
+    told = told_direction(tree, finding.metric, documents)
+    if told is not None:
+        word, where = told
+        return finding.with_fact(Fact.DIRECTION, Direction(word), where, "said there")
+    named = direction_of(finding.metric)
+    return finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
+
+
 def _names_in(tree: Tree, path: str) -> list[PrintedName]:
     found, in_block = [], False
     lines = tree.text(path).splitlines()
@@ -131,10 +156,8 @@ def _bare_name(tree: Tree, path: str) -> list[PrintedName]:
     """`print(mse)` as the last thing a Python file prints."""
     if not path.endswith(".py"):
         return []
-    try:
-        calls = [call for node in ast.walk(ast.parse(tree.text(path))) if (call := _print_of_one(node))]
-    except (SyntaxError, ValueError, RecursionError):
-        return []
+    module = parsed(tree.text(path))
+    calls = [call for node in ast.walk(module) if (call := _print_of_one(node))] if module else []
     if not calls:
         return []
     last = max(calls, key=lambda call: call.lineno)
@@ -160,9 +183,7 @@ _OUTPUT = (
     (Dialect.NAMED, re.compile(rf"\s*{_NAME}:\s*{_NUMBER}\s*")),
 )
 _LONGEST_LINE = 1024
-_LONGEST_REPORT = (
-    2**16
-)  # characters at the end of the output in which a JSON report of many lines is looked for
+_LONGEST_REPORT = 2**16  # characters at the end of the output that a JSON report of many lines may take
 
 
 def printed_values(output: str) -> tuple[PrintedValue, ...]:

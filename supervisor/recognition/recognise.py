@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.recognition import auto_folder, compiled, ours, pairs, script, tutorial, upstream
-from supervisor.recognition.finding import Finding
+from supervisor.lab.config import default_config
+from supervisor.lab.paths import LAYOUT_FILES, Layout
+from supervisor.recognition import auto_folder, compiled, pairs, script, upstream
+from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.tree import Tree
 
 SURE = 0.9
 
+
+def recognise_ours(tree: Tree) -> Finding | None:
+    """A lab with our referee; its defaults are the lab's own."""
+    if not all(path in tree for path in LAYOUT_FILES[Layout.OURS]):
+        return None
+    ours = default_config()
+    _, referee, canvas = LAYOUT_FILES[Layout.OURS]
+    finding = Finding(Kind.OURS, 1.0, clock=None)
+    finding = finding.with_fact(Fact.EDITABLE, ours.lab.editable, canvas, "the canvas of our layout")
+    finding = finding.with_fact(Fact.COMMAND, ours.lab.command, canvas, "run as a script, in the bench")
+    finding = finding.with_fact(Fact.SETUP, ours.lab.setup, referee, "it prepares the data")
+    finding = finding.with_fact(Fact.PROTECTED, (referee,), referee, "data, clock and evaluation")
+    finding = finding.with_fact(Fact.METRIC, ours.metric.name, referee, "the referee reports it")
+    way = ours.metric.direction
+    return finding.with_fact(Fact.DIRECTION, way, referee, "fewer bits per byte are better")
+
+
 RECOGNISERS: tuple[Callable[[Tree], Finding | None], ...] = (
-    ours.recognise,
+    recognise_ours,
     auto_folder.recognise,
     upstream.recognise,
-    tutorial.recognise,
+    script.recognise_tutorial,
     pairs.recognise,
     compiled.recognise,
-    script.recognise,
+    script.recognise_script,
 )
 
 
@@ -26,7 +45,7 @@ def recognise(tree: Tree) -> Finding | None:
 
     A finding may lack what its files don't tell, see `Finding.missing`.
     """
-    found = [finding for look in RECOGNISERS if (finding := look(tree)) is not None]
+    findings = [finding for recognises in RECOGNISERS if (finding := recognises(tree)) is not None]
     # A likely kind that leaves questions open gives way to a less likely one that leaves none; a sure kind does not.
-    whole = [finding for finding in found if not finding.missing or finding.confidence >= SURE]
-    return max(whole or found, key=lambda finding: finding.confidence, default=None)
+    whole = [finding for finding in findings if not finding.missing or finding.confidence >= SURE]
+    return max(whole or findings, key=lambda finding: finding.confidence, default=None)

@@ -1,10 +1,10 @@
-"""A lone training script at one of the usual places."""
+"""Lone scripts: a tutorial's, which prints `METRIC:mse=…` or `EVAL_RESULT: mse=…`, and one at a usual place."""
 
 from __future__ import annotations
 
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.metrics import DOCUMENTS, add_metric
-from supervisor.recognition.pairs import add_tests
+from supervisor.recognition.pairs import add_tests, complete_pair, solutions_of
+from supervisor.recognition.printed import DOCUMENTS, Dialect, PrintedName, add_metric, printed_names
 from supervisor.recognition.surroundings import (
     add_budget,
     add_own_pace,
@@ -15,10 +15,35 @@ from supervisor.recognition.surroundings import (
 from supervisor.recognition.tree import Tree
 
 PLACES = ("training/train.py", "train.py", "src/train.py", "scripts/train.py", "main.py", "src/main.py")
+_TAGGED = (Dialect.METRIC, Dialect.METRIC_COLON, Dialect.EVAL_RESULT)
+_MOST_SCRIPTS = 60  # deeper in a large repository such a line is something else's
+_DEEPEST = 2
 
 
-def recognise(tree: Tree) -> Finding | None:
-    """The script, with whatever it prints as its metric."""
+def recognise_tutorial(tree: Tree) -> Finding | None:
+    """The one script that prints a tagged metric; what it imports may change, else the script itself."""
+    tagged = _tagged(tree)
+    script = tagged.where.rpartition(":")[0] if tagged else ""
+    if not script:
+        return None
+    finding = Finding(Kind.TUTORIAL, 0.85)
+    solutions = solutions_of(tree, script)
+    if solutions and not script.endswith("train.py"):
+        return complete_pair(finding, tree, script, solutions)
+    finding = finding.with_fact(Fact.EDITABLE, (script,), script, "it trains and prints")
+    finding = add_metric(add_python_command(finding, tree, script), tree, (script,))
+    finding = add_own_pace(add_surroundings(add_budget(finding, tree, (script,)), tree, (script,)))
+    return finding.with_caution(f"{script} may change and prints the score itself: nothing else checks it")
+
+
+def _tagged(tree: Tree) -> PrintedName | None:
+    scripts = [path for path in tree.files if path.endswith(".py") and path.count("/") < _DEEPEST]
+    names = printed_names(tree, [path for path in scripts if "test" not in path][:_MOST_SCRIPTS])
+    return next((entry for entry in names if entry.dialect in _TAGGED), None)
+
+
+def recognise_script(tree: Tree) -> Finding | None:
+    """The script at a usual place, with whatever it prints as its metric."""
     script = tree.first(PLACES)
     if script is None:
         return None

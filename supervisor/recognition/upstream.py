@@ -7,7 +7,7 @@ import sys
 from supervisor.lab.config import ACCELERATOR_BUDGET_S
 from supervisor.model.states import Clock
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.metrics import add_direction, add_metric
+from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.surroundings import add_budget, add_surroundings, add_timeout, uses_uv
 from supervisor.recognition.tree import Seen, Tree
 

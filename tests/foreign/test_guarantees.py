@@ -13,7 +13,7 @@ import pytest
 
 from sessions.sandbox.filesystem_view import programs_on, python_homes
 from sessions.sandbox.private_folders import PrivateFolders
-from supervisor.analysis.champion import with_standing
+from supervisor.analysis.champion import with_analysis
 from supervisor.analysis.noise import repeats_exactly
 from supervisor.drafts.lab_checks import failed_check
 from supervisor.errors import LaunchError
@@ -66,11 +66,11 @@ def test_without_seeds_exact_repeats_leave_no_noise_but_the_floor(
             world.finish(run)
     rows = world.snapshot()
     assert len([r for e in rows.experiments for r in e.runs if r.metric is not None]) >= 4
-    ours, printed = with_standing(rows, 0.0, OURS), with_standing(rows, 0.0, PRINTED)
+    ours, printed = with_analysis(rows, 0.0, OURS), with_analysis(rows, 0.0, PRINTED)
     assert ours.noise and printed.noise and printed.guarantees
     assert printed.noise.sd == pytest.approx(2e-6) and ours.noise.sd > 5e-4
     assert printed.guarantees.deterministic and "exact repeats" in printed.guarantees.line
-    floored = with_standing(rows, 0.25, PRINTED)
+    floored = with_analysis(rows, 0.25, PRINTED)
     assert floored.noise and floored.noise.sd == 0.25
 
 
@@ -141,7 +141,7 @@ def test_checks_may_build_and_what_they_leave_is_gone(tmp_path: Path) -> None:
 def test_an_evaluator_is_not_the_agents_to_edit(
     files: dict[str, str], evaluator: str, tmp_path: Path
 ) -> None:
-    from supervisor.drafts.guard import Rule, check_edit, hash_sources
+    from supervisor.drafts.guard import GuardRule, check_edit, hash_sources
     from supervisor.store.connection import Store
 
     canvas = next(name for name in ("train.py", "src/sorting.py", "solution.py") if name in files)
@@ -150,7 +150,7 @@ def test_an_evaluator_is_not_the_agents_to_edit(
     parent = hash_sources({canvas: files[canvas]})
     assert check_edit(store, "t", sources, parent, [canvas], [canvas]) is None
     refusal = check_edit(store, "t", sources, parent, [canvas, evaluator], [canvas])
-    assert refusal is not None and refusal.rule is Rule.PROTECTED_PATH and evaluator in refusal.detail
+    assert refusal is not None and refusal.rule is GuardRule.PROTECTED_PATH and evaluator in refusal.detail
 
 
 # uv

@@ -74,7 +74,7 @@ def hand_over(workspace: JuniorWorkspace, broken: Broken) -> str:
     assert identifier is not None
     experiment = workspace.snapshot().experiment(identifier)
     assert experiment is not None
-    file = workspace.lay_out(experiment) / CANVAS
+    file = workspace.reset_to_parent(experiment) / CANVAS
     text = file.read_text()
     assert broken.old in text
     file.write_text(text.replace(broken.old, broken.new, 1))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sessions.devices.discovery import FoundDevice
 from sessions.runs.contract import RunEnding, RunOutcome
-from supervisor.analysis.champion import with_standing
+from supervisor.analysis.champion import with_analysis
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import (
     Action,
@@ -80,7 +80,7 @@ class World:
 
     def snapshot(self) -> LabSnapshot:
         rows = read_rows(self.store, self.path, self.now, notes=(), supervisor_alive=True)
-        return with_standing(rows, 0.0)
+        return with_analysis(rows, 0.0)
 
     def draft_all(self) -> None:
         """Every junior with room hands over one draft."""

@@ -97,7 +97,7 @@ def launched(root: Path, config: str = INTERACTIVE, juniors: int = 1) -> ToyLab:
 def measuring(toy: ToyLab) -> Iterator[ToyLab]:
     """While this lasts the supervisor measures what is handed over."""
     loop = Loop(toy.lab)
-    loop.crew = NoCrew()  # type: ignore[assignment]
+    loop.agent_processes = NoCrew()  # type: ignore[assignment]
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:

@@ -12,7 +12,8 @@ from typing import Any
 
 from roles.backends.anthropic.searching import MOST_LINES, SearchError, search
 from roles.backends.anthropic.worktree_files import Places, ToolError
-from supervisor.drafts.guard import MAX_CANVAS_BYTES, UNREADABLE
+from supervisor.drafts.guard import MAX_CANVAS_BYTES
+from supervisor.text import UNREADABLE
 
 LINES = 2_000  # that one read gives
 MOST_CHARACTERS = 60_000  # of a result

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.analysis.champion import with_standing
+from supervisor.analysis.champion import with_analysis
 from supervisor.analysis.drift import check_due, drift_of
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.experiment import Run
@@ -64,7 +64,7 @@ def test_an_unchanged_machine_is_hardly_ever_accused() -> None:
 
 
 def test_the_baseline_and_the_noise_do_not_follow_the_machine() -> None:
-    still, moved = with_standing(lab(), 0.0), with_standing(lab(12.0, 11.0, 13.0), 0.0)
+    still, moved = with_analysis(lab(), 0.0), with_analysis(lab(12.0, 11.0, 13.0), 0.0)
     assert moved.experiments[0].metric == still.experiments[0].metric
     assert still.noise is not None and moved.noise is not None and moved.drift is not None
     assert moved.noise.sd < 1.3 * still.noise.sd

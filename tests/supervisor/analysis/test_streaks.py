@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roles.briefs.advice import TRAPS, junior_advice, mode_advice
-from supervisor.analysis.plan_mode import Mode, mode_of, near_misses
+from supervisor.analysis.plan_mode import PlanMode, near_misses, plan_mode_of
 from supervisor.analysis.streaks import misses, stuck_juniors, wants_another_parent, wants_review
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot, Noise
@@ -102,24 +102,24 @@ def test_a_junior_is_stuck_after_eight_until_the_chief_has_planned_again() -> No
 @pytest.mark.parametrize(
     ("verdicts", "gain", "mode"),
     [
-        ("ddd", -0.05, Mode.EXPLORE),
-        ("dddddk", -0.05, Mode.EXPLOIT),
-        ("kddddddd", -0.05, Mode.EXPLOIT),
-        ("k" + "d" * 8, -0.05, Mode.EXPLORE),
-        ("kddddd", 0.03, Mode.COMBINE),
-        ("dddkkk", -0.05, Mode.ABLATE),
+        ("ddd", -0.05, PlanMode.EXPLORE),
+        ("dddddk", -0.05, PlanMode.EXPLOIT),
+        ("kddddddd", -0.05, PlanMode.EXPLOIT),
+        ("k" + "d" * 8, -0.05, PlanMode.EXPLORE),
+        ("kddddd", 0.03, PlanMode.COMBINE),
+        ("dddkkk", -0.05, PlanMode.ABLATE),
     ],
 )
-def test_the_numbers_suggest_a_mode(verdicts: str, gain: float, mode: Mode) -> None:
+def test_the_numbers_suggest_a_mode(verdicts: str, gain: float, mode: PlanMode) -> None:
     lab = snapshot(verdicts, gain=gain)
-    assert mode_of(lab)[0] is mode and mode_of(lab)[1]
+    assert plan_mode_of(lab)[0] is mode and plan_mode_of(lab)[1]
     said = mode_advice(lab, "the queue is low")
-    assert said[0].endswith("the queue is low") and f"Mode: {mode.value}" in said[1] and said[-1] == TRAPS
+    assert said[0].endswith("the queue is low") and f"PlanMode: {mode.value}" in said[1] and said[-1] == TRAPS
 
 
 def test_keeps_that_were_ablated_need_no_ablation() -> None:
     lab = planned(snapshot("dddkkkd"), 6.0, "Ablation", "h-07")
-    assert mode_of(lab)[0] is Mode.EXPLOIT
+    assert plan_mode_of(lab)[0] is PlanMode.EXPLOIT
 
 
 def test_a_near_miss_is_a_discard_that_the_noise_could_hide() -> None:

@@ -10,6 +10,24 @@ from supervisor.audit.audit import audit
 from supervisor.audit.rules import RULES, AuditRule, Ground
 
 CANVAS = "training/train.py"
+EXAMPLES = {
+    Ground.REFEREE: "import prepare\nrun = prepare.this_run()",
+    Ground.IMPORT: "import webbrowser",
+    Ground.FILES: "text = open('val.bin', 'rb').read()",
+    Ground.EXEC: "exec('x = 1')",
+    Ground.PROCESS: "import threading",
+    Ground.NETWORK: "import socket",
+    Ground.NATIVE: "import ctypes",
+    Ground.METRIC: "print('val_bpb: 0.5')",
+    Ground.SEEDS: "import torch\ntorch.manual_seed(3)",
+    Ground.CLOCK: "import time\ntime.sleep(1)",
+    Ground.PATCHED: "import torch.nn.functional as F\nF.cross_entropy = None",
+    Ground.BEFORE_CLOCK: "import prepare\nloss.backward()\nfor x, y in prepare.batches(1):\n    pass",
+    Ground.AFTER_CLOCK: "import prepare\nfor x, y in prepare.batches(1):\n    pass\nloss.backward()",
+    Ground.BATCHES: "import prepare\na = prepare.batches(1)\nb = prepare.batches(1)",
+    Ground.EVALUATION: "class M:\n    def forward(self, x):\n        return x if x.shape[0] == 16 else -x",
+    Ground.DATA: "TABLE = " + repr("x" * 3000),
+}
 REAL = (Path(__file__).parents[3] / CANVAS).read_text()
 
 
@@ -20,8 +38,9 @@ def grounds(after: str, before: str = "", has_referee: bool = True) -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.ground.value)
 def test_each_rule_sees_its_example(rule: AuditRule) -> None:
-    assert rule.ground.value in grounds(rule.example)
-    assert grounds(rule.example, rule.example) == set()  # the person's own code is trusted
+    example = EXAMPLES[rule.ground]
+    assert rule.ground.value in grounds(example)
+    assert grounds(example, example) == set()  # the person's own code is trusted
 
 
 def test_the_rules_are_all_there() -> None:

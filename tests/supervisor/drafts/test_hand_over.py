@@ -11,7 +11,7 @@ import pytest
 from sessions.git.repository import Repository
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.new_campaign import LaunchOptions
-from supervisor.drafts.guard import Rule
+from supervisor.drafts.guard import GuardRule
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import ConfigError
 from supervisor.lab.paths import find_lab
@@ -38,11 +38,11 @@ def workspace_of(root: Path, config: str = "") -> JuniorWorkspace:
     return JuniorWorkspace(lab, Store(lab.db), Repository(root), campaign.tag, "junior-1")
 
 
-def handed_over(workspace: JuniorWorkspace, edit: Edit) -> tuple[Rule | None, Experiment]:
+def handed_over(workspace: JuniorWorkspace, edit: Edit) -> tuple[GuardRule | None, Experiment]:
     identifier = workspace.begin(without_hypothesis=True)
     experiment = workspace.snapshot().experiment(identifier)
     assert experiment is not None
-    edit(workspace.lay_out(experiment) / "train.py")
+    edit(workspace.reset_to_parent(experiment) / "train.py")
     refusal = workspace.hand_over(experiment, Draft("", "an edit", "better", "", "", 0, 0))
     after = workspace.snapshot().experiment(identifier)
     assert after is not None
@@ -70,7 +70,7 @@ def test_what_looks_like_gaming_is_flagged_with_its_line_and_runs(root: Path) ->
 def test_a_lab_makes_a_rule_hard(root: Path) -> None:
     workspace = workspace_of(root, '[audit]\nhard = ["network"]\n')
     rule, experiment = handed_over(workspace, putting("X = 8.0", "import socket\nX = 7.0"))
-    assert rule is Rule.LOOKS_LIKE_GAMING
+    assert rule is GuardRule.LOOKS_LIKE_GAMING
     assert experiment.verdict is Verdict.REJECTED
     assert experiment.reason == "looks like gaming: network at train.py:3: import socket"
     assert experiment.flags
@@ -102,7 +102,7 @@ def test_an_unknown_rule_is_one_line_that_names_the_known(root: Path) -> None:
 def test_the_labs_checks_must_pass(root: Path, code: str, reason: str) -> None:
     workspace = workspace_of(root, f'[checks]\ncommand = """{{python}} -c "{code}" """\ntimeout_s = 3\n')
     rule, experiment = handed_over(workspace, putting("X = 8.0", "X = 7.0"))
-    assert rule is (Rule.CHECKS_FAILED if reason else None), experiment.reason
+    assert rule is (GuardRule.CHECKS_FAILED if reason else None), experiment.reason
     assert reason in experiment.reason
     if not reason:
         assert experiment.state is ExperimentState.READY
@@ -111,17 +111,20 @@ def test_the_labs_checks_must_pass(root: Path, code: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda f: (f.chmod(0o755), putting("X = 8.0", "X = 7.0")(f)), Rule.MODE_CHANGED),
-        (lambda f: (f.unlink(), f.symlink_to("/etc/hostname")), Rule.NOT_A_FILE),
-        (lambda f: f.write_bytes(b"X = '\xff'"), Rule.NOT_A_FILE),
-        (lambda f: f.write_text("x = " + "(" * 50_000), Rule.DOES_NOT_PARSE),
-        (lambda f: f.write_text("x = " + "-" * 200_000 + "1"), Rule.DOES_NOT_PARSE),
-        (lambda f: f.with_name("helper.py").write_text("x = 1"), Rule.PROTECTED_PATH),
-        (lambda f: (f.parent / "README.md").write_text("other"), Rule.PROTECTED_PATH),
-        (putting("X = 8.0", '"""A text that does nothing."""\nX = 8.0  # and a comment'), Rule.UNCHANGED),
+        (lambda f: (f.chmod(0o755), putting("X = 8.0", "X = 7.0")(f)), GuardRule.MODE_CHANGED),
+        (lambda f: (f.unlink(), f.symlink_to("/etc/hostname")), GuardRule.NOT_A_FILE),
+        (lambda f: f.write_bytes(b"X = '\xff'"), GuardRule.NOT_A_FILE),
+        (lambda f: f.write_text("x = " + "(" * 50_000), GuardRule.DOES_NOT_PARSE),
+        (lambda f: f.write_text("x = " + "-" * 200_000 + "1"), GuardRule.DOES_NOT_PARSE),
+        (lambda f: f.with_name("helper.py").write_text("x = 1"), GuardRule.PROTECTED_PATH),
+        (lambda f: (f.parent / "README.md").write_text("other"), GuardRule.PROTECTED_PATH),
+        (
+            putting("X = 8.0", '"""A text that does nothing."""\nX = 8.0  # and a comment'),
+            GuardRule.UNCHANGED,
+        ),
     ],
 )
-def test_hard_rules_refuse_before_a_device_is_spent(root: Path, edit: Edit, expected: Rule) -> None:
+def test_hard_rules_refuse_before_a_device_is_spent(root: Path, edit: Edit, expected: GuardRule) -> None:
     rule, experiment = handed_over(workspace_of(root), edit)
     assert rule is expected, experiment.reason
     assert experiment.verdict is Verdict.REJECTED
@@ -151,7 +154,7 @@ def test_a_lab_allows_new_files_by_glob(root: Path) -> None:
     assert [(flag.rule, flag.path) for flag in experiment.flags] == [("network", "helper_a.py")]
     assert "+import socket" in workspace.diff_of(experiment)
     again, _ = handed_over(workspace, adding("helper_a.py", "import socket  # the same\n"))
-    assert again is Rule.TRIED_BEFORE
+    assert again is GuardRule.TRIED_BEFORE
     rule, experiment = handed_over(workspace, adding("kernels/add.cu", "__global__ void add() {}\n"))
     assert rule is None and workspace.repository.read_file(experiment.commit or "", "kernels/add.cu")
 
@@ -159,19 +162,19 @@ def test_a_lab_allows_new_files_by_glob(root: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (adding("other.py", "x = 1\n"), Rule.PROTECTED_PATH),
-        (adding("kernels/deep.py", "x = 1\n"), Rule.PROTECTED_PATH),  # * stops at a slash
-        (adding("helper_random.py", "x = (\n"), Rule.DOES_NOT_PARSE),
-        (adding("random.py", "def gauss(*a): return -9\n"), Rule.PROTECTED_PATH),
-        (lambda f: f.with_name("helper_x.py").symlink_to("/etc/hostname"), Rule.NOT_A_FILE),
+        (adding("other.py", "x = 1\n"), GuardRule.PROTECTED_PATH),
+        (adding("kernels/deep.py", "x = 1\n"), GuardRule.PROTECTED_PATH),  # * stops at a slash
+        (adding("helper_random.py", "x = (\n"), GuardRule.DOES_NOT_PARSE),
+        (adding("random.py", "def gauss(*a): return -9\n"), GuardRule.PROTECTED_PATH),
+        (lambda f: f.with_name("helper_x.py").symlink_to("/etc/hostname"), GuardRule.NOT_A_FILE),
         (
             lambda f: (adding("helper_x.py", "x = 1\n")(f), f.with_name("helper_x.py").chmod(0o755)),
-            Rule.MODE_CHANGED,
+            GuardRule.MODE_CHANGED,
         ),
-        (lambda f: f.unlink(), Rule.NOT_A_FILE),
+        (lambda f: f.unlink(), GuardRule.NOT_A_FILE),
     ],
 )
-def test_new_files_are_held_to_the_same_rules(root: Path, edit: Edit, expected: Rule) -> None:
+def test_new_files_are_held_to_the_same_rules(root: Path, edit: Edit, expected: GuardRule) -> None:
     rule, experiment = handed_over(allowing(root, "helper*.py", "random.py"), edit)
     assert rule is expected, experiment.reason
 

@@ -12,13 +12,30 @@ import pytest
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
 from supervisor.errors import LabError
-from supervisor.init.make_lab import init_lab, write_lab
+from supervisor.init.make_lab import (
+    InitReport,
+    expect_whole,
+    init_folder,
+    preset_named,
+    repository_for,
+    write_lab,
+)
 from supervisor.init.survey import survey
 from supervisor.lab.paths import Layout, find_lab
 from supervisor.lab.presets import template_path
 
 Make = Callable[..., Path]
 Git = Callable[..., str]
+
+
+def init_lab(directory: Path, preset: str | None = None) -> InitReport:
+    """Make `directory` a lab as `init --yes` does."""
+    chosen = preset_named(preset)
+    repository = repository_for(directory)
+    if repository is None:
+        return init_folder(directory.expanduser().resolve(), chosen)
+    seen = survey(repository)
+    return write_lab(seen.root, expect_whole(seen.root, seen.finding))
 
 
 def test_an_empty_folder_becomes_a_lab_with_one_commit(tmp_path: Path, git: Git) -> None:

@@ -18,7 +18,7 @@ from sessions.runs.contract import LOCK_FILE, OUTCOME_FILE, RunEnding, RunOutcom
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.lab.paths import Lab
-from supervisor.loop.gpu_monitor import DeviceWatch
+from supervisor.loop.gpu_monitor import DeviceMonitor
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import Device, LabSnapshot
 from supervisor.model.states import RunState
@@ -42,7 +42,7 @@ class GpuLab:
     lab: Lab
     store: Store
     fake: FakeNvml
-    eyes: DeviceWatch
+    eyes: DeviceMonitor
     now: float = NOW
 
     @property
@@ -83,7 +83,7 @@ def gpu_lab(fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     lab = make_toy_lab(tmp_path / "lab")
     open_campaign(lab, LaunchOptions(juniors=1), lambda _: None)
     store = Store(lab.db)
-    eyes = DeviceWatch(lab, store, GpuWatch(every_s=0.01))
+    eyes = DeviceMonitor(lab, store, GpuWatch(every_s=0.01))
     yield GpuLab(lab, store, fake_nvml, eyes)
     eyes.stop()
 
@@ -224,6 +224,6 @@ def test_cpu_slots_cost_no_thread(tmp_path: Path) -> None:
     lab = make_toy_lab(tmp_path / "lab")
     open_campaign(lab, LaunchOptions(juniors=1, devices="cpu:0"), lambda _: None)
     store = Store(lab.db)
-    eyes = DeviceWatch(lab, store)
+    eyes = DeviceMonitor(lab, store)
     assert not eyes.keep(read_snapshot(lab, store, NOW), NOW)
     assert eyes.watch._thread is None

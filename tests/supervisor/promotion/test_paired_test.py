@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.model.snapshot import Noise
 from supervisor.model.states import Direction
-from supervisor.promotion.paired_test import LOOKS, Answer, Evidence, Side, Weighing, weigh
+from supervisor.promotion.paired_test import LOOKS, Answer, Comparison, Side, Weighing, weigh
 
 SD = 0.01
 KNOWN = Noise(SD, 8.0, 10)
@@ -29,7 +29,7 @@ def promoted(
                 base_held.append(source.gauss(2.1, SD))
                 held.append(source.gauss(2.1 - holdout_gain, SD))
         sides = Side(tuple(base), tuple(base_held)), Side(tuple(candidate), tuple(held))
-        weighing = weigh(Evidence(*sides, Direction.LOWER, noise))
+        weighing = weigh(Comparison(*sides, Direction.LOWER, noise))
         if weighing.answer is not Answer.MORE:
             return weighing, runs
         runs = weighing.runs_wanted
@@ -73,22 +73,22 @@ def side(*metrics: float) -> Side:
 
 def test_higher_may_be_better() -> None:
     base, better = side(1.0, 1.01, 0.99), side(2.0, 2.01, 1.99)
-    assert weigh(Evidence(base, better, Direction.HIGHER)).answer is Answer.YES
-    assert weigh(Evidence(base, better, Direction.LOWER)).answer is Answer.NO
+    assert weigh(Comparison(base, better, Direction.HIGHER)).answer is Answer.YES
+    assert weigh(Comparison(base, better, Direction.LOWER)).answer is Answer.NO
 
 
 def test_failures_and_refusals_end_it() -> None:
     base, better = side(2.0, 2.01, 1.99), side(1.0, 1.01, 0.99)
     once = replace(better, failures=("it diverged",))
-    assert weigh(Evidence(base, once, Direction.LOWER)).answer is Answer.YES
+    assert weigh(Comparison(base, once, Direction.LOWER)).answer is Answer.YES
     twice = replace(better, failures=("it diverged",) * 2)
-    end = weigh(Evidence(base, twice, Direction.LOWER))
+    end = weigh(Comparison(base, twice, Direction.LOWER))
     assert end.answer is Answer.NO and "it diverged" in end.reason
     refused = replace(better, rejection="it looks ahead")
-    assert weigh(Evidence(base, refused, Direction.LOWER)).answer is Answer.NO
+    assert weigh(Comparison(base, refused, Direction.LOWER)).answer is Answer.NO
 
 
 def test_numbers_without_any_noise_are_judged() -> None:
     same, better = side(2.0, 2.0, 2.0), side(1.0, 1.0, 1.0)
-    assert weigh(Evidence(same, same, Direction.LOWER)).answer is Answer.NO
-    assert weigh(Evidence(same, better, Direction.LOWER)).answer is Answer.YES
+    assert weigh(Comparison(same, same, Direction.LOWER)).answer is Answer.NO
+    assert weigh(Comparison(same, better, Direction.LOWER)).answer is Answer.YES

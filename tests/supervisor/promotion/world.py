@@ -12,7 +12,7 @@ from sessions.runs.contract import RunEnding, RunOutcome
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.lab.referee_copy import hash_referee
 from supervisor.lab.state_folder import prepare_state
-from supervisor.loop.executor import Actor, is_over
+from supervisor.loop.executor import Executor, is_over
 from supervisor.model.actions import StartRun
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.promotion import Promotion
@@ -59,7 +59,7 @@ class PromotionWorld:
         )  # fmt: skip
         for _ in range(2):
             agents.add_agent(self.store, TAG, Role.JUNIOR, "offline", self.now)
-        self.actor = Actor(self.lab, self.store, self.repository)
+        self.executor = Executor(self.lab, self.store, self.repository)
         self.settle()
 
     def snapshot(self) -> LabSnapshot:
@@ -140,7 +140,7 @@ class PromotionWorld:
             if isinstance(action, StartRun):
                 changed |= runs.take_lease(self.store, action.run_id, action.device_id, self.now)
             else:
-                changed |= self.actor.do(action, snapshot, self.now)
+                changed |= self.executor.do(action, snapshot, self.now)
         return changed
 
     def settle(self, rounds: int = 400) -> LabSnapshot:
