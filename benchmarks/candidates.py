@@ -22,6 +22,7 @@ from sessions.git.repository import Repository
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.drafts.junior_workspace import JuniorWorkspace
+from supervisor.init.make_lab import TEMPLATE_FILES
 from supervisor.lab.paths import find_lab
 from supervisor.lab.presets import template_path
 from supervisor.loop.supervise import TICK_S, Loop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessions.errors import SessionError
-from sessions.git.merge import Signature, commit_tree, merge_change, tree_of
+from sessions.git.merge import commit_tree, merge_change, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
 from supervisor.lab.branches import main_of
