@@ -9,13 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from worlds.labs import git
 
 from sessions.git import Repository
 from supervisor.audit.audit import audit
 from supervisor.audit.rules import Ground
 from supervisor.referee_copy import hash_referee, referee_files
 from tests.referee.conftest import CORPUS, PREPARE
+from tests.worlds.labs import git
 
 CANVAS = "training/train.py"
 CALLED_BY_THE_CANVAS = set(
