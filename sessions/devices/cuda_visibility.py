@@ -18,19 +18,19 @@ def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
     names a device twice leaves none. Of several slices CUDA would take the first; here each run is given its own.
     Raises DeviceError for an index where CUDA would order unlike GPUs by a speed that nobody else knows.
     """
-    listed = environment.get(VARIABLE)
-    if listed is None:
+    entries = environment.get(VARIABLE)
+    if entries is None:
         return list(gpus)
     chosen: list[Gpu] = []
-    for entry in (part.strip() for part in listed.split(",")):
+    for entry in (part.strip() for part in entries.split(",")):
         if entry.isdigit():
             _expect_clear_order(gpus, entry, environment)
-        found = _named(gpus, entry)
-        if not found:
+        matches = _named(gpus, entry)
+        if not matches:
             break
-        if any(gpu in chosen for gpu in found):
+        if any(gpu in chosen for gpu in matches):
             return []
-        chosen += found
+        chosen += matches
     return chosen
 
 

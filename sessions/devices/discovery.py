@@ -35,11 +35,11 @@ def discover(requested: str | None = None) -> tuple[FoundDevice, ...]:
     None or "auto": every GPU, else up to two CPU cores. "cpu": up to two cores; "cpu*4": four;
     else a comma list of ids. Raises DeviceError, naming what there is.
     """
-    wanted = (requested or "auto").strip()
-    if wanted == "auto":
+    names = (requested or "auto").strip()
+    if names == "auto":
         return find_gpus() or _default_cpu_slots()
     chosen: list[FoundDevice] = []
-    for name in (part.strip() for part in wanted.split(",")):
+    for name in (part.strip() for part in names.split(",")):
         chosen.extend(device for device in _named(name) if device not in chosen)
     return tuple(chosen)
 
@@ -66,12 +66,12 @@ def _named(name: str) -> tuple[FoundDevice, ...]:
     head, star, count = name.partition("*")
     if head == "cpu" and star and count.isdigit() and 1 <= int(count) <= len(slots):
         return slots[: int(count)]
-    known = find_gpus() + slots
-    found = tuple(d for d in known if name and (d.id == name or _is_uuid_of(name, d)))
-    if not found:
-        there = ", ".join(device.id for device in known)
+    devices = find_gpus() + slots
+    matches = tuple(d for d in devices if name and (d.id == name or _is_uuid_of(name, d)))
+    if not matches:
+        there = ", ".join(device.id for device in devices)
         raise DeviceError(f"there is no device {name!r} here; there is {there}")
-    return found
+    return matches
 
 
 def _is_uuid_of(name: str, device: FoundDevice) -> bool:

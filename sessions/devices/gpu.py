@@ -1,10 +1,21 @@
-"""GPUs as plain data: what the driver lists, and what it says of them. Light to import."""
+"""GPUs as plain data: what the driver lists, what it says of them, how their failures sound. Light to import."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+# CUDA's own names for a GPU that is broken, gone or taken; what a wrong kernel says ("illegal memory access",
+# "unspecified launch failure", "device-side assert") is not among them.
+_FAILURES = re.compile(
+    r"uncorrectable (nvlink |ecc )?error|uncorrectable ecc|(gpu|device) (is|was) lost|fallen off the bus"
+    r"|no cuda-capable device is detected|all cuda-capable devices are busy or unavailable"
+    r"|cudaError(ECCUncorrectable|NoDevice|DevicesUnavailable|NvlinkUncorrectable|SystemNotReady)"
+    r"|unable to determine the device handle for gpu",
+    re.IGNORECASE,
+)
 
 
 class Throttle(StrEnum):
@@ -67,7 +78,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class GpuLook:
+class GpuStatus:
     """One look at one GPU or slice."""
 
     uuid: str
@@ -83,3 +94,8 @@ class ComputeProcess:
 
     pid: int  # in the caller's PID namespace
     memory_mb: int | None
+
+
+def speaks_of_device(reason: str) -> bool:
+    """Whether a run's last words blame its GPU. Only a hint: the code under test can say anything."""
+    return bool(_FAILURES.search(reason))

@@ -82,10 +82,10 @@ class Driver:
 
     def compute_processes(self, uuid: str) -> tuple[ComputeProcess, ...]:
         """The processes that compute on it; none where the driver does not tell. Raises GpuUnusable."""
-        found = _optional(pynvml.nvmlDeviceGetComputeRunningProcesses, self._of(uuid)[0]) or ()
+        processes = _optional(pynvml.nvmlDeviceGetComputeRunningProcesses, self._of(uuid)[0]) or ()
         return tuple(
             ComputeProcess(one.pid, None if one.usedGpuMemory is None else one.usedGpuMemory // _MB)
-            for one in found
+            for one in processes
         )
 
     def _of(self, uuid: str) -> tuple[Any, Any]:
@@ -142,10 +142,10 @@ def _expect_sound_memory(parent: Any) -> None:
         raise GpuUnusable(f"{count} uncorrectable memory errors (ECC); `nvidia-smi --gpu-reset` or reboot")
 
 
-def _asked(ask: Callable[..., _Answer], *given: Any) -> _Answer:
+def _asked(ask: Callable[..., _Answer], *arguments: Any) -> _Answer:
     """The answer, where every GPU has one. Raises GpuUnusable."""
     try:
-        return ask(*given)
+        return ask(*arguments)
     except pynvml.NVMLError_GpuIsLost:
         raise GpuUnusable("fell off the bus; `nvidia-smi --gpu-reset` or reboot") from None
     except pynvml.NVMLError_ResetRequired:
@@ -154,12 +154,12 @@ def _asked(ask: Callable[..., _Answer], *given: Any) -> _Answer:
         raise GpuUnusable(f"the driver cannot read it: {error}") from None
 
 
-def _optional(ask: Callable[..., Any], *given: Any) -> Any:
+def _optional(ask: Callable[..., Any], *arguments: Any) -> Any:
     """The answer; None where this GPU, slice or driver has none. Raises GpuUnusable when the GPU is gone."""
     try:
-        return ask(*given)
+        return ask(*arguments)
     except (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_ResetRequired):
-        return _asked(ask, *given)
+        return _asked(ask, *arguments)
     except pynvml.NVMLError:
         return None
 

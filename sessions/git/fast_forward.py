@@ -20,7 +20,7 @@ class Landing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LandingResult:
     """The end of one attempt."""
 
     landing: Landing
@@ -32,7 +32,7 @@ def branch_among(repository: Repository, names: Sequence[str]) -> str | None:
     return next((name for name in names if repository.exists(f"refs/heads/{name}")), None)
 
 
-def advance_branch(repository: Repository, branch: str, commit: str, expected: str) -> Landed:
+def advance_branch(repository: Repository, branch: str, commit: str, expected: str) -> LandingResult:
     """Move `branch` from `expected` to its child `commit`; done twice it is done once. Raises GitError.
 
     A checkout of the branch is advanced by `git merge --ff-only`, which keeps whatever is not committed there.
@@ -40,25 +40,25 @@ def advance_branch(repository: Repository, branch: str, commit: str, expected: s
     ref = f"refs/heads/{branch}"
     now = repository.rev_parse(ref)
     if repository.is_ancestor(commit, now):
-        return Landed(Landing.LANDED)
+        return LandingResult(Landing.LANDED)
     if now != expected:
-        return Landed(Landing.MOVED, f"{branch} is at {now[:7]} now")
+        return LandingResult(Landing.MOVED, f"{branch} is at {now[:7]} now")
     checkout = repository.checked_out_at(ref)
     if checkout is not None:
         settings = ("-c", "merge.verifySignatures=false")
         answer = run_git(checkout, *settings, "merge", "--ff-only", "--no-autostash", "--quiet", commit)
         if answer.status == 0:
-            return Landed(Landing.LANDED)
-        return Landed(Landing.REFUSED, _reason(answer.words))
+            return LandingResult(Landing.LANDED)
+        return LandingResult(Landing.REFUSED, _reason(answer.words))
     if branch in _held_branches(repository):
-        return Landed(Landing.REFUSED, f"a rebase or bisect of {branch} is under way")
+        return LandingResult(Landing.REFUSED, f"a rebase or bisect of {branch} is under way")
     try:
         repository.set_ref(ref, commit, expected)
     except GitError:
         if repository.rev_parse(ref) == expected:
             raise
-        return Landed(Landing.MOVED, f"{branch} has moved")
-    return Landed(Landing.LANDED)
+        return LandingResult(Landing.MOVED, f"{branch} has moved")
+    return LandingResult(Landing.LANDED)
 
 
 def _held_branches(repository: Repository) -> frozenset[str]:

@@ -30,14 +30,14 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """The tree of a merge, or why there is none."""
 
     tree: str
     conflicts: tuple[Conflict, ...] = ()
 
 
-def merge_change(repository: Repository, onto: str, before: str, after: str) -> Merged:
+def merge_change(repository: Repository, onto: str, before: str, after: str) -> MergeResult:
     """The tree of `onto` with what differs between `before` and `after` applied; writes objects only.
 
     Raises GitError, also for a change of links or submodules, which is never merged.
@@ -75,7 +75,7 @@ class _Merge:
         # An index of its own: the person's is never touched.
         self.index = {"GIT_INDEX_FILE": str(folder / "index")}
 
-    def apply(self, onto: str, before: str, after: str) -> Merged:
+    def apply(self, onto: str, before: str, after: str) -> MergeResult:
         for change in self.repository.changed_paths(before, after):
             if change.old_mode not in _FILES or change.new_mode not in _FILES:
                 raise GitError(["git", "merge"], f"fatal: {change.path} is a link or a submodule")
@@ -89,7 +89,7 @@ class _Merge:
         conflicts = [
             conflict for path, sides in unmerged.items() for conflict in self._merge_file(path, sides)
         ]
-        return Merged("" if conflicts else self._ask("write-tree").strip(), tuple(conflicts))
+        return MergeResult("" if conflicts else self._ask("write-tree").strip(), tuple(conflicts))
 
     def _merge_file(self, path: str, sides: Mapping[str, tuple[str, str]]) -> tuple[Conflict, ...]:
         if sides.keys() != {_BASE, _OURS, _THEIRS}:

@@ -87,10 +87,10 @@ class Worktrees:
         if folder is None or folder.parent.parent.resolve() != self._repository.git_dir.resolve():
             return False
         try:
-            registered = (folder / (folder / "gitdir").read_text(encoding="utf-8").strip()).parent
+            recorded = (folder / (folder / "gitdir").read_text(encoding="utf-8").strip()).parent
         except OSError:
             return False
-        whole = (folder / "index").exists() and registered.resolve() == path.resolve()
+        whole = (folder / "index").exists() and recorded.resolve() == path.resolve()
         return whole and run_git(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").status == 0
 
     def _repaired(self, path: Path) -> bool:

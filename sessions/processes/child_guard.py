@@ -43,7 +43,7 @@ def start(command: list[str], lifeline: int) -> int:
 
 def below(pid: int) -> list[int]:
     """Every process below `pid`; what left its parents has been adopted by this one."""
-    found: list[int] = []
+    pids: list[int] = []
     waiting = [pid]
     while waiting:
         parent = waiting.pop()
@@ -57,9 +57,9 @@ def below(pid: int) -> list[int]:
                     children = [int(child) for child in file.read().split()]
             except OSError:
                 continue
-            found += children
+            pids += children
             waiting += children
-    return found
+    return pids
 
 
 def reap(statuses: dict[int, int]) -> bool:
@@ -77,17 +77,17 @@ def reap(statuses: dict[int, int]) -> bool:
 def end_all(child: int, statuses: dict[int, int]) -> None:
     """TERM, and after a moment KILL, until nothing is left below."""
     number, kill_at = signal.SIGTERM, time.monotonic() + GRACE_S
-    told: set[int] = set()
+    signalled: set[int] = set()
     while reap(statuses):
         if time.monotonic() > kill_at:
             number = signal.SIGKILL
-        if (not LINUX and number == signal.SIGKILL) or child not in told:
+        if (not LINUX and number == signal.SIGKILL) or child not in signalled:
             send(os.killpg, child, number)
         for pid in below(os.getpid()):
-            if pid not in told or number == signal.SIGKILL:
+            if pid not in signalled or number == signal.SIGKILL:
                 send(os.kill, pid, number)
-                told.add(pid)
-        told.add(child)
+                signalled.add(pid)
+        signalled.add(child)
         time.sleep(0.01)
 
 
@@ -103,16 +103,16 @@ def main() -> None:
     """Start, wait for the command's end or the agent's, leave nothing behind."""
     lifeline, command = int(sys.argv[1]), sys.argv[3:]
     control(PR_SET_CHILD_SUBREAPER, 1)
-    told_to_end: list[int] = []
+    signals: list[int] = []
     wakeup, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda got, _: told_to_end.append(got))
+        signal.signal(number, lambda received, _: signals.append(received))
     child = start(command, lifeline)
     statuses: dict[int, int] = {}
-    while reap(statuses) and child not in statuses and not told_to_end:
+    while reap(statuses) and child not in statuses and not signals:
         ready, _, _ = select.select([lifeline, wakeup], [], [])
         if lifeline in ready:  # nothing is ever written: the other end closed
             break

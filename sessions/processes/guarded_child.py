@@ -16,6 +16,7 @@ from typing import Self
 
 from sessions.errors import SessionError
 from sessions.processes import child_guard
+from sessions.processes.lines import Lines
 from sessions.processes.marks import MARKER_VARIABLE, end_marked
 from sessions.processes.tree import end_tree
 
@@ -105,44 +106,34 @@ class GuardedChild:
         """Each line of its stdout as it comes, until its end. Raises ChildHangs."""
         process = self._process
         assert process is not None and process.stdout is not None and process.stderr is not None
-        began = heard = time.monotonic()
-        out, err = _Lines(), _Lines()
+        started_at = last_output_at = time.monotonic()
+        out, err = Lines(LONGEST_LINE), Lines(LONGEST_LINE)
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ, out)
             selector.register(process.stderr, selectors.EVENT_READ, err)
             while selector.get_map():
                 now = time.monotonic()
-                left = min(heard + self.silence_s, began + self._timeout_s) - now
-                if left <= 0:
-                    what = "said nothing for" if now < began + self._timeout_s else "was not done after"
-                    limit = self.silence_s if now < began + self._timeout_s else self._timeout_s
-                    raise ChildHangs(f"it {what} {limit:g} s and was ended")
-                for key, _ in selector.select(min(left, 1.0)):
-                    heard = time.monotonic()
+                end_at = started_at + self._timeout_s
+                left_s = min(last_output_at + self.silence_s, end_at) - now
+                if left_s <= 0:
+                    silent = f"said nothing for {self.silence_s:g} s"
+                    late = f"was not done after {self._timeout_s:g} s"
+                    raise ChildHangs(f"it {silent if now < end_at else late} and was ended")
+                for key, _ in selector.select(min(left_s, 1.0)):
+                    last_output_at = time.monotonic()
                     chunk = os.read(key.fd, _CHUNK)
                     if not chunk:
                         selector.unregister(key.fileobj)
-                    found = key.data.feed(chunk)
+                    # At its end the last line counts without one.
+                    lines = key.data.take(chunk) if chunk else filter(None, [key.data.pending])
+                    texts = [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
                     if key.data is err:
-                        self._stderr.extend(line for line in found if line.strip())
+                        self._stderr.extend(text for text in texts if text.strip())
                     else:
-                        yield from found
+                        yield from texts
         process.wait()
 
     def stop(self) -> None:
         """End it now; `lines` then comes to its end."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-
-
-class _Lines:
-    """Bytes in, whole lines out; an empty chunk is the end."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    def feed(self, chunk: bytes) -> list[str]:
-        self._rest += chunk
-        *whole, rest = self._rest.split(b"\n") if chunk else [self._rest, bytearray()]
-        self._rest = bytearray(rest[:LONGEST_LINE])
-        return [line.decode("utf-8", "replace").rstrip("\r") for line in whole if chunk or line]

@@ -68,13 +68,13 @@ def descendants(pid: int) -> list[int]:
         except psutil.NoSuchProcess:
             return []
     # The kernel's own child lists: the cost grows with the tree, not with the machine.
-    found: list[int] = []
+    below: list[int] = []
     waiting = [pid]
     while waiting:
         children = _children(waiting.pop())
-        found += children
+        below += children
         waiting += children
-    return found
+    return below
 
 
 def end_tree(pid: int, grace_s: float = 0.5, including_itself: bool = True) -> None:
@@ -92,9 +92,9 @@ def kill_until_gone(find: Callable[[], Iterable[int]], patience_s: float = 5.0) 
     """KILL whatever `find` finds, again and again, for processes fork while they are killed."""
 
     def gone() -> bool:
-        found = list(find())
-        _signal_all(found, signal.SIGKILL)
-        return not found
+        leftovers = list(find())
+        _signal_all(leftovers, signal.SIGKILL)
+        return not leftovers
 
     return wait_until(gone, patience_s)
 
@@ -163,14 +163,14 @@ def _waited_cpu_s() -> float:
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    children: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - ten times a second
             with open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123
-                found += [int(child) for child in file.read().split()]
+                children += [int(child) for child in file.read().split()]
     except OSError:  # it ended meanwhile
         pass
-    return found
+    return children
 
 
 def is_dead(pid: int) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sessions.processes.lines import Lines
 from sessions.runs.contract import RunPhase, RunProgress, RunSpec
 from sessions.runs.metric_formats import number_of
 
@@ -32,7 +33,7 @@ class PhaseStamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class TimeSpent:
     """Seconds by the runner's own clocks."""
 
     wall_s: float
@@ -44,7 +45,7 @@ class Spent:
 
 
 @dataclass(slots=True)
-class Heard:
+class RefereeEvents:
     """Everything the referee said that counts."""
 
     stamps: list[PhaseStamp] = field(default_factory=list)
@@ -62,14 +63,14 @@ class Heard:
         """The phase that the run is in."""
         return self.stamps[-1].phase if self.stamps else RunPhase.STARTING
 
-    def spent(self, phase: RunPhase, until: PhaseStamp) -> Spent:
+    def time_in(self, phase: RunPhase, until: PhaseStamp) -> TimeSpent:
         """What the run spent in a phase, over all the times that it was in it."""
         wall_s = cpu_s = 0.0
         for begin, end in zip(self.stamps, [*self.stamps[1:], until], strict=True):
             if begin.phase is phase:
                 wall_s += end.wall_s - begin.wall_s
                 cpu_s += end.cpu_s - begin.cpu_s
-        return Spent(wall_s, cpu_s)
+        return TimeSpent(wall_s, cpu_s)
 
     def stamp(self, phase: RunPhase) -> PhaseStamp | None:
         """The first stamp of a phase; a second one cannot move the clock."""
@@ -82,9 +83,8 @@ class RunChannel:
     def __init__(self, ours: socket.socket) -> None:
         ours.setblocking(False)
         self.socket = ours
-        self.heard = Heard()
-        self._pending = b""
-        self._skipping = False  # the rest of a line that was too long
+        self.events = RefereeEvents()
+        self._lines = Lines(_LONGEST_LINE)
         self._holdout: Path | None = None
         self.outgoing = memoryview(b"")  # what waits to be sent
 
@@ -112,13 +112,9 @@ class RunChannel:
             return False
         if not data:
             return False
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
-            if not self._skipping:
+        for line in self._lines.take(data):
+            if len(line) <= _LONGEST_LINE:
                 self._take(line, cpu_s)
-            self._skipping = False
-        if len(self._pending) > _LONGEST_LINE:
-            self._pending, self._skipping = b"", True
         return True
 
     def write(self) -> None:
@@ -137,43 +133,43 @@ class RunChannel:
             return
         if not isinstance(event, dict):
             return
-        heard = self.heard
+        events = self.events
         match event.get("event"):
             case "phase":
                 self._enter(event, cpu_s)
             case "progress":
                 self._go_on(event)
             case "report":
-                heard.reported = heard.reported or PhaseStamp(heard.phase, time.monotonic(), cpu_s)
-                if not heard.reports or (len(heard.reports) == 1 and event != heard.reports[0]):
-                    heard.reports.append(event)
-            case "rejected" if heard.rejected is None:
-                heard.rejected = _one_line(event.get("reason"), "the referee gave no reason")
-            case "crash" if heard.crashed is None:
-                heard.crashed = _one_line(event.get("reason"), "the referee gave no reason")
+                events.reported = events.reported or PhaseStamp(events.phase, time.monotonic(), cpu_s)
+                if not events.reports or (len(events.reports) == 1 and event != events.reports[0]):
+                    events.reports.append(event)
+            case "rejected" if events.rejected is None:
+                events.rejected = _one_line(event.get("reason"), "the referee gave no reason")
+            case "crash" if events.crashed is None:
+                events.crashed = _one_line(event.get("reason"), "the referee gave no reason")
 
     def _enter(self, event: dict[str, Any], cpu_s: float) -> None:
-        heard = self.heard
+        events = self.events
         if event.get("phase") == "holdout":
             self._open_holdout(cpu_s)
         phase = _PHASES.get(str(event.get("phase")))
         # Only warming up may come and go, and only before the clock; a second stamp moves nothing.
-        before_the_clock = heard.phase in _BEFORE_THE_CLOCK and len(heard.stamps) < _MOST_STAMPS
+        before_the_clock = events.phase in _BEFORE_THE_CLOCK and len(events.stamps) < _MOST_STAMPS
         again = phase in _BEFORE_THE_CLOCK and before_the_clock
-        if phase is None or phase is heard.phase or (heard.stamp(phase) and not again):
+        if phase is None or phase is events.phase or (events.stamp(phase) and not again):
             return
-        if phase is not RunPhase.EVALUATING and heard.phase is RunPhase.EVALUATING:
+        if phase is not RunPhase.EVALUATING and events.phase is RunPhase.EVALUATING:
             return
-        heard.stamps.append(PhaseStamp(phase, time.monotonic(), cpu_s))
+        events.stamps.append(PhaseStamp(phase, time.monotonic(), cpu_s))
         if phase is RunPhase.EVALUATING:
-            heard.counts = event
+            events.counts = event
 
     def _open_holdout(self, cpu_s: float) -> None:
         # Once, and only when training has ended: a model that still learns must not see it.
-        heard = self.heard
-        if self._holdout is None or heard.holdout or heard.phase is not RunPhase.EVALUATING:
+        events = self.events
+        if self._holdout is None or events.holdout or events.phase is not RunPhase.EVALUATING:
             return
-        heard.holdout = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
+        events.holdout = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
         try:
             tokens = self._holdout.read_bytes()
         except OSError:  # the referee says that there is too little text
@@ -182,11 +178,11 @@ class RunChannel:
         self.outgoing = memoryview(head + tokens[: len(tokens) // 2 * 2])
 
     def _go_on(self, event: dict[str, Any]) -> None:
-        heard = self.heard
-        progress = _read_progress(event, heard.phase)
-        if heard.phase is RunPhase.TRAINING and count_of(event.get("step")) is not None:
-            heard.steps_fell |= heard.progress is not None and progress.step < heard.progress.step
-        heard.progress = progress
+        events = self.events
+        progress = _read_progress(event, events.phase)
+        if events.phase is RunPhase.TRAINING and count_of(event.get("step")) is not None:
+            events.steps_fell |= events.progress is not None and progress.step < events.progress.step
+        events.progress = progress
 
 
 def count_of(value: object) -> int | None:

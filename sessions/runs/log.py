@@ -87,8 +87,8 @@ def failure_reason(text: str) -> str:
         for line in lines[last + 1 :]:
             if line and not line[0].isspace() and _EXCEPTION.match(line):
                 return _shortened(line, _place(lines[: last + 1]))
-    spoken = [line.strip() for line in lines if line.strip()]
-    return _shortened(spoken[-1], "") if spoken else ""
+    words = [line.strip() for line in lines if line.strip()]
+    return _shortened(words[-1], "") if words else ""
 
 
 def _place(lines: list[str]) -> str:

@@ -38,11 +38,11 @@ class LineReader:
     """Reads single lines for a set of names."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        named = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        either_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         patterns = {
-            MetricFormat.METRIC: rf"METRIC\b\s*:?\s*(?P<name>{named})\s*=\s*(?P<value>{_NUMBER})",
-            MetricFormat.EVAL_RESULT: rf"EVAL_RESULT\b\s*:?\s*(?P<name>{named})\s*=\s*(?P<value>{_NUMBER})",
-            MetricFormat.COLON: rf"(?P<name>{named}):\s*(?P<value>{_NUMBER})",
+            MetricFormat.METRIC: rf"METRIC\b\s*:?\s*(?P<name>{either_name})\s*=\s*(?P<value>{_NUMBER})",
+            MetricFormat.EVAL_RESULT: rf"EVAL_RESULT\b\s*:?\s*(?P<name>{either_name})\s*=\s*(?P<value>{_NUMBER})",
+            MetricFormat.COLON: rf"(?P<name>{either_name}):\s*(?P<value>{_NUMBER})",
         }
         self._patterns = {dialect: re.compile(text, re.IGNORECASE) for dialect, text in patterns.items()}
         self._names = frozenset(names)
@@ -51,11 +51,10 @@ class LineReader:
         """The dialect, the name and the number of a line without escapes; None for any other line."""
         line = line.strip()
         for dialect, pattern in self._patterns.items():
-            found = pattern.fullmatch(line)
-            if (
-                found and found["name"] in self._names
-            ):  # names are told apart by case, the other words are not
-                return dialect, found["name"], number_in(found["value"])
+            match = pattern.fullmatch(line)
+            # Names are told apart by case, the other words are not.
+            if match and match["name"] in self._names:
+                return dialect, match["name"], number_in(match["value"])
         return None
 
 
@@ -74,10 +73,10 @@ def json_object(text: str) -> dict[str, Any] | None:
     if not text.startswith("{") or not text.endswith("}"):
         return None
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def last_json_object(text: str) -> dict[str, Any] | None:
@@ -86,23 +85,16 @@ def last_json_object(text: str) -> dict[str, Any] | None:
     if not text.endswith("}"):
         return None
     openings = [match.start() for match in re.finditer(r"^[ \t]*\{", text, re.MULTILINE)]
-    for start in reversed(openings[-_MOST_OPENINGS:]):
-        found = json_object(text[start:].lstrip())
-        if found is not None:
-            return found
-    return None
+    objects = (json_object(text[start:].lstrip()) for start in reversed(openings[-_MOST_OPENINGS:]))
+    return next((value for value in objects if value is not None), None)
 
 
 def figures_in(report: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
     """The numbers of a JSON report by name: top-level keys, then those below "metrics"."""
     below = report.get("metrics")
-    found = {}
-    for name in names:
-        for part in (report, below if isinstance(below, dict) else {}):
-            if name in part and (value := number_of(part[name])) is not None:
-                found[name] = value
-                break
-    return found
+    parts = (below if isinstance(below, dict) else {}, report)
+    values = ((name, number_of(part.get(name))) for part in parts for name in names)
+    return {name: value for name, value in values if value is not None}
 
 
 def number_of(value: object) -> float | None:

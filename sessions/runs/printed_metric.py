@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sessions.processes.lines import Lines
 from sessions.runs.log import without_escapes
 from sessions.runs.metric_formats import (
     DIALECTS,
@@ -22,6 +23,7 @@ from sessions.runs.metric_formats import (
 )
 
 _LONGEST_WORD = 1024
+_LINE_ENDS = b"\r\n"  # progress bars write over their line
 _MOST_VALUES = 16  # a run that prints more different ones has shown enough
 _SAME = 1e-4  # two dialects that round differently still say the same
 
@@ -42,7 +44,7 @@ class PrintedMetric:
 
     def __init__(self, name: str) -> None:
         self._line = re.compile(rf"\s*{re.escape(name)}:\s*(?P<value>[-+]?[\w.+-]+)\s*")
-        self._lines = _Lines(_LONGEST_WORD)
+        self._lines = Lines(_LONGEST_WORD, _LINE_ENDS)
         self._values: list[str] = []
 
     def take(self, data: bytes) -> None:
@@ -58,9 +60,9 @@ class PrintedMetric:
     def _read(self, line: bytes) -> None:
         if len(line) > _LONGEST_WORD or len(self._values) >= _MOST_VALUES:
             return
-        found = self._line.fullmatch(without_escapes(line.decode("utf-8", "replace")))
-        if found and found["value"] not in self._values:
-            self._values.append(found["value"])
+        match = self._line.fullmatch(without_escapes(line.decode("utf-8", "replace")))
+        if match and match["value"] not in self._values:
+            self._values.append(match["value"])
 
 
 class MetricReader:
@@ -71,8 +73,8 @@ class MetricReader:
         self._dialects = DIALECTS if only is MetricFormat.AUTO else (only,)
         self._reader = LineReader((name, *self._also))
         self._marks = tuple(one.encode() for one in (name, *self._also))
-        self._lines = _Lines(LONGEST_LINE)
-        self._found: dict[tuple[MetricFormat, str], float] = {}
+        self._lines = Lines(LONGEST_LINE, _LINE_ENDS)
+        self._figures: dict[tuple[MetricFormat, str], float] = {}
         self._report: dict[str, Any] = {}
         self._last = b""  # the last line that says anything
         self._end = b""  # the last LONGEST_LINE bytes
@@ -87,20 +89,20 @@ class MetricReader:
         """What it all says so far; the last line counts without its end too. Call it once, at the end."""
         self._read(self._lines.pending)
         self._read_end()
-        said = [(d, self._found[d, self._name]) for d in self._dialects if (d, self._name) in self._found]
-        if not said:
+        values = [
+            (d, self._figures[d, self._name]) for d in self._dialects if (d, self._name) in self._figures
+        ]
+        if not values:
             return Reading(also=self._secondary(), refused=self._refuses(None))
-        dialect, value = said[0]
-        others = tuple((d, v) for d, v in said[1:] if d is not MetricFormat.NUMBER and not _alike(v, value))
+        dialect, value = values[0]
+        others = tuple((d, v) for d, v in values[1:] if d is not MetricFormat.NUMBER and not _alike(v, value))
         return Reading(value, dialect, self._secondary(), others, self._refuses(dialect))
 
     def _secondary(self) -> dict[str, float]:
-        found = {}
-        for name in self._also:
-            values = (self._found.get((dialect, name)) for dialect in self._dialects)
-            if (value := next((v for v in values if v is not None), None)) is not None:
-                found[name] = value
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        # Where several dialects have one, the most explicit comes last and counts.
+        ranked = ((d, name) for d in reversed(self._dialects) for name in self._also)
+        figures = {name: self._figures[d, name] for d, name in ranked if (d, name) in self._figures}
+        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
     def _refuses(self, dialect: MetricFormat | None) -> bool:
         # An evaluator that answers in JSON may say that the edit did not pass, whatever the score.
@@ -115,15 +117,15 @@ class MetricReader:
             self._take_report(json_object(_text(line)))
             return
         may_say = len(line) <= _LONGEST_WORD and any(mark in line for mark in self._marks)
-        if may_say and (found := self._reader.read(_text(line))):
-            dialect, name, value = found
-            self._found[dialect, name] = value
+        if may_say and (figure := self._reader.read(_text(line))):
+            dialect, name, value = figure
+            self._figures[dialect, name] = value
 
     def _read_end(self) -> None:
         self._take_report(last_json_object(_text(self._end.replace(b"\r", b"\n"))))
         value = bare_number(_text(self._last)) if len(self._last) <= _LONGEST_WORD else None
         if value is not None:
-            self._found[MetricFormat.NUMBER, self._name] = value
+            self._figures[MetricFormat.NUMBER, self._name] = value
 
     def _take_report(self, report: dict[str, Any] | None) -> None:
         if report is None:
@@ -135,25 +137,7 @@ class MetricReader:
         if self._name in figures or "pass" in report:
             self._report = report
         for name, value in figures.items():
-            self._found[MetricFormat.JSON, name] = value
-
-
-class _Lines:
-    """Cuts output into lines, at carriage returns too; of one that is too long only the beginning is kept."""
-
-    def __init__(self, longest: int) -> None:
-        self.pending = b""
-        self._longest = longest
-
-    def take(self, data: bytes) -> list[bytes]:
-        """The lines that this piece ends; a line longer than allowed comes out too long, so that it can be told."""
-        *lines, rest = re.split(rb"[\r\n]", data)
-        if lines:
-            lines[0] = self.pending + lines[0]
-            self.pending = rest[: self._longest + 1]
-        elif len(self.pending) <= self._longest:
-            self.pending = (self.pending + rest)[: self._longest + 1]
-        return lines
+            self._figures[MetricFormat.JSON, name] = value
 
 
 def is_rounded(printed: str, reported: float) -> bool:

@@ -34,9 +34,9 @@ from sessions.runs.contract import (
     read_spec,
     to_json,
 )
-from sessions.runs.ending import Attempt, Finding, judge, smoke_timeout_s
+from sessions.runs.ending import Attempt, Judgement, judge, smoke_timeout_s
 from sessions.runs.log import RunLog
-from sessions.runs.meter_check import evaluating_spent, find_suspicions, starting_spent
+from sessions.runs.meter_check import find_suspicions, time_evaluating, time_starting
 from sessions.runs.metric_formats import number_of
 from sessions.runs.orphan_guard import RunGuard
 from sessions.runs.start import HELD_EXIT_CODE, LOCK_VARIABLE
@@ -100,50 +100,50 @@ class Runner:
         become_subreaper()
         confinement = confinement_of(spec)
         self._meter = TreeMeter()
-        self._kept = hash_kept_files(spec)
+        self._hashes = hash_kept_files(spec)
         log = RunLog(self._directory / LOG_FILE, LOG_LIMIT)
         self._trainer = Trainer(spec, confinement, log, self._meter, signals, self._write_progress)
-        attempt, finding = self._attempt(log)
-        outcome = self._outcome(attempt, finding, confinement)
+        attempt, judgement = self._attempt(log)
+        outcome = self._outcome(attempt, judgement, confinement)
         _write_outcome(self._directory, outcome)
         log.close()
         guard.dismiss()
         return outcome
 
-    def _attempt(self, log: RunLog) -> tuple[Attempt, Finding]:
+    def _attempt(self, log: RunLog) -> tuple[Attempt, Judgement]:
         spec = self._spec
         if spec.smoke and (spec.has_referee or spec.smoke_argv):
             log.start_part(f"smoke run of {spec.run_id}")
             smoke = self._trainer.run(True, smoke_timeout_s(spec))
-            finding = judge(smoke, spec, True)
-            finding = self._unless_tampered(finding)
-            if finding.ending is not RunEnding.MEASURED:
-                return smoke, Finding(finding.ending, f"smoke run: {finding.reason}")
+            judgement = judge(smoke, spec, True)
+            judgement = self._unless_tampered(judgement)
+            if judgement.ending is not RunEnding.MEASURED:
+                return smoke, Judgement(judgement.ending, f"smoke run: {judgement.reason}")
         log.start_part(f"run of {spec.run_id}, seed {spec.seed}, budget {spec.budget_s:g} s ({spec.clock})")
         elapsed_s = time.monotonic() - self._began
         attempt = self._trainer.run(False, spec.timeout_s - elapsed_s)
         return attempt, self._unless_tampered(judge(attempt, spec, False))
 
-    def _unless_tampered(self, finding: Finding) -> Finding:
-        if finding.ending is RunEnding.ENDED:
-            return finding
-        change = find_change(self._kept, hash_kept_files(self._spec))
-        return Finding(RunEnding.REJECTED, change) if change else finding
+    def _unless_tampered(self, judgement: Judgement) -> Judgement:
+        if judgement.ending is RunEnding.ENDED:
+            return judgement
+        change = find_change(self._hashes, hash_kept_files(self._spec))
+        return Judgement(RunEnding.REJECTED, change) if change else judgement
 
-    def _outcome(self, attempt: Attempt, finding: Finding, confinement: Confinement) -> RunOutcome:
-        spec, heard, ended = self._spec, attempt.heard, attempt.ended
-        report = dict(heard.reports[0]) if heard.reports else {}
-        holdout = number_of(report.pop("holdout", None)) if heard.holdout else None
+    def _outcome(self, attempt: Attempt, judgement: Judgement, confinement: Confinement) -> RunOutcome:
+        spec, events, end = self._spec, attempt.events, attempt.end
+        report = dict(events.reports[0]) if events.reports else {}
+        holdout = number_of(report.pop("holdout", None)) if events.holdout else None
         report.pop("holdout", None)  # what was not asked for is no figure
-        counts = heard.counts | report
-        training = heard.spent(RunPhase.TRAINING, ended)
-        began_to_train = spec.has_referee and heard.stamp(RunPhase.TRAINING)
-        ended_training = spec.has_referee and heard.stamp(RunPhase.EVALUATING)
+        counts = events.counts | report
+        training = events.time_in(RunPhase.TRAINING, end)
+        began_to_train = spec.has_referee and events.stamp(RunPhase.TRAINING)
+        ended_training = spec.has_referee and events.stamp(RunPhase.EVALUATING)
         return RunOutcome(
             run_id=spec.run_id,
-            ending=finding.ending,
-            reason=finding.reason,
-            metric=finding.metric,
+            ending=judgement.ending,
+            reason=judgement.reason,
+            metric=judgement.metric,
             started_at=self._started_at,
             finished_at=time.time(),
             training_s=training.on(spec.clock),
@@ -158,9 +158,9 @@ class Runner:
             sandbox=confinement.value,
             holdout=holdout if holdout is not None and math.isfinite(holdout) else None,
             evaluated_bytes=count_of(report.get("evaluated_bytes")),
-            starting_cpu_s=starting_spent(heard, ended).cpu_s if began_to_train else None,
-            evaluating_cpu_s=evaluating_spent(heard, ended).cpu_s if ended_training else None,
-            suspicions=find_suspicions(heard, ended, attempt.reading, attempt.left_over, spec),
+            starting_cpu_s=time_starting(events, end).cpu_s if began_to_train else None,
+            evaluating_cpu_s=time_evaluating(events, end).cpu_s if ended_training else None,
+            suspicions=find_suspicions(events, end, attempt.reading, attempt.left_over, spec),
             report=report,
             also={name: attempt.reading.also[name] for name in spec.also if name in attempt.reading.also},
         )
@@ -177,23 +177,23 @@ class Runner:
 
 def _peak_vram_mb(report: Mapping[str, Any], printed: Mapping[str, float]) -> float:
     """Of the GPU, as the referee says, or the command of a lab without one; 0 where none was used."""
-    said = number_of(report.get(PEAK_VRAM)) if report else printed.get(PEAK_VRAM)
-    return said if said is not None and math.isfinite(said) and said > 0 else 0.0
+    peak_mb = number_of(report.get(PEAK_VRAM)) if report else printed.get(PEAK_VRAM)
+    return peak_mb if peak_mb is not None and math.isfinite(peak_mb) and peak_mb > 0 else 0.0
 
 
 def _inherited_lock(folder: Path) -> int | None:
     """The lock that `start_runner` took for us and handed down."""
-    handed = os.environ.pop(LOCK_VARIABLE, "")
-    if not handed.isdigit():
+    descriptor = os.environ.pop(LOCK_VARIABLE, "")
+    if not descriptor.isdigit():
         return None
     try:
-        if not os.path.samestat(os.fstat(int(handed)), (folder / LOCK_FILE).stat()):
+        if not os.path.samestat(os.fstat(int(descriptor)), (folder / LOCK_FILE).stat()):
             return None
-        fcntl.flock(int(handed), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.set_inheritable(int(handed), False)
+        fcntl.flock(int(descriptor), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.set_inheritable(int(descriptor), False)
     except OSError:
         return None
-    return int(handed)
+    return int(descriptor)
 
 
 def _reserve_room(directory: Path) -> None:

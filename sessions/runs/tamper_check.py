@@ -16,30 +16,30 @@ def hash_kept_files(spec: RunSpec) -> Hashes:
     """The referee's copy and what may not change of the bench: all of it where there is a referee."""
     if spec.referee is None:
         return {}
-    kept = _hash_all("the referee's copy", spec.referee, _files_below(spec.referee))
+    referee = _hash_all("the referee's copy", spec.referee, _files_below(spec.referee))
     bench = _files_below(spec.cwd) if spec.has_referee else spec.protected
-    return kept | _hash_all("the bench", spec.cwd, bench)
+    return referee | _hash_all("the bench", spec.cwd, bench)
 
 
 def find_change(before: Hashes, after: Hashes) -> str:
     """Why the run is refused, or "" when nothing changed."""
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    if not changed:
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if not names:
         return ""
-    name = changed[0]
+    name = names[0]
     what = "appeared" if name not in before else "is gone" if name not in after else "changed"
-    more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+    more = f", and {len(names) - 1} more" if len(names) > 1 else ""
     return f"tampering: {name} {what} while it ran{more}"
 
 
 def _hash_all(place: str, folder: Path, files: Iterable[Path]) -> Hashes:
-    found = {}
+    hashes = {}
     for path in files:
         try:
-            found[f"{os.path.relpath(path, folder)} of {place}"] = _hash(path)
+            hashes[f"{os.path.relpath(path, folder)} of {place}"] = _hash(path)
         except OSError:  # it is gone, or cannot be read any more: a difference, either way
             continue
-    return found
+    return hashes
 
 
 def _files_below(folder: Path) -> Iterable[Path]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,13 +26,12 @@ from sessions.processes.tree import (
     pin_to_core,
     wait_until,
 )
-from sessions.runs.channel import Heard, PhaseStamp, RunChannel
-from sessions.runs.confinement import wrap
+from sessions.runs.channel import PhaseStamp, RefereeEvents, RunChannel
+from sessions.runs.confinement import make_private_home, wrap
 from sessions.runs.contract import CHANNEL_VARIABLE, PEAK_VRAM, RunPhase, RunProgress, RunSpec
 from sessions.runs.ending import Attempt
 from sessions.runs.log import RunLog
 from sessions.runs.printed_metric import MetricReader, PrintedMetric
-from sessions.sandbox.private_folders import PrivateFolders
 from sessions.sandbox.run_sandbox import Confinement
 
 # Seldom: the runner shares the machine with what it measures. Stamps are sampled when events arrive.
@@ -77,7 +77,7 @@ class Trainer:
     _pid: int
     _status: int | None  # as waitpid gives it; None while it runs
     _timed_out: bool
-    _ended: PhaseStamp  # when nothing of it was left
+    _end: PhaseStamp  # when nothing of it was left
     _left_behind: int  # processes that outlived it
 
     def __init__(
@@ -104,17 +104,15 @@ class Trainer:
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
         self._channel = channel = RunChannel(ours)
-        stamps = channel.heard.stamps
+        stamps = channel.events.stamps
         stamps.append(PhaseStamp(RunPhase.STARTING, began, self._meter.sample()))
-        private = PrivateFolders(
-            self._spec.directory / ("private-smoke" if smoke else "private"), self._spec.caches
-        )
+        private = self._spec.directory / ("private-smoke" if smoke else "private")
         try:
             channel.assign(self._spec, smoke)
-            private.make()
-            self._pid = self._start(theirs, their_output, private, smoke)
+            home = make_private_home(private, self._spec.caches)
+            self._pid = self._start(theirs, their_output, home, smoke)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            return Attempt(channel.heard, None, "", start_problem=f"it cannot be started: {error}")
+            return Attempt(channel.events, None, "", start_problem=f"it cannot be started: {error}")
         else:
             if not self._spec.has_referee and not smoke:  # there is nobody to say when training begins
                 stamps.append(PhaseStamp(RunPhase.TRAINING, began, stamps[0].cpu_s))
@@ -125,24 +123,25 @@ class Trainer:
             self._finish(output)
             ours.close()
             os.close(output)
-            private.remove()
+            # What cannot be removed stays in the run's folder.
+            shutil.rmtree(private, ignore_errors=True)
         return Attempt(
-            heard=channel.heard,
+            events=channel.events,
             exit_code=self._exit_code(),
             tail=self._log.tail(),
             timed_out=self._timed_out,
             told_to_end=self._signals.stop,
             killed_for_memory=self._exit_code() == -signal.SIGKILL and oom_kills() > kills_before,
-            ended=self._ended,
+            end=self._end,
             printed=self._printed.values(),
             reading=self._reader.reading(),
             left_over=self._left_behind,
         )
 
-    def _start(self, theirs: socket.socket, their_output: int, private: PrivateFolders, smoke: bool) -> int:
+    def _start(self, theirs: socket.socket, their_output: int, home: dict[str, str], smoke: bool) -> int:
         runner = os.getpid()
         argv = self._spec.smoke_argv if smoke and not self._spec.has_referee else self._spec.argv
-        spec = replace(self._spec, env=self._spec.env | private.env)
+        spec = replace(self._spec, env=self._spec.env | home)
 
         def prepare() -> None:
             die_with_parent(runner)
@@ -182,10 +181,10 @@ class Trainer:
                     self._show_progress(smoke)
                     next_progress = now + _PROGRESS_EVERY_S
                 self._watch_for_room(selector)
-                for key, events in selector.select(min(next_sample, deadline) - now):
-                    if events & selectors.EVENT_WRITE:
+                for key, ready in selector.select(min(next_sample, deadline) - now):
+                    if ready & selectors.EVENT_WRITE:
                         self._channel.write()
-                    if events & selectors.EVENT_READ and not self._attend(key.fileobj, output):
+                    if ready & selectors.EVENT_READ and not self._attend(key.fileobj, output):
                         selector.unregister(key.fileobj)
 
     def _watch_for_room(self, selector: selectors.BaseSelector) -> None:
@@ -215,7 +214,7 @@ class Trainer:
         else:
             self._reader.take(data)
         # What a run prints once it has the sealed text could be that text.
-        if self._channel.heard.holdout is None:
+        if self._channel.events.holdout is None:
             self._log.write(data)
         return bool(data)
 
@@ -233,7 +232,7 @@ class Trainer:
             pass
         while _readable(output) and self._take_output(output):
             pass
-        self._ended = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
+        self._end = PhaseStamp(RunPhase.EVALUATING, time.monotonic(), cpu_s)
 
     def _left_over(self) -> list[int]:
         self._reap()
@@ -254,23 +253,23 @@ class Trainer:
         return 128 - code if code > 128 and self._confinement is not Confinement.NONE else code
 
     def _show_progress(self, smoke: bool) -> None:
-        progress = _progress(self._channel.heard, self._spec, smoke, self._meter.cpu_s)
+        progress = _progress(self._channel.events, self._spec, smoke, self._meter.cpu_s)
         if self._shown is None or replace(progress, at=self._shown.at) != self._shown:
             self._shown = progress
             self._show(progress)
 
 
-def _progress(heard: Heard, spec: RunSpec, smoke: bool, cpu_s: float) -> RunProgress:
+def _progress(events: RefereeEvents, spec: RunSpec, smoke: bool, cpu_s: float) -> RunProgress:
     now = time.time()
     if smoke:
         return RunProgress(RunPhase.SMOKE, 0.0, 0.0, at=now)
-    last = heard.progress or RunProgress(heard.phase, 0.0, 0.0)
-    if not spec.has_referee and (start := heard.stamp(RunPhase.TRAINING)):
+    last = events.progress or RunProgress(events.phase, 0.0, 0.0)
+    if not spec.has_referee and (start := events.stamp(RunPhase.TRAINING)):
         elapsed = cpu_s - start.cpu_s if spec.clock == "cpu" else time.monotonic() - start.wall_s
         last = replace(last, elapsed_s=elapsed, fraction=min(1.0, elapsed / spec.budget_s))
-    if heard.phase is RunPhase.EVALUATING:
+    if events.phase is RunPhase.EVALUATING:
         last = replace(last, fraction=1.0)
-    return replace(last, phase=heard.phase, at=now)
+    return replace(last, phase=events.phase, at=now)
 
 
 def _readable(source: socket.socket | int) -> bool:

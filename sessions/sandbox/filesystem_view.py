@@ -1,4 +1,4 @@
-"""What a confined run may see of the file system: pure of how it is confined."""
+"""What a confined process may see of the file system, however it is confined."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,17 +27,9 @@ class View:
 
     def with_program(self, program: str) -> View:
         """The view that `program` needs to start."""
-        searched = (self.env.get(name, "") for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_HOME"))
-        folders = [Path(part) for value in searched for part in value.split(os.pathsep) if part]
+        variables = ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_HOME")
+        folders = [path for name in variables for path in search_path(self.env.get(name, ""))]
         return replace(self, readable=(*self.readable, *python_homes(program), *folders, self.cwd))
-
-    def masks(self) -> list[Path]:
-        """Where people keep what is theirs, where sockets of their services lie, and the lab's state."""
-        homes = {os.path.expanduser("~"), "/home", "/root"}  # noqa: PTH111
-        folders = {*homes, "/tmp", "/var/tmp", "/run/user", *map(str, self.hidden)}
-        found = {Path(folder).resolve() for folder in folders if folder}
-        kept = [folder for folder in found if folder.is_dir() and folder != Path("/")]
-        return sorted(kept, key=lambda folder: len(folder.parts))
 
     def writable(self) -> list[Path]:
         """The run's own home and temporary folder, and its bench where that is not watched."""
@@ -45,35 +37,45 @@ class View:
         return [*own, self.cwd] if self.bench_is_open else own
 
 
-def programs_on(search_path: str) -> set[Path]:
+def private_folders(hidden: Iterable[Path]) -> list[Path]:
+    """Where people keep what is theirs, where sockets of their services lie, and `hidden`; parents first."""
+    homes = {os.path.expanduser("~"), "/home", "/root"}  # noqa: PTH111
+    names = {*homes, "/tmp", "/var/tmp", "/run/user", *map(str, hidden)}
+    folders = {Path(name).resolve() for name in names if name}
+    return sorted(
+        (folder for folder in folders if folder.is_dir() and folder != Path("/")),
+        key=lambda folder: len(folder.parts),
+    )
+
+
+def programs_on(variable: str) -> set[Path]:
     """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
-    folders = [folder for folder in _search_path(search_path) if folder.is_absolute() and folder.is_dir()]
+    folders = [path for path in search_path(variable) if path.is_absolute() and path.is_dir()]
     pythons = (
         folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
     )
-    found = set(folders).union(*map(python_homes, map(str, pythons)))
+    opened = set(folders).union(*map(python_homes, map(str, pythons)))
     # pyenv's, asdf's and mise's shims start what lies beside their folder.
-    found |= {folder.parent for folder in folders if folder.name == "shims"}
+    opened |= {folder.parent for folder in folders if folder.name == "shims"}
     # A home is no folder of programs, even when somebody put it on their search path.
     homes = (Path.home(), Path("/root"), Path("/home"), Path("/tmp"))
-    return {folder for folder in found if not any(home.is_relative_to(folder.resolve()) for home in homes)}
+    return {folder for folder in opened if not any(home.is_relative_to(folder.resolve()) for home in homes)}
 
 
 def accelerators(own: Path | None = None, folder: Path = Path("/dev")) -> list[Path]:
     """The device files of GPUs; of NVIDIA's only `own` and what all of them share, where `own` is one of them."""
-    found = [path for pattern in _ACCELERATORS for path in folder.glob(pattern)]
-    if own not in found:
-        return found
-    return [path for path in found if path == own or not _ONE_GPU.fullmatch(path.name)]
+    paths = [path for pattern in _ACCELERATORS for path in folder.glob(pattern)]
+    if own not in paths:
+        return paths
+    return [path for path in paths if path == own or not _ONE_GPU.fullmatch(path.name)]
 
 
-def sockets_of_others(view: View) -> list[Path]:
-    """Folders with sockets that lead out of any sandbox, tmux's above all, and memory shared with other runs."""
+def sockets_of_others(needed: Iterable[Path], *more: Path) -> list[Path]:
+    """Folders with sockets that lead out of any sandbox, tmux's above all, and `more`; but none around `needed`."""
     tmux = Path(os.environ.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")
-    agents = Path(tempfile.gettempdir()).glob("ssh-*")
-    found = (tmux, Path("/run/user"), Path("/dev/shm"), *agents)
-    needed = (*view.readable, *view.writable())
-    return [path for path in found if path.is_dir() and not any(n.is_relative_to(path) for n in needed)]
+    ssh_agents = [path for folder in ("/tmp", tempfile.gettempdir()) for path in Path(folder).glob("ssh-*")]
+    folders = dict.fromkeys((tmux, Path("/run/user"), *more, *ssh_agents))
+    return [path for path in folders if path.is_dir() and not any(n.is_relative_to(path) for n in needed)]
 
 
 def around(folder: Path, closed: Sequence[Path]) -> list[Path]:
@@ -91,16 +93,14 @@ def around(folder: Path, closed: Sequence[Path]) -> list[Path]:
 
 def python_homes(program: str) -> set[Path]:
     """The folders that a Python (or any program) at `program` lives in, through every symbolic link."""
-    found: set[Path] = set()
+    homes: set[Path] = set()
     path = Path(shutil.which(program) or program)
     while path.is_absolute():
-        found.add(path.parent.parent if _is_python_home(path.parent.parent) else path.parent)
+        homes.add(path.parent.parent if _is_python_home(path.parent.parent) else path.parent)
         if not path.is_symlink():
             break
         path = Path(os.path.normpath(path.parent / path.readlink()))
-    for folder in tuple(found):
-        found |= _elsewhere(folder)
-    return found
+    return homes.union(*map(_elsewhere, homes))
 
 
 def _is_python_home(folder: Path) -> bool:
@@ -112,15 +112,16 @@ def _is_python_home(folder: Path) -> bool:
 
 def _elsewhere(folder: Path) -> set[Path]:
     # What a virtual environment refers to: its base, and the folders that its .pth files name.
-    found: set[Path] = set()
-    if (folder / "pyvenv.cfg").is_file():
-        settings = (line.partition("=") for line in (folder / "pyvenv.cfg").read_text().splitlines())
-        homes = [Path(value.strip()) for key, _, value in settings if key.strip() == "home"]
-        found |= {home.resolve().parent for home in homes} | {home.parent for home in homes}
-        for file in folder.glob("lib/python*/site-packages/*.pth"):
-            found |= {Path(line) for line in file.read_text().splitlines() if line.startswith("/")}
-    return found
+    if not (folder / "pyvenv.cfg").is_file():
+        return set()
+    settings = (line.partition("=") for line in (folder / "pyvenv.cfg").read_text().splitlines())
+    homes = [Path(value.strip()) for key, _, value in settings if key.strip() == "home"]
+    elsewhere = {home.resolve().parent for home in homes} | {home.parent for home in homes}
+    for file in folder.glob("lib/python*/site-packages/*.pth"):
+        elsewhere |= {Path(line) for line in file.read_text().splitlines() if line.startswith("/")}
+    return elsewhere
 
 
-def _search_path(value: str) -> list[Path]:
-    return [Path(entry) for entry in value.split(os.pathsep) if entry]
+def search_path(variable: str) -> list[Path]:
+    """The folders that a variable like PATH lists."""
+    return [Path(entry) for entry in variable.split(os.pathsep) if entry]

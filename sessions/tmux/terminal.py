@@ -74,7 +74,7 @@ class TmuxServer(AgentServer):
         """Show an agent's pane in this terminal until the person goes back; returns tmux's exit code."""
         window = self.pane(name).window_id
         session = f"view-{os.getpid()}"
-        done = subprocess.run(
+        client = subprocess.run(
             self.argv(
                 "new-session", "-t", LAB_SESSION, "-s", session,
                 ";", "set-option", "destroy-unattached", "on",
@@ -82,7 +82,7 @@ class TmuxServer(AgentServer):
             ),
             env=without(OUTER_TMUX), check=False,
         )  # fmt: skip
-        return done.returncode
+        return client.returncode
 
     def show_agent(self, name: str) -> None:
         """Switch the terminal of the screen that this process runs in to an agent's pane.

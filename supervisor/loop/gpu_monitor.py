@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sessions.devices.gpu import GpuLook, GpuReading
-from sessions.devices.gpu_monitor import GpuWatch
+from sessions.devices.gpu import GpuReading, GpuStatus
+from sessions.devices.gpu_monitor import GpuMonitor
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Run
 from supervisor.model.records import DeviceSight
@@ -27,7 +27,7 @@ class DeviceMonitor:
 
     lab: Lab
     store: Store
-    watch: GpuWatch = field(default_factory=GpuWatch)
+    watch: GpuMonitor = field(default_factory=GpuMonitor)
     _started: bool = False
     _taken: int = 0  # looks
     _healthy: dict[str, int] = field(default_factory=dict)  # by UUID: looks in a row without a problem
@@ -50,7 +50,7 @@ class DeviceMonitor:
         if self.watch.number() == self._taken and not silent:
             return False
         self._taken = self.watch.number()
-        looks = {look.uuid: look for look in self.watch.looks}
+        looks = {look.uuid: look for look in self.watch.statuses}
         sights = [
             self._sight(snapshot, device, looks.get(device.uuid), silent) for device in snapshot.devices
         ]
@@ -67,7 +67,7 @@ class DeviceMonitor:
         return None if run is None else run_directory(self.lab, run)
 
     def _sight(
-        self, snapshot: LabSnapshot, device: Device, look: GpuLook | None, silent: bool
+        self, snapshot: LabSnapshot, device: Device, look: GpuStatus | None, silent: bool
     ) -> DeviceSight | None:
         if device.uuid not in self.watch.holders or (look is None and not silent):
             return None
@@ -82,7 +82,7 @@ class DeviceMonitor:
         return sight if is_news(device, sight, run) else None
 
 
-def see(device: Device, look: GpuLook, run: Run | None, *, share: bool, proven: bool) -> DeviceSight:
+def see(device: Device, look: GpuStatus, run: Run | None, *, share: bool, proven: bool) -> DeviceSight:
     """What a look at a device means. A device that was out comes back only when it is `proven` healthy. Pure."""
     problem = look.problem or ("" if proven else device.problem)
     neighbour = " and ".join(one.in_words() for one in look.neighbours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from sessions.devices.failure_words import speaks_of_device
+from sessions.devices.gpu import speaks_of_device
 from sessions.errors import RunnerError, SessionError
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees

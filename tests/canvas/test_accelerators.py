@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sessions.runs.channel import Heard
+from sessions.runs.channel import RefereeEvents
 from sessions.runs.contract import RunEnding, RunSpec
 from sessions.runs.ending import Attempt, judge
 
@@ -187,5 +187,5 @@ def test_a_full_device_is_a_named_verdict(train_text: str, smoke: Smoke) -> None
     said = error.removeprefix("SystemExit: ")
     assert said == "out of memory: tried to allocate 8.00 GiB; lower MAX_ROWS (it is 64), or the model's size"
     spec = RunSpec.__new__(RunSpec)
-    finding = judge(Attempt(Heard(), 1, f"step 00001 | 3 %\n{said}\n"), spec, smoke=False)
+    finding = judge(Attempt(RefereeEvents(), 1, f"step 00001 | 3 %\n{said}\n"), spec, smoke=False)
     assert (finding.ending, finding.reason) == (RunEnding.OUT_OF_MEMORY, said)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sessions.runs.confinement import make_private_home
 from sessions.sandbox.filesystem_view import programs_on, python_homes
-from sessions.sandbox.private_folders import PrivateFolders
 from supervisor.analysis.champion import with_analysis
 from supervisor.analysis.noise import repeats_exactly
 from supervisor.drafts.lab_checks import failed_check
@@ -99,10 +100,9 @@ def test_the_persons_caches_are_found_in_the_home_of_a_run(
     cache.mkdir(parents=True)
     (cache / "shard").write_text("text")
     monkeypatch.setenv("HOME", str(home))
-    private = PrivateFolders(tmp_path / "private", (cache, home, tmp_path / "elsewhere"))
-    private.make()
-    assert (Path(private.env["HOME"]) / ".cache" / "autoresearch" / "shard").read_text() == "text"
-    private.remove()
+    private = make_private_home(tmp_path / "private", (cache, home, tmp_path / "elsewhere"))
+    assert (Path(private["HOME"]) / ".cache" / "autoresearch" / "shard").read_text() == "text"
+    shutil.rmtree(tmp_path / "private")
     assert (cache / "shard").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sessions.devices.gpu import DriverMissing, Gpu, GpuLook
+from sessions.devices.gpu import DriverMissing, Gpu, GpuStatus
 from supervisor.lab.paths import Lab
 from tui.doctor.check import Check, Health
 from tui.views.figures import sensors, throttling
@@ -14,7 +14,7 @@ from tui.views.text import plain
 
 def check_gpus(lab: Lab | None) -> Iterator[Check]:
     """One check for the driver and one for each GPU; none where there is no driver."""
-    from sessions.devices.gpu_monitor import GpuEyes
+    from sessions.devices.gpu_monitor import GpuInspector
     from sessions.devices.nvml import Driver
 
     try:
@@ -33,10 +33,10 @@ def check_gpus(lab: Lab | None) -> Iterator[Check]:
     finally:
         driver.close()
     holders, out = _of_lab(lab)
-    eyes = GpuEyes()
+    eyes = GpuInspector()
     try:
         for gpu, look in zip(
-            driver.gpus, eyes.look({g.uuid: holders.get(g.uuid) for g in driver.gpus}), strict=True
+            driver.gpus, eyes.inspect({g.uuid: holders.get(g.uuid) for g in driver.gpus}), strict=True
         ):
             yield _check_gpu(gpu, look, out.get(gpu.uuid, ""))
     finally:
@@ -56,7 +56,7 @@ def _of_lab(lab: Lab | None) -> tuple[dict[str, Path], dict[str, str]]:
     return holders, {device.uuid: device.problem for device, _ in found if device.problem}
 
 
-def _check_gpu(gpu: Gpu, look: GpuLook, taken_out: str) -> Check:
+def _check_gpu(gpu: Gpu, look: GpuStatus, taken_out: str) -> Check:
     kind = f"a slice of GPU {gpu.index}" if gpu.slice is not None else f"GPU {gpu.index}"
     words = f"{kind}: {plain(gpu.name)}, {gpu.uuid}"
     if look.problem or taken_out:

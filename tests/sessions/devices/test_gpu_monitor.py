@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sessions.devices.failure_words import speaks_of_device
-from sessions.devices.gpu import GpuLook, Neighbour, Throttle
-from sessions.devices.gpu_monitor import LITTLE_MB, GpuEyes, GpuWatch
+from sessions.devices.gpu import GpuStatus, Neighbour, Throttle, speaks_of_device
+from sessions.devices.gpu_monitor import LITTLE_MB, GpuInspector, GpuMonitor
 from sessions.devices.nvml import Driver
 from sessions.processes.tree import descendants, wait_until
 from sessions.runs.contract import LOCK_FILE
@@ -54,14 +53,14 @@ def run_with_child(stack: ExitStack, folder: Path) -> int:
     return child
 
 
-def look(eyes: GpuEyes, holder: Path | None = None) -> GpuLook:
-    return eyes.look({"GPU-a": holder})[0]
+def look(eyes: GpuInspector, holder: Path | None = None) -> GpuStatus:
+    return eyes.inspect({"GPU-a": holder})[0]
 
 
 def test_the_sensors_are_read_with_their_units(card: Card, fake_nvml: FakeNvml) -> None:
     card.throttle = HEAT | POWER_CAP
     fake_nvml.write()
-    reading = look(GpuEyes()).reading
+    reading = look(GpuInspector()).reading
     assert reading is not None and abs(reading.at - time.time()) < 10
     assert (reading.utilization_percent, reading.temperature_c, reading.power_w) == (98, 61, 640.0)
     assert (reading.memory_used_mb, reading.memory_total_mb) == (44 * 1024, 141 * 1024)
@@ -71,7 +70,7 @@ def test_the_sensors_are_read_with_their_units(card: Card, fake_nvml: FakeNvml) 
 def test_a_slice_says_what_it_can_and_its_gpu_the_rest(fake_nvml: FakeNvml) -> None:
     fake_nvml.gpus = [Card("GPU-a", "A100", 40, temperature_c=55, slices=[("MIG-1", "A100 MIG 1g.5gb", 5)])]
     fake_nvml.write()
-    reading = GpuEyes().look({"MIG-1": None})[0].reading
+    reading = GpuInspector().inspect({"MIG-1": None})[0].reading
     assert reading is not None
     assert (reading.utilization_percent, reading.temperature_c) == (None, 55)
     assert reading.memory_total_mb == 5 * 1024
@@ -84,10 +83,12 @@ def test_whoever_is_not_the_runs_own_is_a_neighbour_with_a_name(
     stranger = started(processes, ["sleep", "60"])
     fake_nvml.processes = [("GPU-a", own, 30_000), ("GPU-a", stranger.pid, 12 * 1024)]
     fake_nvml.write()
-    seen = look(GpuEyes(), tmp_path).neighbours
+    seen = look(GpuInspector(), tmp_path).neighbours
     assert seen == (Neighbour(stranger.pid, "sleep", getpass.getuser(), 12 * 1024),)
     assert seen[0].in_words() == f"sleep (pid {stranger.pid}, user {getpass.getuser()}, 12 GB)"
-    assert {one.pid for one in look(GpuEyes(), None).neighbours} == {own, stranger.pid}, "nobody holds it"
+    assert {one.pid for one in look(GpuInspector(), None).neighbours} == {own, stranger.pid}, (
+        "nobody holds it"
+    )
 
 
 def test_what_is_too_small_to_matter_is_no_neighbour(
@@ -96,7 +97,7 @@ def test_what_is_too_small_to_matter_is_no_neighbour(
     stranger = started(processes, ["sleep", "60"])
     fake_nvml.processes = [("GPU-a", stranger.pid, LITTLE_MB - 1)]
     fake_nvml.write()
-    assert look(GpuEyes()).neighbours == ()
+    assert look(GpuInspector()).neighbours == ()
 
 
 def test_a_pid_that_nobody_knows_is_believed_when_seen_twice(
@@ -106,7 +107,7 @@ def test_a_pid_that_nobody_knows_is_believed_when_seen_twice(
     elsewhere = 2**22 + 77  # above every pid that Linux gives
     fake_nvml.processes = [("GPU-a", own, 500), ("GPU-a", elsewhere, 500)]
     fake_nvml.write()
-    eyes = GpuEyes()
+    eyes = GpuInspector()
     assert look(eyes, tmp_path).neighbours == ()
     assert [one.pid for one in look(eyes, tmp_path).neighbours] == [elsewhere]
     # In a container that counts pids for itself our own run is the unknown one.
@@ -130,13 +131,13 @@ def test_a_gpu_that_broke_before_the_session_has_its_reason(
     for name, value in change.items():
         setattr(card, name, value)
     fake_nvml.write()
-    assert why in look(GpuEyes()).problem
+    assert why in look(GpuInspector()).problem
 
 
 def test_a_gpu_that_falls_off_the_bus_is_named_and_seen_again_when_it_is_back(
     card: Card, fake_nvml: FakeNvml
 ) -> None:
-    eyes = GpuEyes()
+    eyes = GpuInspector()
     assert look(eyes).problem == ""
     card.error = LOST
     fake_nvml.write()
@@ -149,13 +150,13 @@ def test_a_gpu_that_falls_off_the_bus_is_named_and_seen_again_when_it_is_back(
 
 
 def test_the_watch_looks_by_itself_and_stops(card: Card, fake_nvml: FakeNvml) -> None:
-    watch = GpuWatch(every_s=0.01)
+    watch = GpuMonitor(every_s=0.01)
     watch.holders = {"GPU-a": None}
     watch.start(10)
-    assert watch.looks[0].reading is not None
+    assert watch.statuses[0].reading is not None
     card.temperature_c = 88
     fake_nvml.write()
-    assert wait_until(lambda: (r := watch.looks[0].reading) is not None and r.temperature_c == 88, 10)
+    assert wait_until(lambda: (r := watch.statuses[0].reading) is not None and r.temperature_c == 88, 10)
     watch.stop()
     count = watch.number()
     assert not wait_until(lambda: watch.number() != count, 0.05)

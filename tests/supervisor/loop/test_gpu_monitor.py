@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sessions.devices.discovery import discover, listed_uuids
-from sessions.devices.gpu_monitor import GpuWatch
+from sessions.devices.gpu_monitor import GpuMonitor
 from sessions.processes.tree import wait_until
 from sessions.runs.contract import LOCK_FILE, OUTCOME_FILE, RunEnding, RunOutcome, to_json
 from supervisor.campaign.launch import open_campaign
@@ -83,7 +83,7 @@ def gpu_lab(fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     lab = make_toy_lab(tmp_path / "lab")
     open_campaign(lab, LaunchOptions(juniors=1), lambda _: None)
     store = Store(lab.db)
-    eyes = DeviceMonitor(lab, store, GpuWatch(every_s=0.01))
+    eyes = DeviceMonitor(lab, store, GpuMonitor(every_s=0.01))
     yield GpuLab(lab, store, fake_nvml, eyes)
     eyes.stop()
 
