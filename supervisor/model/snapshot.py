@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sessions.devices.gpu import GpuReading
 from supervisor.model.experiment import Experiment, Run, Spending
+from supervisor.model.guarantees import Guarantees
+from supervisor.model.ids import ExperimentId, HypothesisId
+from supervisor.model.promotion import Promotion
 from supervisor.model.states import (
     AgentState,
     CampaignState,
@@ -19,10 +21,6 @@ from supervisor.model.states import (
     RunState,
     Wanted,
 )
-
-if TYPE_CHECKING:
-    from supervisor.model.guarantees import Guarantees
-    from supervisor.model.promotion import Promotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,12 @@ class Hypothesis:
     expected_gain: float | None = None  # in the metric's unit, positive is better
     category: str = ""
     edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
-    parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
+    parent_id: ExperimentId | None = None  # the experiment it wants to build on; None: the taker's incumbent
     risk: str = ""  # what could go wrong, in words
-    builds_on: tuple[str, ...] = ()  # the experiments that speak for it, by id
+    builds_on: tuple[ExperimentId, ...] = ()  # the experiments that speak for it, by id
     falsified_by: str = ""  # the outcome that would show that it is wrong
     independent: bool | None = None  # of the others of its plan; None: not said
-    id: str = ""  # "h-07"
+    id: HypothesisId = ""  # "h-07"
     state: HypothesisState = HypothesisState.PROPOSED
     author: str = ""  # an agent's name, or "person"
     position: float = 0.0  # the smallest goes first
@@ -104,7 +102,7 @@ class Agent:
     doing: str = ""  # one line for people: "planning h-12…h-15"
     waiting_for: str = ""  # what it needs of the person, "" when nothing
     branch: str = ""  # juniors
-    incumbent_id: str | None = None  # juniors: the experiment they build on
+    incumbent_id: ExperimentId | None = None  # juniors: the experiment they build on
     heartbeat_at: float | None = None
     restarts: int = 0  # deaths in a row
     model: str = ""  # "": the backend's own default
