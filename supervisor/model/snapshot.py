@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sessions.devices.gpu import GpuReading
 from supervisor.model.experiment import Experiment, Run, Spending
@@ -21,6 +23,8 @@ from supervisor.model.states import (
     RunState,
     Wanted,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +218,18 @@ class LabSnapshot:
     imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
     guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
-    _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
+    _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, compute: Callable[[LabSnapshot], T]) -> T:
+        """What `compute` makes of this snapshot, worked out at the first call only."""
+        if compute not in self._results:
+            self._results[compute] = compute(self)
+        result: T = self._results[compute]
+        return result
 
     def experiment(self, experiment_id: str | None) -> Experiment | None:
         """The experiment of that id, if there is one; those of promotions are found too."""
-        if experiment_id is None:
-            return None
-        if not self._by_id:
-            everything = (*self.experiments, *self.trials)
-            self._by_id.update({experiment.id: experiment for experiment in everything})
-        return self._by_id.get(experiment_id)
+        return None if experiment_id is None else self.once(_by_id).get(experiment_id)
 
     def agent(self, name: str) -> Agent | None:
         """The agent of that name, if there is one."""
@@ -240,3 +246,7 @@ class LabSnapshot:
         """Every run that holds a device, those of promotions included."""
         everything = (*self.experiments, *self.trials)
         return tuple(run for e in everything for run in e.runs if run.state is RunState.RUNNING)
+
+
+def _by_id(snapshot: LabSnapshot) -> dict[str, Experiment]:
+    return {experiment.id: experiment for experiment in (*snapshot.experiments, *snapshot.trials)}

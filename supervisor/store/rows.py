@@ -130,7 +130,11 @@ def _column(field: str, hint: Any) -> _Column:
     if get_origin(member) is Annotated:
         return _Column(name, lambda text: tuple(text.split()), " ".join)
     empty: Any = () if get_origin(hint) is tuple else {} if get_origin(hint) else None
-    return _Column(name, lambda text: _from_json(hint, json.loads(text)) if text else empty, _to_json)
+    # Nearly all are "", "[]" or NULL.
+    is_empty = {None, "", "[]", "{}"}.__contains__
+    return _Column(
+        name, lambda text: empty if is_empty(text) else _from_json(hint, json.loads(text)), _to_json
+    )
 
 
 def _to_json(value: Any) -> str:
