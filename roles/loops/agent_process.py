@@ -19,7 +19,7 @@ from supervisor.analysis.limits import spent_out
 from supervisor.campaign.launch import start_supervisor
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
-from supervisor.model.records import Step
+from supervisor.model.records import ThinkingStep
 from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import AgentState, CampaignState, Role, Wanted
 from supervisor.snapshot_reader import LabReader
@@ -87,7 +87,7 @@ class AgentProcess:
         finally:
             cost = record.cost
             usd, is_estimate, unknown = priced(cost)
-            step = Step(
+            step = ThinkingStep(
                 self.name, kind, experiment_id, self.backend.name, cost.model, began, time.time(), record.ending,
                 record.detail or unknown, usd, is_estimate, cost.input_tokens, cost.output_tokens,
                 cost.cache_read_tokens, cost.cache_write_tokens,

@@ -80,10 +80,8 @@ def check_holdout(snapshot: LabSnapshot, experiment: Experiment) -> HoldoutCheck
     baseline, campaign = snapshot.experiment(snapshot.baseline_id), snapshot.campaign
     if baseline is None or campaign is None or experiment.id == baseline.id:
         return None
-    groups = [pairs_of(each) for each in snapshot.experiments]
-    return compare_on_holdout(
-        pairs_of(experiment), pairs_of(baseline), pool([g for g in groups if g]), campaign.direction.sign
-    )
+    spread, sign = snapshot.once(_spread), campaign.direction.sign
+    return compare_on_holdout(pairs_of(experiment), pairs_of(baseline), spread, sign)
 
 
 def compare_on_holdout(
@@ -109,6 +107,11 @@ def compare_on_holdout(
     elif on_holdout > t * math.sqrt(spread.holdout * scale):
         verdict = HoldoutVerdict.CONFIRMED
     return HoldoutCheck(on_validation, on_holdout, share, low, high, verdict)
+
+
+def _spread(snapshot: LabSnapshot) -> PairedVariance:
+    groups = (pairs_of(experiment) for experiment in snapshot.experiments)
+    return pool([group for group in groups if group])
 
 
 def pool(groups: Sequence[Sequence[Pair]]) -> PairedVariance:

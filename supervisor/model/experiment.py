@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sessions.runs.contract import RunEnding, RunProgress
+from supervisor.model.ids import ExperimentId, HypothesisId
 from supervisor.model.states import ExperimentState, RunKind, RunState, Verdict
 
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
@@ -38,7 +39,7 @@ class Run:
     """One training run of an experiment's commit."""
 
     id: str  # "e0012.3": the third run of e0012
-    experiment_id: str
+    experiment_id: ExperimentId
     kind: RunKind
     ordinal: int  # 1 for the first; the k-th run of anything uses the k-th seed
     seed: int
@@ -83,17 +84,17 @@ class Flag:
 class Experiment:
     """One hypothesis on its way to a verdict."""
 
-    id: str  # "e0012"; e0000 is the baseline
+    id: ExperimentId  # "e0012"; e0000 is the baseline
     agent: str  # "" for the baseline
     title: str
     state: ExperimentState
-    parent_id: str | None  # the incumbent it is judged against; None for the baseline
+    parent_id: ExperimentId | None  # the incumbent it is judged against; None for the baseline
     parent_commit: str
     setting_id: str
     created_at: float
     branch: str = ""
     commit: str | None = None
-    hypothesis_id: str | None = None
+    hypothesis_id: HypothesisId | None = None
     verdict: Verdict | None = None
     reason: str = ""
     expectation: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 
 def experiment_id(number: int) -> str:
     """Row number → `e0012`."""
@@ -23,6 +25,6 @@ def number_of(public_id: str) -> int:
     return int(public_id.lstrip("eh").lstrip("-") or "x")
 
 
-def optional_number(public_id: str | None) -> int | None:
-    """As `number_of`; None stays None."""
-    return None if public_id is None else number_of(public_id)
+# Texts here and numbers in the store; each says how it is written.
+ExperimentId = Annotated[str, experiment_id]
+HypothesisId = Annotated[str, hypothesis_id]

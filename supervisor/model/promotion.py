@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from supervisor.model.experiment import Experiment
+from supervisor.model.ids import ExperimentId
 
 
 class PromotionKind(StrEnum):
@@ -75,7 +76,7 @@ class Piece:
     kind: PieceKind
     title: str
     state: PieceState
-    source_id: str | None = None  # the experiment that it comes from
+    source_id: ExperimentId | None = None  # the experiment that it comes from
     from_commit: str = ""  # the change is what differs between these two
     to_commit: str = ""
     claimed_gain: float | None = None
@@ -132,7 +133,7 @@ class NewPiece:
 
     kind: PieceKind
     title: str
-    source_id: str | None = None
+    source_id: ExperimentId | None = None
     from_commit: str = ""
     to_commit: str = ""
     claimed_gain: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessions.devices.gpu import GpuReading
+from supervisor.model.ids import ExperimentId
 from supervisor.model.snapshot import Limits, Setting
 from supervisor.model.states import Direction, Verdict
 
@@ -51,12 +52,12 @@ class NewCampaign:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ThinkingStep:
     """One call of a backend, from its start to its end."""
 
     agent: str
     kind: str  # "plan", "edit" or "reflect"
-    experiment_id: str | None  # None: a plan
+    experiment_id: ExperimentId | None  # None: a plan
     backend: str
     model: str
     started_at: float

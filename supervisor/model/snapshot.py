@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from sessions.devices.gpu import GpuReading
 from supervisor.model.experiment import Experiment, Run, Spending
+from supervisor.model.guarantees import Guarantees
+from supervisor.model.ids import ExperimentId, HypothesisId
+from supervisor.model.promotion import Promotion
 from supervisor.model.states import (
     AgentState,
     CampaignState,
@@ -20,9 +24,7 @@ from supervisor.model.states import (
     Wanted,
 )
 
-if TYPE_CHECKING:
-    from supervisor.model.guarantees import Guarantees
-    from supervisor.model.promotion import Promotion
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,12 @@ class Hypothesis:
     expected_gain: float | None = None  # in the metric's unit, positive is better
     category: str = ""
     edit: str = ""  # what the author's backend needs to apply it (JSON), "" for words only
-    parent_id: str | None = None  # the experiment it wants to build on; None: the taker's incumbent
+    parent_id: ExperimentId | None = None  # the experiment it wants to build on; None: the taker's incumbent
     risk: str = ""  # what could go wrong, in words
-    builds_on: tuple[str, ...] = ()  # the experiments that speak for it, by id
+    builds_on: tuple[ExperimentId, ...] = ()  # the experiments that speak for it, by id
     falsified_by: str = ""  # the outcome that would show that it is wrong
     independent: bool | None = None  # of the others of its plan; None: not said
-    id: str = ""  # "h-07"
+    id: HypothesisId = ""  # "h-07"
     state: HypothesisState = HypothesisState.PROPOSED
     author: str = ""  # an agent's name, or "person"
     position: float = 0.0  # the smallest goes first
@@ -104,7 +106,7 @@ class Agent:
     doing: str = ""  # one line for people: "planning h-12…h-15"
     waiting_for: str = ""  # what it needs of the person, "" when nothing
     branch: str = ""  # juniors
-    incumbent_id: str | None = None  # juniors: the experiment they build on
+    incumbent_id: ExperimentId | None = None  # juniors: the experiment they build on
     heartbeat_at: float | None = None
     restarts: int = 0  # deaths in a row
     model: str = ""  # "": the backend's own default
@@ -216,16 +218,18 @@ class LabSnapshot:
     imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
     guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
-    _by_id: dict[str, Experiment] = field(default_factory=dict, repr=False, compare=False)
+    _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, compute: Callable[[LabSnapshot], T]) -> T:
+        """What `compute` makes of this snapshot, worked out at the first call only."""
+        if compute not in self._results:
+            self._results[compute] = compute(self)
+        result: T = self._results[compute]
+        return result
 
     def experiment(self, experiment_id: str | None) -> Experiment | None:
         """The experiment of that id, if there is one; those of promotions are found too."""
-        if experiment_id is None:
-            return None
-        if not self._by_id:
-            everything = (*self.experiments, *self.trials)
-            self._by_id.update({experiment.id: experiment for experiment in everything})
-        return self._by_id.get(experiment_id)
+        return None if experiment_id is None else self.once(_by_id).get(experiment_id)
 
     def agent(self, name: str) -> Agent | None:
         """The agent of that name, if there is one."""
@@ -242,3 +246,7 @@ class LabSnapshot:
         """Every run that holds a device, those of promotions included."""
         everything = (*self.experiments, *self.trials)
         return tuple(run for e in everything for run in e.runs if run.state is RunState.RUNNING)
+
+
+def _by_id(snapshot: LabSnapshot) -> dict[str, Experiment]:
+    return {experiment.id: experiment for experiment in (*snapshot.experiments, *snapshot.trials)}

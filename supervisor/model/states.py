@@ -63,6 +63,13 @@ class HypothesisState(StrEnum):
     WITHDRAWN = "withdrawn"  # rejected by the person, or it could not be applied
 
 
+class Purpose(StrEnum):
+    """What an experiment is for."""
+
+    RESEARCH = "research"
+    PROMOTION = "promotion"  # it only measures what is to go on main
+
+
 class ExperimentState(StrEnum):
     """Where an experiment stands on its way to a verdict."""
 
@@ -101,7 +108,6 @@ class RunState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
-    LOST = "lost"  # its runner vanished without an outcome; the run is made again
 
 
 class Clock(StrEnum):

@@ -23,7 +23,7 @@ from supervisor.promotion.land import (
 from supervisor.snapshot_reader import read_snapshot
 from supervisor.store import promotions
 from supervisor.store.connection import Store
-from supervisor.store.promotion_rows import all_promotions
+from supervisor.store.reading import all_promotions
 
 
 def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float) -> Promotion:

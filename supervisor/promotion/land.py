@@ -15,7 +15,7 @@ from supervisor.promotion.apply import keep
 from supervisor.promotion.evidence import message_of
 from supervisor.store import promotions
 from supervisor.store.connection import Store
-from supervisor.store.promotion_rows import all_promotions
+from supervisor.store.reading import all_promotions
 
 BRANCH = "autoresearch/promoted"
 

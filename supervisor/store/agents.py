@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from supervisor.errors import LabError
 from supervisor.model.states import AgentState, Mode, Role, Wanted
+from supervisor.store import rows
 from supervisor.store.campaigns import record_event
-from supervisor.store.connection import Store
+from supervisor.store.connection import Connection, Store
 
 
 def add_agent(
@@ -30,22 +31,20 @@ def add_agent(
             name = f"junior-{number}"
             branch = f"autoresearch/{tag}-{name}"
         baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]
-        db.execute(
-            "INSERT INTO agents (tag, name, role, backend, model, mode, state, state_since, wanted, branch, "
-            "incumbent_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                tag,
-                name,
-                role,
-                backend,
-                model,
-                mode,
-                AgentState.STARTING,
-                now,
-                Wanted.RUNNING,
-                branch,
-                baseline if role is Role.JUNIOR else None,
-            ),
+        rows.insert(
+            db,
+            "agents",
+            tag=tag,
+            name=name,
+            role=role,
+            backend=backend,
+            model=model,
+            mode=mode,
+            state=AgentState.STARTING,
+            state_since=now,
+            wanted=Wanted.RUNNING,
+            branch=branch,
+            incumbent_id=baseline if role is Role.JUNIOR else None,
         )
         record_event(db, tag, now, name, f"joined ({backend})")
     return name
@@ -63,11 +62,7 @@ def set_agent_state(
 ) -> None:
     """What the agent is doing now; its age restarts only when the state changes."""
     with store.transaction() as db:
-        db.execute(
-            "UPDATE agents SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, doing = ?, "
-            "waiting_for = ?, heartbeat_at = ?, parked_until = NULL WHERE tag = ? AND name = ?",
-            (state, now, state, doing, waiting_for, now, tag, name),
-        )
+        _set_state(db, tag, name, state, now, doing=doing, waiting_for=waiting_for, parked_until=None)
 
 
 def record_client_state(
@@ -86,34 +81,27 @@ def record_client_state(
 def park_agent(store: Store, tag: str, name: str, until: float, why: str, now: float) -> None:
     """A limit of its model keeps the agent waiting until then; its next state ends that."""
     with store.transaction() as db:
-        db.execute(
-            "UPDATE agents SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, doing = ?, "
-            "waiting_for = '', heartbeat_at = ?, parked_until = ? WHERE tag = ? AND name = ?",
-            (AgentState.PARKED, now, AgentState.PARKED, why, now, until, tag, name),
-        )
+        _set_state(db, tag, name, AgentState.PARKED, now, doing=why, waiting_for="", parked_until=until)
         record_event(db, tag, now, name, f"parked: {why}")
 
 
 def stop_agent(store: Store, tag: str, name: str, why: str, now: float) -> None:
     """The agent ends by itself, and says why."""
     with store.transaction() as db:
-        db.execute("UPDATE agents SET wanted = ? WHERE tag = ? AND name = ?", (Wanted.STOPPED, tag, name))
+        rows.update(db, "agents", {"tag": tag, "name": name}, wanted=Wanted.STOPPED)
         record_event(db, tag, now, name, f"stops: {why}")
 
 
 def record_heartbeat(store: Store, tag: str, name: str, now: float) -> None:
     """The agent's process is alive."""
     with store.transaction() as db:
-        db.execute("UPDATE agents SET heartbeat_at = ? WHERE tag = ? AND name = ?", (now, tag, name))
+        rows.update(db, "agents", {"tag": tag, "name": name}, heartbeat_at=now)
 
 
 def record_agent_death(store: Store, tag: str, name: str, restarts: int, now: float, text: str) -> None:
     """The agent's process died; `restarts` deaths in a row by now."""
     with store.transaction() as db:
-        db.execute(
-            "UPDATE agents SET restarts = ?, heartbeat_at = ? WHERE tag = ? AND name = ?",
-            (restarts, now, tag, name),
-        )
+        rows.update(db, "agents", {"tag": tag, "name": name}, restarts=restarts, heartbeat_at=now)
         record_event(db, tag, now, name, text)
 
 
@@ -121,10 +109,8 @@ def want_agents(store: Store, tag: str, names: Sequence[str], wanted: Wanted, no
     """Ask for agents to run, pause or stop; they obey at their next step. Raises LabError for an unknown name."""
     with store.transaction() as db:
         for name in names:
-            changed = db.execute(
-                "UPDATE agents SET wanted = ?, restarts = 0 WHERE tag = ? AND name = ?", (wanted, tag, name)
-            )
-            _expect_agent(changed.rowcount, name)
+            agent = {"tag": tag, "name": name}
+            _expect_agent(rows.update(db, "agents", agent, wanted=wanted, restarts=0), name)
             record_event(db, tag, now, name, f"the person wants it {wanted}")
 
 
@@ -132,24 +118,21 @@ def request_restart(store: Store, tag: str, names: Sequence[str], now: float) ->
     """Ask the supervisor to end these agents' processes and start them anew. Raises LabError for an unknown name."""
     with store.transaction() as db:
         for name in names:
-            changed = db.execute(
-                "UPDATE agents SET restart_wanted = 1, wanted = ?, restarts = 0 WHERE tag = ? AND name = ?",
-                (Wanted.RUNNING, tag, name),
-            )
-            _expect_agent(changed.rowcount, name)
+            agent, restart = {"tag": tag, "name": name}, {"restart_wanted": 1, "restarts": 0}
+            _expect_agent(rows.update(db, "agents", agent, restart, wanted=Wanted.RUNNING), name)
             record_event(db, tag, now, name, "the person wants it restarted")
 
 
 def restarts_wanted(store: Store, tag: str) -> tuple[str, ...]:
     """Agents whose restart was asked for and not done yet."""
-    rows = store.connection.execute("SELECT name FROM agents WHERE tag = ? AND restart_wanted = 1", (tag,))
-    return tuple(row["name"] for row in rows)
+    query = "SELECT name FROM agents WHERE tag = ? AND restart_wanted = 1"
+    return tuple(name for (name,) in store.connection.execute(query, (tag,)))
 
 
 def close_restart(store: Store, tag: str, name: str) -> None:
     """The restart was done."""
     with store.transaction() as db:
-        db.execute("UPDATE agents SET restart_wanted = 0 WHERE tag = ? AND name = ?", (tag, name))
+        rows.update(db, "agents", {"tag": tag, "name": name}, restart_wanted=0)
 
 
 def send_message(
@@ -159,15 +142,10 @@ def send_message(
     numbers = []
     with store.transaction() as db:
         for name in names:
-            known = db.execute(
-                "SELECT count(*) FROM agents WHERE tag = ? AND name = ?", (tag, name)
-            ).fetchone()[0]
-            _expect_agent(known, name)
-            row = db.execute(
-                "INSERT INTO messages (tag, agent, text, author, sent_at) VALUES (?,?,?,?,?)",
-                (tag, name, text, author, now),
-            )
-            numbers.append(int(row.lastrowid or 0))
+            query = "SELECT count(*) FROM agents WHERE tag = ? AND name = ?"
+            _expect_agent(db.execute(query, (tag, name)).fetchone()[0], name)
+            message = {"tag": tag, "agent": name, "text": text, "author": author, "sent_at": now}
+            numbers.append(rows.insert(db, "messages", message))
             record_event(db, tag, now, name, f"message from {author}: {text}")
     return tuple(numbers)
 
@@ -183,25 +161,30 @@ def take_messages(store: Store, tag: str, name: str, now: float) -> tuple[str, .
     if not has_messages(store, tag, name):
         return ()
     with store.transaction() as db:
-        rows = db.execute(
-            "SELECT id, text FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL ORDER BY id",
-            (tag, name),
-        ).fetchall()
-        for row in rows:
-            db.execute("UPDATE messages SET read_at = ? WHERE id = ?", (now, row["id"]))
-            record_event(db, tag, now, name, f"read: {row['text']}")
-    return tuple(row["text"] for row in rows)
+        query = "SELECT id, text FROM messages WHERE tag = ? AND agent = ? AND read_at IS NULL ORDER BY id"
+        messages = db.execute(query, (tag, name)).fetchall()
+        for number, text in messages:
+            rows.update(db, "messages", {"id": number}, read_at=now)
+            record_event(db, tag, now, name, f"read: {text}")
+    return tuple(text for _, text in messages)
 
 
 def unread_messages(store: Store, numbers: Sequence[int]) -> tuple[int, ...]:
     """Those of the messages that nobody has read yet."""
     marks = ",".join("?" * len(numbers))
-    rows = store.connection.execute(
-        f"SELECT id FROM messages WHERE id IN ({marks}) AND read_at IS NULL", tuple(numbers)
-    )
-    return tuple(row["id"] for row in rows)
+    query = f"SELECT id FROM messages WHERE id IN ({marks}) AND read_at IS NULL"
+    return tuple(number for (number,) in store.connection.execute(query, tuple(numbers)))
 
 
-def _expect_agent(found: int, name: str) -> None:
-    if not found:
+def _set_state(
+    db: Connection, tag: str, name: str, state: AgentState, now: float, **more: str | float | None
+) -> None:
+    agent = {"tag": tag, "name": name}
+    age = "UPDATE agents SET state_since = ? WHERE tag = ? AND name = ? AND state != ?"
+    db.execute(age, (now, tag, name, state))
+    rows.update(db, "agents", agent, more, state=state, heartbeat_at=now)
+
+
+def _expect_agent(matches: int, name: str) -> None:
+    if not matches:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import re
 from collections.abc import Collection, Sequence
 
 from sessions.devices.discovery import FoundDevice
 from supervisor.model.records import DeviceSight
 from supervisor.model.states import RunState
+from supervisor.store import rows
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Connection, Store
 
@@ -31,30 +30,16 @@ def record_devices(
             _take_into_use(db, device, now)
         for row in missed:
             if listed is not None and row["uuid"] not in listed and not row["gone"]:
-                db.execute(
-                    "UPDATE devices SET in_use = 1, gone = 1, problem = ?, since = ?, reading = NULL WHERE id = ?",
-                    (GONE, now, row["id"]),
-                )
+                shown = {"in_use": 1, "gone": 1, "problem": GONE, "since": now, "reading": None}
+                rows.update(db, "devices", {"id": row["id"]}, shown)
 
 
 def _take_into_use(db: Connection, device: FoundDevice, now: float) -> None:
     own_id = _known_id(db, device)
-    db.execute(
-        "INSERT INTO devices (id, kind, label, core, environment, since, uuid, minor) VALUES (?,?,?,?,?,?,?,?) "
-        "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, label = excluded.label, core = excluded.core, "
-        "environment = excluded.environment, uuid = excluded.uuid, minor = excluded.minor, in_use = 1, problem = '', "
-        "neighbour = '', avoided = 0, reading = NULL",
-        (
-            own_id,
-            device.kind,
-            device.label,
-            device.core,
-            json.dumps(device.environment),
-            now,
-            device.uuid,
-            device.minor,
-        ),
-    )
+    facts = rows.columns_of(device, without=("id", "memory_mb"))
+    clean = {"in_use": 1, "problem": "", "neighbour": "", "avoided": 0, "reading": None}
+    if not rows.update(db, "devices", {"id": own_id}, facts | clean):
+        rows.insert(db, "devices", facts, id=own_id, since=now)
 
 
 def _known_id(db: Connection, device: FoundDevice) -> str:
@@ -75,38 +60,26 @@ def _known_id(db: Connection, device: FoundDevice) -> str:
 def record_device_problem(store: Store, device_id: str, problem: str, now: float) -> None:
     """Take a device out of use, with the reason; an empty one puts it back."""
     with store.transaction() as db:
-        db.execute("UPDATE devices SET problem = ?, since = ? WHERE id = ?", (problem, now, device_id))
+        rows.update(db, "devices", {"id": device_id}, problem=problem, since=now)
 
 
 def record_sights(store: Store, tag: str, sights: Sequence[DeviceSight], now: float) -> None:
     """What is new of some devices, in one transition; a change for better or worse is an event."""
     with store.transaction() as db:
         for sight in sights:
-            old = db.execute("SELECT * FROM devices WHERE id = ?", (sight.device_id,)).fetchone()
+            query = "SELECT problem, neighbour, since FROM devices WHERE id = ?"
+            old = db.execute(query, (sight.device_id,)).fetchone()
             if old is None:
                 continue
-            changed = old["problem"] != sight.problem
-            reading = None if sight.reading is None else json.dumps(dataclasses.asdict(sight.reading))
-            db.execute(
-                "UPDATE devices SET problem = ?, neighbour = ?, avoided = ?, reading = ?, gone = 0, since = ? "
-                "WHERE id = ?",
-                (
-                    sight.problem,
-                    sight.neighbour,
-                    sight.avoided,
-                    reading,
-                    now if changed else old["since"],
-                    sight.device_id,
-                ),
-            )
+            since = old["since"] if old["problem"] == sight.problem else now
+            columns = rows.columns_of(sight, without=("device_id", "disturbed_run", "disturbance"))
+            rows.update(db, "devices", {"id": sight.device_id}, columns, gone=0, since=since)
             text = _event(sight, old["problem"], old["neighbour"])
             if text:
                 record_event(db, tag, now, "", text)
             if sight.disturbed_run is not None:
-                db.execute(
-                    "UPDATE runs SET disturbed = ? WHERE id = ? AND state = ? AND disturbed = ''",
-                    (sight.disturbance, sight.disturbed_run, RunState.RUNNING),
-                )
+                undisturbed = {"id": sight.disturbed_run, "state": RunState.RUNNING, "disturbed": ""}
+                rows.update(db, "runs", undisturbed, disturbed=sight.disturbance)
 
 
 def _event(sight: DeviceSight, old_problem: str, old_neighbour: str) -> str:

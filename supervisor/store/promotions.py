@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from supervisor.model import ids
 from supervisor.model.promotion import (
     OPEN,
+    Interval,
     NewPromotion,
     Piece,
     PieceKind,
@@ -15,61 +18,37 @@ from supervisor.model.promotion import (
     PromotionState,
     Settlement,
 )
-from supervisor.model.states import RunKind, RunState
+from supervisor.model.states import ExperimentState, Purpose, RunKind
+from supervisor.store import rows
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
+from supervisor.store.runs import drop_queued_runs
+
+UNSETTLED = frozenset({PieceState.WAITING, PieceState.MEASURING})
 
 
 def request_promotion(store: Store, tag: str, new: NewPromotion, now: float) -> int:
     """Write a wish down; returns its number."""
     with store.transaction() as db:
-        row = db.execute(
-            "INSERT INTO promotions (tag, kind, state, title, made_at, measured, reverts) VALUES (?,?,?,?,?,?,?)",
-            (tag, new.kind, PromotionState.REQUESTED, new.title, now, new.measured, new.reverts),
-        )
-        number = row.lastrowid or 0
+        wish = rows.columns_of(new, without=("pieces",))
+        number = rows.insert(db, "promotions", wish, tag=tag, state=PromotionState.REQUESTED, made_at=now)
         for ordinal, piece in enumerate(new.pieces, start=1):
-            db.execute(
-                "INSERT INTO promotion_pieces (promotion, ordinal, kind, title, source_id, from_commit, to_commit, "
-                "claimed_gain, state) VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    number,
-                    ordinal,
-                    piece.kind,
-                    piece.title,
-                    ids.optional_number(piece.source_id),
-                    piece.from_commit,
-                    piece.to_commit,
-                    piece.claimed_gain,
-                    PieceState.WAITING,
-                ),
-            )
+            key = {"promotion": number, "ordinal": ordinal}
+            rows.insert(db, "promotion_pieces", key | rows.columns_of(piece), state=PieceState.WAITING)
         record_event(db, tag, now, "", f"{new.kind} {number} asked for: {new.title}")
     return number
 
 
 def take_piece(store: Store, number: int, ordinal: int, prepared: Prepared, reason: str = "") -> bool:
     """A piece stands without being measured by itself; False when it no longer waits."""
+    waiting = {"promotion": number, "ordinal": ordinal, "state": PieceState.WAITING}
+    piece = {"commit_sha": prepared.commit, "branch": prepared.branch, "reason": reason}
+    whole = {"base_commit": prepared.main, "commit_sha": prepared.commit}
     with store.transaction() as db:
-        changed = db.execute(
-            "UPDATE promotion_pieces SET state = ?, commit_sha = ?, branch = ?, reason = ? "
-            "WHERE promotion = ? AND ordinal = ? AND state = ?",
-            (
-                PieceState.TAKEN,
-                prepared.commit,
-                prepared.branch,
-                reason,
-                number,
-                ordinal,
-                PieceState.WAITING,
-            ),
-        )
-        if changed.rowcount:
-            db.execute(
-                "UPDATE promotions SET state = ?, base_commit = ?, commit_sha = ? WHERE id = ?",
-                (PromotionState.MEASURING, prepared.main, prepared.commit, number),
-            )
-    return bool(changed.rowcount)
+        taken = rows.update(db, "promotion_pieces", waiting, piece, state=PieceState.TAKEN)
+        if taken:
+            rows.update(db, "promotions", {"id": number}, whole, state=PromotionState.MEASURING)
+    return bool(taken)
 
 
 def measure_piece(
@@ -77,39 +56,31 @@ def measure_piece(
 ) -> bool:
     """Queue the first runs of both sides, on seeds that nothing in the campaign has used yet."""
     with store.transaction() as db:
-        piece = db.execute(
-            "SELECT title, state FROM promotion_pieces WHERE promotion = ? AND ordinal = ?", (number, ordinal)
-        ).fetchone()
-        if piece["state"] != PieceState.WAITING:
+        query = "SELECT title, state FROM promotion_pieces WHERE promotion = ? AND ordinal = ?"
+        title, state = db.execute(query, (number, ordinal)).fetchone()
+        if state != PieceState.WAITING:
             return False
         first = _first_unused_ordinal(db, tag)
-        title = f"{piece['title']} (promotion {number})"
+        title = f"{title} (promotion {number})"
         base = _insert_side(db, tag, f"without {title}", prepared.base, prepared.base, now)
         candidate = _insert_side(db, tag, f"with {title}", prepared.base, prepared.commit, now)
-        db.execute(
-            "UPDATE experiments SET lines_added = ?, lines_removed = ? WHERE id = ?",
-            (prepared.lines_added, prepared.lines_removed, candidate),
-        )
+        lines = {"lines_added": prepared.lines_added, "lines_removed": prepared.lines_removed}
+        rows.update(db, "experiments", {"id": candidate}, lines)
         for ordinal_of_run in range(first, first + runs):
             for side in (base, candidate):
                 insert_run(db, tag, side, RunKind.VERIFICATION, now, ordinal_of_run)
-        db.execute(
-            "UPDATE promotion_pieces SET state = ?, commit_sha = ?, branch = ?, base_id = ?, candidate_id = ? "
-            "WHERE promotion = ? AND ordinal = ?",
-            (
-                PieceState.MEASURING,
-                prepared.commit,
-                prepared.branch,
-                base,
-                candidate,
-                number,
-                ordinal,
-            ),
+        rows.update(
+            db,
+            "promotion_pieces",
+            {"promotion": number, "ordinal": ordinal},
+            state=PieceState.MEASURING,
+            commit_sha=prepared.commit,
+            branch=prepared.branch,
+            base_id=base,
+            candidate_id=candidate,
         )
-        db.execute(
-            "UPDATE promotions SET state = ?, base_commit = ? WHERE id = ?",
-            (PromotionState.MEASURING, prepared.main, number),
-        )
+        state = PromotionState.MEASURING
+        rows.update(db, "promotions", {"id": number}, state=state, base_commit=prepared.main)
     return True
 
 
@@ -138,33 +109,20 @@ def settle_piece(
 ) -> bool:
     """A piece is taken, dropped or in conflict; what follows for the promotion follows at once."""
     with store.transaction() as db:
-        gain, holdout = settlement.gain, settlement.holdout
-        changed = db.execute(
-            "UPDATE promotion_pieces SET state = ?, reason = ?, gain = ?, gain_low = ?, gain_high = ?, "
-            "holdout_gain = ?, holdout_low = ?, holdout_high = ? "
-            "WHERE promotion = ? AND ordinal = ? AND state IN (?, ?)",
-            (
-                settlement.state,
-                settlement.reason,
-                *((gain.gain, gain.low, gain.high) if gain else (None,) * 3),
-                *((holdout.gain, holdout.low, holdout.high) if holdout else (None,) * 3),
-                promotion.number,
-                piece.ordinal,
-                PieceState.MEASURING,
-                PieceState.WAITING,
-            ),
-        )
-        if not changed.rowcount:
+        key = {"promotion": promotion.number, "ordinal": piece.ordinal, "state": UNSETTLED}
+        intervals = _interval("gain", settlement.gain) | _interval("holdout_gain", settlement.holdout)
+        columns = {"state": settlement.state, "reason": settlement.reason, **intervals}
+        if not rows.update(db, "promotion_pieces", key, columns):
             return False
         _end_trials(db, piece)
         taken = settlement.state is PieceState.TAKEN
         if piece.kind is PieceKind.STEP and taken:
-            db.execute("UPDATE promotions SET commit_sha = ? WHERE id = ?", (piece.commit, promotion.number))
+            rows.update(db, "promotions", {"id": promotion.number}, commit_sha=piece.commit)
         if piece.kind is PieceKind.WHOLE:
             state = PromotionState.EVIDENCE if taken else PromotionState.REFUSED
             _set_state(db, promotion, state, settlement.reason)
-        word = f"{promotion.kind} {promotion.number}: {piece.title} {settlement.state}"
-        record_event(db, promotion.tag, now, "", f"{word}: {settlement.reason}")
+        outcome = f"{promotion.kind} {promotion.number}: {piece.title} {settlement.state}"
+        record_event(db, promotion.tag, now, "", f"{outcome}: {settlement.reason}")
     return True
 
 
@@ -183,25 +141,21 @@ def end_promotion(store: Store, promotion: Promotion, state: PromotionState, rea
 def start_again(store: Store, promotion: Promotion, why: str, now: float) -> bool:
     """Main has moved: prepare and measure everything anew on it."""
     with store.transaction() as db:
-        states = sorted(OPEN)
-        changed = db.execute(
-            "UPDATE promotions SET state = ?, reason = ?, base_commit = '', commit_sha = '', author = '', "
-            f"accepted_at = NULL, message = '' WHERE id = ? AND state IN ({','.join('?' * len(states))})",
-            (PromotionState.REQUESTED, why, promotion.number, *states),
+        still_open = {"id": promotion.number, "state": OPEN}
+        unprepared = {"base_commit": "", "commit_sha": "", "author": "", "accepted_at": None, "message": ""}
+        changed = rows.update(
+            db, "promotions", still_open, unprepared, state=PromotionState.REQUESTED, reason=why
         )
-        if changed.rowcount:
+        if changed:
             for piece in promotion.pieces:
                 _end_trials(db, piece)
-            db.execute(
-                "UPDATE promotion_pieces SET state = ?, reason = '', base_id = NULL, candidate_id = NULL, "
-                "commit_sha = '', gain = NULL, gain_low = NULL, gain_high = NULL, holdout_gain = NULL, "
-                "holdout_low = NULL, holdout_high = NULL WHERE promotion = ?",
-                (PieceState.WAITING, promotion.number),
-            )
-            record_event(
-                db, promotion.tag, now, "", f"{promotion.kind} {promotion.number} starts again: {why}"
-            )
-    return bool(changed.rowcount)
+            unmeasured = {"base_id": None, "candidate_id": None, "commit_sha": "", "reason": ""}
+            intervals = _interval("gain", None) | _interval("holdout_gain", None)
+            key = {"promotion": promotion.number}
+            rows.update(db, "promotion_pieces", key, unmeasured | intervals, state=PieceState.WAITING)
+            text = f"{promotion.kind} {promotion.number} starts again: {why}"
+            record_event(db, promotion.tag, now, "", text)
+    return bool(changed)
 
 
 def accept(
@@ -210,24 +164,20 @@ def accept(
     """The person said yes: from here on the commit is the same however often it is made."""
     before = PromotionState.REQUESTED if promotion.kind is PromotionKind.ROLLBACK else PromotionState.EVIDENCE
     with store.transaction() as db:
-        changed = db.execute(
-            "UPDATE promotions SET state = ?, commit_sha = ?, author = ?, message = ?, base_commit = ?, "
-            "accepted_at = ? WHERE id = ? AND state = ?",
-            (
-                PromotionState.ACCEPTED,
-                commit,
-                author,
-                message,
-                base,
-                float(int(now)),
-                promotion.number,
-                before,
-            ),
+        changed = rows.update(
+            db,
+            "promotions",
+            {"id": promotion.number, "state": before},
+            state=PromotionState.ACCEPTED,
+            commit_sha=commit,
+            author=author,
+            message=message,
+            base_commit=base,
+            accepted_at=float(int(now)),
         )
-        record_event(
-            db, promotion.tag, now, "", f"the person said yes to {promotion.kind} {promotion.number}"
-        )
-    return bool(changed.rowcount)
+        text = f"the person said yes to {promotion.kind} {promotion.number}"
+        record_event(db, promotion.tag, now, "", text)
+    return bool(changed)
 
 
 def record_landed(store: Store, promotion: Promotion, commit: str, now: float) -> bool:
@@ -235,7 +185,7 @@ def record_landed(store: Store, promotion: Promotion, commit: str, now: float) -
     with store.transaction() as db:
         changed = _set_state(db, promotion, PromotionState.LANDED, "")
         if changed:
-            db.execute("UPDATE promotions SET landed_commit = ? WHERE id = ?", (commit, promotion.number))
+            rows.update(db, "promotions", {"id": promotion.number}, landed_commit=commit)
             text = f"{promotion.kind} {promotion.number} is on main as {commit[:7]}"
             record_event(db, promotion.tag, now, "", text)
     return changed
@@ -248,10 +198,7 @@ def record_waiting(
     with store.transaction() as db:
         changed = _set_state(db, promotion, PromotionState.WAITING, why)
         if changed:
-            db.execute(
-                "UPDATE promotions SET landed_commit = ?, branch = ? WHERE id = ?",
-                (commit, branch, promotion.number),
-            )
+            rows.update(db, "promotions", {"id": promotion.number}, landed_commit=commit, branch=branch)
             text = f"{promotion.kind} {promotion.number} waits on {branch}: {why}"
             record_event(db, promotion.tag, now, "", text)
     return changed
@@ -263,22 +210,32 @@ def _first_unused_ordinal(db: Connection, tag: str) -> int:
 
 
 def _insert_side(db: Connection, tag: str, title: str, parent: str, commit: str, now: float) -> int:
-    row = db.execute(
-        "INSERT INTO experiments (tag, agent, title, state, parent_commit, commit_sha, setting_id, created_at, "
-        "ready_at, purpose) SELECT tag, '', ?, 'ready', ?, ?, setting_id, ?, ?, 'promotion' FROM campaigns "
-        "WHERE tag = ?",
-        (title, parent, commit, now, now, tag),
+    (setting,) = db.execute("SELECT setting_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()
+    return rows.insert(
+        db,
+        "experiments",
+        tag=tag,
+        agent="",
+        title=title,
+        state=ExperimentState.READY,
+        purpose=Purpose.PROMOTION,
+        parent_commit=parent,
+        commit_sha=commit,
+        setting_id=setting,
+        created_at=now,
+        ready_at=now,
     )
-    return row.lastrowid or 0
 
 
 def _set_state(db: Connection, promotion: Promotion, state: PromotionState, reason: str) -> bool:
-    before = sorted(OPEN | {PromotionState.WAITING})
-    changed = db.execute(
-        f"UPDATE promotions SET state = ?, reason = ? WHERE id = ? AND state IN ({','.join('?' * len(before))})",
-        (state, reason, promotion.number, *before),
-    )
-    return bool(changed.rowcount)
+    before = {"id": promotion.number, "state": OPEN | {PromotionState.WAITING}}
+    return bool(rows.update(db, "promotions", before, state=state, reason=reason))
+
+
+def _interval(column: str, interval: Interval | None) -> dict[str, float | None]:
+    gain, low, high = dataclasses.astuple(interval) if interval else (None, None, None)
+    ends = column.removesuffix("_gain")
+    return {column: gain, f"{ends}_low": low, f"{ends}_high": high}
 
 
 def _end_trials(db: Connection, piece: Piece) -> None:
@@ -286,5 +243,5 @@ def _end_trials(db: Connection, piece: Piece) -> None:
     for side in (piece.base, piece.candidate):
         if side is not None:
             number = ids.number_of(side.id)
-            db.execute("DELETE FROM runs WHERE experiment_id = ? AND state = ?", (number, RunState.QUEUED))
-            db.execute("UPDATE experiments SET state = 'decided' WHERE id = ?", (number,))
+            drop_queued_runs(db, number)
+            rows.update(db, "experiments", {"id": number}, state=ExperimentState.DECIDED)

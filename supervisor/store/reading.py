@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from sessions.devices.gpu import GpuReading, Throttle
-from sessions.runs.contract import RunEnding, RunPhase, RunProgress
 from supervisor.model import ids
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
+from supervisor.model.promotion import Interval, Piece, Promotion
 from supervisor.model.snapshot import (
     Agent,
     Campaign,
@@ -23,23 +22,10 @@ from supervisor.model.snapshot import (
     Note,
     Setting,
 )
-from supervisor.model.states import (
-    AgentState,
-    CampaignState,
-    Clock,
-    Direction,
-    ExperimentState,
-    HypothesisState,
-    Mode,
-    Role,
-    RunKind,
-    RunState,
-    Verdict,
-    Wanted,
-)
-from supervisor.store.connection import Connection, Row, Store
+from supervisor.model.states import ExperimentState, Purpose
+from supervisor.store import rows
+from supervisor.store.connection import Connection, Store
 from supervisor.store.imported import read_imported
-from supervisor.store.promotion_rows import read_promotions
 from supervisor.store.steps import spending_by
 
 EVENTS_SHOWN = 200
@@ -52,34 +38,24 @@ def read_rows(
     """Everything that the current campaign's rows say, as of one moment; nothing is derived yet."""
     with store.reading() as db:
         version = int(db.execute("SELECT version FROM lab").fetchone()[0])
-        row = db.execute("SELECT * FROM campaigns ORDER BY started_at DESC LIMIT 1").fetchone()
+        nothing = LabSnapshot(root, now, version, None, notes=notes, supervisor_alive=supervisor_alive)
+        row = db.execute("SELECT tag, baseline_id FROM campaigns ORDER BY started_at DESC LIMIT 1").fetchone()
         if row is None:
-            return LabSnapshot(
-                root=root,
-                taken_at=now,
-                version=version,
-                campaign=None,
-                notes=notes,
-                supervisor_alive=supervisor_alive,
-            )
-        tag = row["tag"]
-        trials = _experiments(db, tag, "promotion")
-        return LabSnapshot(
-            root=root,
-            taken_at=now,
-            version=version,
-            campaign=_campaign(db, row, now),
+            return nothing
+        tag, baseline = row
+        trials = _experiments(db, tag, Purpose.PROMOTION)
+        return replace(
+            nothing,
+            campaign=_campaign(db, tag, now),
             agents=_agents(db, tag),
             devices=_devices(db),
             hypotheses=_hypotheses(db, tag),
-            experiments=_experiments(db, tag),
-            notes=notes,
+            experiments=_experiments(db, tag, Purpose.RESEARCH),
             events=_events(db, tag),
-            promotions=read_promotions(db, tag, {trial.id: trial for trial in trials}),
+            promotions=_promotions(db, tag, {trial.id: trial for trial in trials}),
             trials=trials,
             imported=read_imported(db),
-            baseline_id=None if row["baseline_id"] is None else ids.experiment_id(row["baseline_id"]),
-            supervisor_alive=supervisor_alive,
+            baseline_id=None if baseline is None else ids.experiment_id(baseline),
         )
 
 
@@ -98,18 +74,22 @@ def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
         "ORDER BY started_at",
         (tag, tag),
     ).fetchall()
-    found = (one for row in others for one in _experiments(db, row["tag"]))
-    return tuple(one for one in found if one.state is ExperimentState.DECIDED)
+    experiments = (one for row in others for one in _experiments(db, row["tag"], Purpose.RESEARCH))
+    return tuple(one for one in experiments if one.state is ExperimentState.DECIDED)
 
 
 def measured_baseline_runs(store: Store, tag: str) -> tuple[Run, ...]:
     """The baseline's runs that have a metric: what an ordinary run of this campaign looks like."""
-    rows = store.connection.execute(
-        "SELECT runs.* FROM runs JOIN campaigns ON campaigns.baseline_id = runs.experiment_id "
-        "WHERE campaigns.tag = ? AND runs.metric IS NOT NULL ORDER BY runs.ordinal",
-        (tag,),
+    query = (
+        "FROM runs WHERE experiment_id = (SELECT baseline_id FROM campaigns WHERE tag = ?) "
+        "AND metric IS NOT NULL ORDER BY ordinal"
     )
-    return tuple(_run(row) for row in rows)
+    return rows.read(store.connection, Run, query, (tag,))
+
+
+def all_promotions(store: Store) -> tuple[Promotion, ...]:
+    """Every promotion of the lab without its measurements, oldest first."""
+    return _promotions(store.connection, None, {})
 
 
 def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, str]]:
@@ -126,214 +106,100 @@ def device_file(store: Store, device_id: str) -> Path | None:
     return None if row is None or row["minor"] is None else Path(f"/dev/nvidia{row['minor']}")
 
 
-def _campaign(db: Connection, row: Row, now: float) -> Campaign:
-    setting = db.execute("SELECT * FROM settings WHERE id = ?", (row["setting_id"],)).fetchone()
-    since = row["running_since"]
-    return Campaign(
-        tag=row["tag"],
-        state=CampaignState(row["state"]),
-        wanted=Wanted(row["wanted"]),
-        reason=row["reason"],
-        base_commit=row["base_commit"],
-        metric=row["metric"],
-        direction=Direction(row["direction"]),
-        setting=Setting(
-            id=setting["id"],
-            referee_hash=setting["referee_hash"],
-            data_fingerprint=setting["data_fingerprint"],
-            metric=setting["metric"],
-            budget_s=setting["budget_s"],
-            clock=Clock(setting["clock"]),
-            device_kind=setting["device_kind"],
-        ),
-        limits=Limits(row["limit_experiments"], row["limit_hours"], row["limit_usd"], row["limit_usd_each"]),
-        started_at=row["started_at"],
-        running_s=row["running_s"] + (now - since if since is not None else 0.0),
-        drafts_ahead=row["drafts_ahead"],
-        approve=bool(row["approve"]),
-    )
+def _campaign(db: Connection, tag: str, now: float) -> Campaign:
+    def setting(setting_id: str) -> Setting:
+        return rows.read(db, Setting, "FROM settings WHERE id = ?", (setting_id,))[0]
+
+    def running_s(before_s: float, since: float | None) -> float:
+        return before_s + (now - since if since is not None else 0.0)
+
+    return rows.read(
+        db,
+        Campaign,
+        "FROM campaigns WHERE tag = ?",
+        (tag,),
+        setting=(setting, "setting_id"),
+        limits=(Limits, "limit_experiments", "limit_hours", "limit_usd", "limit_usd_each"),
+        running_s=(running_s, "running_s", "running_since"),
+    )[0]
 
 
 def _agents(db: Connection, tag: str) -> tuple[Agent, ...]:
-    spending = spending_by(db, tag, "agent")
-    rows = db.execute("SELECT * FROM agents WHERE tag = ? ORDER BY rowid", (tag,))
-    return tuple(_agent(row, spending.get(row["name"], Spending())) for row in rows)
-
-
-def _agent(row: Row, spending: Spending) -> Agent:
-    return Agent(
-        name=row["name"],
-        role=Role(row["role"]),
-        backend=row["backend"],
-        state=AgentState(row["state"]),
-        state_since=row["state_since"],
-        wanted=Wanted(row["wanted"]),
-        doing=row["doing"],
-        waiting_for=row["waiting_for"],
-        branch=row["branch"],
-        incumbent_id=None if row["incumbent_id"] is None else ids.experiment_id(row["incumbent_id"]),
-        heartbeat_at=row["heartbeat_at"],
-        restarts=row["restarts"],
-        spending=spending,
-        model=row["model"],
-        parked_until=row["parked_until"],
-        mode=Mode(row["mode"]),
-    )
+    spending = spending_by(db, "agent", "tag = ?", (tag,))
+    query = "FROM agents WHERE tag = ? ORDER BY rowid"
+    return rows.read(db, Agent, query, (tag,), spending=(lambda name: spending.get(name, Spending()), "name"))
 
 
 def _devices(db: Connection) -> tuple[Device, ...]:
-    rows = db.execute(
-        "SELECT devices.*, leases.run_id FROM devices LEFT JOIN leases ON leases.device = devices.id "
-        "WHERE in_use = 1 OR leases.run_id IS NOT NULL ORDER BY devices.rowid"
-    )
-    return tuple(
-        Device(
-            id=row["id"],
-            kind=row["kind"],
-            label=row["label"],
-            run_id=row["run_id"],
-            since=row["since"],
-            problem=row["problem"] or ("" if row["in_use"] else NOT_OF_THIS_LAUNCH),
-            uuid=row["uuid"],
-            neighbour=row["neighbour"],
-            avoided=bool(row["avoided"]),
-            reading=None if row["reading"] is None else _reading(json.loads(row["reading"])),
-        )
-        for row in rows
+    return rows.read(
+        db,
+        Device,
+        "FROM devices LEFT JOIN leases ON leases.device = devices.id "
+        "WHERE in_use = 1 OR run_id IS NOT NULL ORDER BY devices.rowid",
+        problem=(
+            lambda problem, in_use: problem or ("" if in_use else NOT_OF_THIS_LAUNCH),
+            "problem",
+            "in_use",
+        ),
     )
 
 
 def _hypotheses(db: Connection, tag: str) -> tuple[Hypothesis, ...]:
-    tests = {
-        row["hypothesis_id"]: ids.experiment_id(row["id"])
-        for row in db.execute("SELECT id, hypothesis_id FROM experiments WHERE tag = ? ORDER BY id", (tag,))
-    }
-    return tuple(
-        Hypothesis(
-            id=ids.hypothesis_id(row["id"]),
-            title=row["title"],
-            rationale=row["rationale"],
-            change=row["change"],
-            expected_gain=row["expected_gain"],
-            category=row["category"],
-            state=HypothesisState(row["state"]),
-            author=row["author"],
-            position=row["position"],
-            created_at=row["created_at"],
-            edit=row["edit"],
-            parent_id=None if row["parent_id"] is None else ids.experiment_id(row["parent_id"]),
-            risk=row["risk"],
-            builds_on=tuple(row["builds_on"].split()),
-            falsified_by=row["falsified_by"],
-            independent=None if row["independent"] is None else bool(row["independent"]),
-            claimed_by=row["claimed_by"],
-            experiment_id=tests.get(row["id"]),
+    query = "SELECT hypothesis_id, id FROM experiments WHERE tag = ? ORDER BY id"
+    tests = {hypothesis: ids.experiment_id(number) for hypothesis, number in db.execute(query, (tag,))}
+    query = "FROM hypotheses WHERE tag = ? ORDER BY position"
+    return rows.read(db, Hypothesis, query, (tag,), experiment_id=(tests.get, "id"))
+
+
+def _experiments(db: Connection, tag: str, purpose: Purpose) -> tuple[Experiment, ...]:
+    of_these = "experiment_id IN (SELECT id FROM experiments WHERE tag = ? AND purpose = ?)"
+    runs: dict[str, list[Run]] = defaultdict(list)
+    query = f"FROM runs WHERE {of_these} ORDER BY experiment_id, ordinal"
+    for run in rows.read(db, Run, query, (tag, purpose)):
+        runs[run.experiment_id].append(run)
+    flags: dict[int, list[Flag]] = defaultdict(list)
+    query = f"FROM flags WHERE {of_these} ORDER BY experiment_id, path, line, rule"
+    columns = "experiment_id, rule, path, line, excerpt, detail"
+    for number, *columns_of_flag in db.execute(f"SELECT {columns} {query}", (tag, purpose)):
+        flags[number].append(Flag(*columns_of_flag))
+    spending = spending_by(db, "experiment_id", of_these, (tag, purpose))
+    return rows.read(
+        db,
+        Experiment,
+        "FROM experiments WHERE tag = ? AND purpose = ? ORDER BY id",
+        (tag, purpose),
+        spending=(lambda number: spending.get(number, Spending()), "id"),
+        runs=(lambda number: tuple(runs.get(ids.experiment_id(number), ())), "id"),
+        flags=(lambda number: tuple(flags.get(number, ())), "id"),
+    )
+
+
+def _promotions(db: Connection, tag: str | None, trials: Mapping[str, Experiment]) -> tuple[Promotion, ...]:
+    """The promotions of a campaign, or of all for None, oldest first; `trials` are their experiments by id."""
+
+    def trial(number: int | None) -> Experiment | None:
+        return None if number is None else trials.get(ids.experiment_id(number))
+
+    def pieces(promotion: int) -> tuple[Piece, ...]:
+        return rows.read(
+            db,
+            Piece,
+            "FROM promotion_pieces WHERE promotion = ? ORDER BY ordinal",
+            (promotion,),
+            base=(trial, "base_id"),
+            candidate=(trial, "candidate_id"),
+            gain=(_interval, "gain", "gain_low", "gain_high"),
+            holdout=(_interval, "holdout_gain", "holdout_low", "holdout_high"),
         )
-        for row in db.execute("SELECT * FROM hypotheses WHERE tag = ? ORDER BY position", (tag,))
-    )
+
+    query = "FROM promotions WHERE tag = coalesce(?, tag) ORDER BY id"
+    return rows.read(db, Promotion, query, (tag,), number="id", pieces=(pieces, "id"))
 
 
-def _experiments(db: Connection, tag: str, purpose: str = "research") -> tuple[Experiment, ...]:
-    runs: Mapping[int, list[Run]] = defaultdict(list)
-    for row in db.execute(
-        "SELECT runs.* FROM runs JOIN experiments ON experiments.id = runs.experiment_id WHERE tag = ? "
-        "ORDER BY experiment_id, ordinal",
-        (tag,),
-    ):
-        runs[row["experiment_id"]].append(_run(row))
-    flags: Mapping[int, list[Flag]] = defaultdict(list)
-    for row in db.execute(
-        "SELECT flags.* FROM flags JOIN experiments ON experiments.id = flags.experiment_id WHERE tag = ? "
-        "ORDER BY experiment_id, path, line, rule",
-        (tag,),
-    ):
-        flag = Flag(row["rule"], row["path"], row["line"], row["excerpt"], row["detail"])
-        flags[row["experiment_id"]].append(flag)
-    rows = db.execute("SELECT * FROM experiments WHERE tag = ? AND purpose = ? ORDER BY id", (tag, purpose))
-    spending = spending_by(db, tag, "experiment_id")
-    return tuple(
-        _experiment(
-            row, runs.get(row["id"], ()), flags.get(row["id"], ()), spending.get(row["id"], Spending())
-        )
-        for row in rows
-    )
-
-
-def _experiment(row: Row, runs: Sequence[Run], flags: Sequence[Flag], spending: Spending) -> Experiment:
-    return Experiment(
-        id=ids.experiment_id(row["id"]),
-        agent=row["agent"],
-        title=row["title"],
-        state=ExperimentState(row["state"]),
-        parent_id=None if row["parent_id"] is None else ids.experiment_id(row["parent_id"]),
-        parent_commit=row["parent_commit"],
-        setting_id=row["setting_id"],
-        created_at=row["created_at"],
-        branch=row["branch"],
-        commit=row["commit_sha"],
-        hypothesis_id=None if row["hypothesis_id"] is None else ids.hypothesis_id(row["hypothesis_id"]),
-        verdict=None if row["verdict"] is None else Verdict(row["verdict"]),
-        reason=row["reason"],
-        expectation=row["expectation"],
-        edit=row["edit"],
-        reflection=row["reflection"],
-        gain=row["gain"],
-        gain_low=row["gain_low"],
-        gain_high=row["gain_high"],
-        confidence=row["confidence"],
-        ready_at=row["ready_at"],
-        decided_at=row["decided_at"],
-        spending=spending,
-        lines_added=row["lines_added"],
-        lines_removed=row["lines_removed"],
-        runs=tuple(runs),
-        flags=tuple(flags),
-    )
-
-
-def _run(row: Row) -> Run:
-    return Run(
-        id=row["id"],
-        experiment_id=ids.experiment_id(row["experiment_id"]),
-        kind=RunKind(row["kind"]),
-        ordinal=row["ordinal"],
-        seed=row["seed"],
-        state=RunState(row["state"]),
-        queued_at=row["queued_at"],
-        device=row["device"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        ending=None if row["ending"] is None else RunEnding(row["ending"]),
-        reason=row["reason"],
-        metric=row["metric"],
-        training_s=row["training_s"],
-        total_s=row["total_s"],
-        cpu_per_wall=row["cpu_per_wall"],
-        peak_memory_mb=row["peak_memory_mb"],
-        steps=row["steps"],
-        tokens=row["tokens"],
-        holdout=row["holdout"],
-        starting_cpu_s=row["starting_cpu_s"],
-        evaluating_cpu_s=row["evaluating_cpu_s"],
-        evaluated_bytes=row["evaluated_bytes"],
-        attempt=row["attempt"],
-        also=json.loads(row["also"]) if row["also"] else {},
-        disturbed=row["disturbed"],
-        voided=tuple(json.loads(row["voided"])),
-        progress=None if row["progress"] is None else _progress(json.loads(row["progress"])),
-    )
-
-
-def _reading(data: dict[str, Any]) -> GpuReading:
-    return GpuReading(**{**data, "throttled": tuple(Throttle(reason) for reason in data["throttled"])})
-
-
-def _progress(data: dict[str, Any]) -> RunProgress:
-    return RunProgress(**{**data, "phase": RunPhase(data["phase"])})
+def _interval(gain: float | None, low: float | None, high: float | None) -> Interval | None:
+    return None if gain is None or low is None or high is None else Interval(gain, low, high)
 
 
 def _events(db: Connection, tag: str) -> tuple[Event, ...]:
-    rows = db.execute(
-        "SELECT * FROM events WHERE tag = ? ORDER BY id DESC LIMIT ?", (tag, EVENTS_SHOWN)
-    ).fetchall()
-    return tuple(Event(row["id"], row["at"], row["agent"], row["text"]) for row in reversed(rows))
+    query = "FROM events WHERE tag = ? ORDER BY id DESC LIMIT ?"
+    return rows.read(db, Event, query, (tag, EVENTS_SHOWN))[::-1]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from sessions.runs.contract import RunOutcome, RunProgress, to_json
+from sessions.runs.contract import RunEnding, RunOutcome, RunProgress, to_json
 from supervisor.model import ids
 from supervisor.model.experiment import Flag
 from supervisor.model.states import ExperimentState, RunKind, RunState
+from supervisor.store import rows
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
+# Of an outcome; the first two are the lease's, the flags take the suspicions, the files of the run have the rest.
+_NOT_KEPT = ("run_id", "started_at", "suspicions", "cpu_s", "parameters", "exit_code", "sandbox", "report")
 
 
 def queue_runs(
@@ -28,15 +31,12 @@ def take_lease(store: Store, run: str, device: str, now: float) -> bool:
     with store.transaction() as db:
         if db.execute("SELECT 1 FROM leases WHERE device = ? OR run_id = ?", (device, run)).fetchone():
             return False
-        changed = db.execute(
-            "UPDATE runs SET state = ?, device = ?, started_at = ?, progress = NULL, disturbed = '' "
-            "WHERE id = ? AND state = ?",
-            (RunState.RUNNING, device, now, run, RunState.QUEUED),
-        )
-        if not changed.rowcount:
+        queued = {"id": run, "state": RunState.QUEUED}
+        start = {"device": device, "started_at": now, "progress": None, "disturbed": ""}
+        if not rows.update(db, "runs", queued, start, state=RunState.RUNNING):
             return False
-        db.execute("INSERT INTO leases VALUES (?,?,?)", (device, run, now))
-        db.execute("UPDATE devices SET since = ? WHERE id = ?", (now, device))
+        rows.insert(db, "leases", device=device, run_id=run, taken_at=now)
+        rows.update(db, "devices", {"id": device}, since=now)
         db.execute(
             "UPDATE experiments SET state = ? WHERE id = (SELECT experiment_id FROM runs WHERE id = ?) AND state = ?",
             (ExperimentState.MEASURING, run, ExperimentState.READY),
@@ -47,50 +47,23 @@ def take_lease(store: Store, run: str, device: str, now: float) -> bool:
 def record_progress(store: Store, run: str, progress: RunProgress) -> None:
     """The latest word of a running run."""
     with store.transaction() as db:
-        db.execute(
-            "UPDATE runs SET progress = ? WHERE id = ? AND state = ?",
-            (to_json(progress), run, RunState.RUNNING),
-        )
+        rows.update(db, "runs", {"id": run, "state": RunState.RUNNING}, progress=to_json(progress))
 
 
 def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     """Take a result, once, and free the device; False when the run is not running (its result was taken before)."""
     with store.transaction() as db:
-        changed = db.execute(
-            "UPDATE runs SET state = ?, finished_at = ?, ending = ?, reason = ?, metric = ?, training_s = ?, "
-            "total_s = ?, cpu_per_wall = ?, peak_memory_mb = ?, steps = ?, tokens = ?, holdout = ?, "
-            "starting_cpu_s = ?, evaluating_cpu_s = ?, evaluated_bytes = ?, also = ?, progress = NULL "
-            "WHERE id = ? AND state = ?",
-            (
-                RunState.FINISHED,
-                outcome.finished_at,
-                outcome.ending,
-                outcome.reason,
-                outcome.metric,
-                outcome.training_s,
-                outcome.total_s,
-                outcome.cpu_per_wall,
-                outcome.peak_memory_mb,
-                outcome.steps,
-                outcome.tokens,
-                outcome.holdout,
-                outcome.starting_cpu_s,
-                outcome.evaluating_cpu_s,
-                outcome.evaluated_bytes,
-                json.dumps(outcome.also) if outcome.also else "",
-                run,
-                RunState.RUNNING,
-            ),
-        )
-        if not changed.rowcount:
+        result = rows.columns_of(outcome, without=_NOT_KEPT)
+        running = {"id": run, "state": RunState.RUNNING}
+        if not rows.update(db, "runs", running, result, state=RunState.FINISHED, progress=None):
             return False
-        number = db.execute("SELECT experiment_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
-        insert_flags(db, number, (Flag(seen.rule, detail=seen.detail) for seen in outcome.suspicions))
+        (number,) = db.execute("SELECT experiment_id FROM runs WHERE id = ?", (run,)).fetchone()
+        insert_flags(db, number, (Flag(each.rule, detail=each.detail) for each in outcome.suspicions))
         _free_device(db, run, outcome.finished_at)
-        seen = (
+        text = (
             f"{outcome.metric:.4f}" if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
         )
-        record_event(db, tag, outcome.finished_at, "", f"{run} → {seen}")
+        record_event(db, tag, outcome.finished_at, "", f"{run} → {text}")
     return True
 
 
@@ -110,19 +83,14 @@ def lose_run(
         _free_device(db, run, now)
         if voided:
             reasons = [*json.loads(row["voided"]), f"on {row['device']}: {why}"]
-            db.execute("UPDATE runs SET voided = ? WHERE id = ?", (json.dumps(reasons), run))
+            rows.update(db, "runs", {"id": run}, voided=json.dumps(reasons))
         if attempt < ATTEMPTS or not capped:
-            db.execute(
-                "UPDATE runs SET state = ?, attempt = attempt + 1, progress = NULL, device = NULL, disturbed = '' "
-                "WHERE id = ?",
-                (RunState.QUEUED, run),
-            )
+            again = {"state": RunState.QUEUED, "attempt": attempt + 1, "device": None, "disturbed": ""}
+            rows.update(db, "runs", {"id": run}, again, progress=None)
         else:
-            db.execute(
-                "UPDATE runs SET state = ?, finished_at = ?, ending = 'crashed', reason = ?, progress = NULL "
-                "WHERE id = ?",
-                (RunState.FINISHED, now, f"its runner was lost {ATTEMPTS} times: {why}", run),
-            )
+            crash = {"ending": RunEnding.CRASHED, "reason": f"its runner was lost {ATTEMPTS} times: {why}"}
+            end = {"state": RunState.FINISHED, "finished_at": now, "progress": None}
+            rows.update(db, "runs", {"id": run}, end | crash)
         record_event(db, tag, now, "", f"{run}: {why}; attempt {attempt}")
     return attempt
 
@@ -142,10 +110,7 @@ def insert_flags(db: Connection, experiment: int, flags: Iterable[Flag]) -> None
             (experiment, flag.rule, flag.path, flag.line, flag.excerpt),
         ).fetchone()
         if known is None:
-            db.execute(
-                "INSERT INTO flags VALUES (?,?,?,?,?,?)",
-                (experiment, flag.rule, flag.path, flag.line, flag.excerpt, flag.detail),
-            )
+            rows.insert(db, "flags", rows.columns_of(flag), experiment_id=experiment)
 
 
 def replace_audit(db: Connection, experiment: int, flags: Iterable[Flag]) -> None:
@@ -154,6 +119,6 @@ def replace_audit(db: Connection, experiment: int, flags: Iterable[Flag]) -> Non
     insert_flags(db, experiment, flags)
 
 
-def drop_flags(db: Connection, experiment: int) -> None:
-    """The experiment goes, and its flags with it."""
-    db.execute("DELETE FROM flags WHERE experiment_id = ?", (experiment,))
+def drop_queued_runs(db: Connection, experiment: int) -> None:
+    """Nobody waits for them any more."""
+    db.execute("DELETE FROM runs WHERE experiment_id = ? AND state = ?", (experiment, RunState.QUEUED))

@@ -22,7 +22,7 @@ from tui.views.figures import age, change, dollars, metric, thousands
 from tui.views.printing import Column, print_json, print_table, say, say_fact
 
 if TYPE_CHECKING:
-    from supervisor.model.records import Step
+    from supervisor.model.records import ThinkingStep
 
 COLUMNS = (
     Column("id"),
@@ -117,7 +117,7 @@ def _row(one: Experiment, now: float) -> tuple[str, ...]:
     )
 
 
-def _print_one(snapshot: LabSnapshot, one: Experiment, steps: Sequence[Step]) -> None:
+def _print_one(snapshot: LabSnapshot, one: Experiment, steps: Sequence[ThinkingStep]) -> None:
     say_fact(one.id, one.title)
     for name, value in (*story_facts(snapshot, one), *_origin(snapshot, one)):
         say_fact(name, value)
@@ -166,7 +166,7 @@ def _run_row(one: Experiment, run: Run) -> tuple[str, ...]:
     )
 
 
-def _step_row(step: Step) -> tuple[str, ...]:
+def _step_row(step: ThinkingStep) -> tuple[str, ...]:
     return (
         step.kind,
         step.ending,

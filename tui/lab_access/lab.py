@@ -21,7 +21,7 @@ from supervisor.model.states import HypothesisState, Role, Wanted
 
 if TYPE_CHECKING:
     from supervisor.campaign.new_campaign import LaunchOptions
-    from supervisor.model.records import Step
+    from supervisor.model.records import ThinkingStep
     from supervisor.store.connection import Store
 
 PERSON = "person"
@@ -75,7 +75,7 @@ def experiment_named(snapshot: LabSnapshot, experiment_id: str) -> Experiment:
     return experiment
 
 
-def steps_of(lab: Lab, experiment: Experiment) -> tuple[Step, ...]:
+def steps_of(lab: Lab, experiment: Experiment) -> tuple[ThinkingStep, ...]:
     """What was thought about an experiment, step by step, oldest first. Raises StoreError."""
     from supervisor.store.steps import read_steps
 

@@ -17,7 +17,7 @@ from supervisor.model.states import ExperimentState, HypothesisState, RunState, 
 from tui.views.experiment import story_view
 
 if TYPE_CHECKING:
-    from supervisor.model.records import Step
+    from supervisor.model.records import ThinkingStep
 
 SCHEMA = 1
 
@@ -28,7 +28,7 @@ def experiments_view(snapshot: LabSnapshot, shown: Iterable[Experiment]) -> dict
 
 
 def experiment_view(
-    snapshot: LabSnapshot, experiment: Experiment, steps: Sequence[Step] = ()
+    snapshot: LabSnapshot, experiment: Experiment, steps: Sequence[ThinkingStep] = ()
 ) -> dict[str, Any]:
     """One experiment with what its agent wrote about it, and what each step of its thinking cost."""
     record = experiment_record(snapshot, experiment)
@@ -43,7 +43,7 @@ def experiment_view(
     return {"schema": SCHEMA, "experiment": record}
 
 
-def _step_record(step: Step) -> dict[str, Any]:
+def _step_record(step: ThinkingStep) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "agent": step.agent,

@@ -12,7 +12,7 @@ from supervisor.promotion import apply as preparing
 from supervisor.promotion import land as landing
 from supervisor.promotion.commands import roll_back, say_yes
 from supervisor.store import promotions
-from supervisor.store.promotion_rows import all_promotions
+from supervisor.store.reading import all_promotions
 from tests.supervisor.promotion.world import SD, TAG, PromotionWorld
 from tests.worlds.labs import git
 

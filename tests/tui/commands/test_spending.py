@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from supervisor.model.experiment import Experiment
-from supervisor.model.records import Step
+from supervisor.model.records import ThinkingStep
 from supervisor.model.states import Verdict
 from supervisor.store.steps import record_step
 from tests.worlds.command_lines import Run
@@ -19,7 +19,7 @@ def think(world: World, one: Experiment, usd: float, kind: str, ending: str = "d
         "output_tokens": 2_100,
         "cache_read_tokens": 40_000,
     }
-    step = Step(
+    step = ThinkingStep(
         one.agent, kind, one.id, "claude", "claude-opus-5", 1.0, 62.0, ending, "", usd, True, **tokens
     )
     record_step(world.store, TAG, step)
