@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sessions.locks import is_locked
 from supervisor.analysis.champion import with_analysis
-from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.config import guarantees_of
 from supervisor.lab.notes import read_notes
 from supervisor.lab.paths import Lab
 from supervisor.lab.state_folder import disk_trouble

@@ -61,12 +61,12 @@ def check_due(snapshot: LabSnapshot, every: int, noise_floor: float = 0.0) -> st
     baseline = snapshot.experiment(snapshot.baseline_id)
     if every == 0 or baseline is None or not baseline.unbiased_runs:
         return ""
-    made = [run for run in baseline.runs if run.kind is RunKind.DRIFT]
-    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in made):
+    drift_runs = [run for run in baseline.runs if run.kind is RunKind.DRIFT]
+    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in drift_runs):
         return ""
     if _is_newly_suspicious(snapshot, baseline, noise_floor):
         return "the last drift check looks different: once more"
-    last_at = made[-1].queued_at if made else -math.inf
+    last_at = drift_runs[-1].queued_at if drift_runs else -math.inf
     decided = sum(
         one.state is ExperimentState.DECIDED and one is not baseline and (one.decided_at or 0.0) > last_at
         for one in snapshot.experiments

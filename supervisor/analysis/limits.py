@@ -21,11 +21,11 @@ def spent_out(snapshot: LabSnapshot, agent: Agent) -> str:
     if agent.spending.unpriced:
         return f"there is a budget, and no price is known for {agent.spending.unpriced}"
     next_usd = agent.spending.largest_usd or FIRST_STEP_USD
-    spent = sum(each.cost_usd for each in snapshot.agents)
+    run_usd = sum(each.cost_usd for each in snapshot.agents)
     if usd_each is not None and agent.cost_usd + next_usd > usd_each:
         return f"${agent.cost_usd:.2f} of its ${usd_each:.2f} are spent, and a step may cost ${next_usd:.2f}"
-    if total is not None and spent + next_usd > total:
-        return f"${spent:.2f} of the run's ${total:.2f} are spent, and a step may cost ${next_usd:.2f}"
+    if total is not None and run_usd + next_usd > total:
+        return f"${run_usd:.2f} of the run's ${total:.2f} are spent, and a step may cost ${next_usd:.2f}"
     return ""
 
 
@@ -35,13 +35,13 @@ def limit_reached(snapshot: LabSnapshot) -> str:
     if campaign is None:
         return ""
     limits = campaign.limits
-    spent = sum(agent.cost_usd for agent in snapshot.agents)
+    run_usd = sum(agent.cost_usd for agent in snapshot.agents)
     if limits.experiments is not None and snapshot.counted + _abandoned(snapshot) >= limits.experiments:
         return f"{snapshot.counted} experiments"
     if limits.hours is not None and campaign.running_s >= limits.hours * 3600:
         return f"{limits.hours:g} hours"
-    if limits.usd is not None and spent >= limits.usd:
-        return f"${spent:.2f} of ${limits.usd:.2f}"
+    if limits.usd is not None and run_usd >= limits.usd:
+        return f"${run_usd:.2f} of ${limits.usd:.2f}"
     juniors = [a for a in snapshot.agents if a.role is Role.JUNIOR and a.wanted is Wanted.RUNNING]
     broke = [why for why in (spent_out(snapshot, a) for a in juniors) if why]
     return broke[0] if broke and len(broke) == len(juniors) else ""

@@ -37,8 +37,8 @@ def plan_mode_of(snapshot: LabSnapshot) -> tuple[PlanMode, str]:
     dry = next((at for at, e in enumerate(reversed(decided)) if e.verdict is Verdict.KEEP), len(decided))
     near = near_misses(decided[len(decided) - dry :], snapshot.noise.sd if snapshot.noise else None)
     if len(near) >= ENOUGH_TO_COMBINE:
-        named = ", ".join(e.id for e in near[:6])
-        return PlanMode.COMBINE, f"{len(near)} near misses within the noise since the last keep ({named})"
+        examples = ", ".join(e.id for e in near[:6])
+        return PlanMode.COMBINE, f"{len(near)} near misses within the noise since the last keep ({examples})"
     if dry >= DRY:
         return PlanMode.EXPLORE, f"{dry} verdicts since the last keep"
     return PlanMode.EXPLOIT, f"the last keep is {dry} verdicts old"
@@ -57,8 +57,8 @@ def near_misses(experiments: Iterable[Experiment], noise_sd: float | None) -> tu
 
 def _decided(snapshot: LabSnapshot) -> list[Experiment]:
     own = (e for e in snapshot.experiments if e.agent and e.state is ExperimentState.DECIDED)
-    counted = (e for e in own if e.verdict is not Verdict.THOUGHT)
-    return sorted(counted, key=lambda e: (e.decided_at or 0.0, e.id))
+    measurable = (e for e in own if e.verdict is not Verdict.THOUGHT)
+    return sorted(measurable, key=lambda e: (e.decided_at or 0.0, e.id))
 
 
 def _keeps_since_ablation(snapshot: LabSnapshot, decided: list[Experiment]) -> int:

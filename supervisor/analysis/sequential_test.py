@@ -22,10 +22,10 @@ from typing import assert_never
 
 from supervisor.analysis.noise import mean, require_finite
 from supervisor.analysis.student_t import exceeded_with, interval_reach, upper_tail
+from supervisor.lab.config import HOPELESS, DecideSection
 from supervisor.model.snapshot import Noise
 from supervisor.model.states import Direction
 
-HOPELESS = 0.25  # p from which a first run ends a candidate
 CLEAR_LOSS = 0.9  # p from which it ends even against an incumbent of one or two runs
 RUNS_AT_FIRST = 3  # of the incumbent
 RUNS_PAST_THE_MIDDLE = 6
@@ -53,26 +53,10 @@ class Rule(StrEnum):
     INCUMBENT_UNKNOWN = "incumbent not known well enough"
 
 
-@dataclass(frozen=True, slots=True)
-class DecideRules:
-    """The `[decide]` table of autoresearch.toml. Raises ValueError for settings that make no sense."""
+class DecideRules(DecideSection):
+    """The `[decide]` table of autoresearch.toml, and how often a junior may mend an edit that crashed."""
 
-    false_keep_rate: float = 0.01  # share of identical candidates that may be kept
-    max_runs: int = 5  # of one candidate; on average a candidate takes about 1.4
-    noise_floor: float = 0.0  # the SD of one run is never taken as smaller, in the metric's unit
-    drift_every: int = 20  # decided experiments between two drift checks of the machine; 0: never
-    repeat_share: float = 0.5  # of the runs that may be repeats before candidates go first
-    repairs: int = 0  # `[agents] repairs`: how often a junior may mend an edit that crashed
-
-    def __post_init__(self) -> None:
-        if not 0 < self.false_keep_rate < HOPELESS:
-            raise ValueError(f"false_keep_rate must lie between 0 and {HOPELESS}, not {self.false_keep_rate}")
-        if not 0 <= self.repeat_share <= 1:
-            raise ValueError(f"repeat_share must lie between 0 and 1, not {self.repeat_share}")
-        if self.max_runs < 1:
-            raise ValueError(f"max_runs must be at least 1, not {self.max_runs}")
-        if not 0 <= self.noise_floor < math.inf:
-            raise ValueError(f"noise_floor must be a number from 0 up, not {self.noise_floor}")
+    repairs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,22 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def read_training(tree: ast.Module) -> Iterator[Sighting]:
     """Training outside the loop over the referee's batches, and more than one such loop."""
     imports = Imports(tree)
-    asked = [
+    batch_calls = [
         n for n in ast.walk(tree) if isinstance(n, ast.Call) and imports.dotted(n.func) == "prepare.batches"
     ]
-    for call in asked[1:]:
+    for call in batch_calls[1:]:
         yield Sighting(Ground.BATCHES, call, "asks for batches once more")
-    if not asked:
+    if not batch_calls:
         return
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, Function)}
     workers = _workers(functions)
-    scope = next((f for f in functions.values() if any(n is asked[0] for n in ast.walk(f))), tree)
+    scope = next((f for f in functions.values() if any(n is batch_calls[0] for n in ast.walk(f))), tree)
     loops = [n for n in ast.walk(scope) if isinstance(n, ast.For | ast.While)]
-    loop = next((n for n in loops if any(inner is asked[0] for inner in ast.walk(n))), None)
-    first = asked[0].lineno if loop is None else loop.lineno
-    last = loops[-1].end_lineno if loop is None and loops else loop.end_lineno if loop else asked[0].lineno
+    loop = next((n for n in loops if any(inner is batch_calls[0] for inner in ast.walk(n))), None)
+    first = batch_calls[0].lineno if loop is None else loop.lineno
+    last = (
+        loops[-1].end_lineno if loop is None and loops else loop.end_lineno if loop else batch_calls[0].lineno
+    )
     allowed = {id(n) for call in _warm_ups(tree, imports) for n in ast.walk(call)}
     for node in ast.walk(scope):
         if id(node) in allowed or not isinstance(node, ast.Call) or not _is_work(node, workers):
@@ -62,16 +64,16 @@ def _work_elsewhere(
 
 def _workers(functions: dict[str, Function]) -> set[str]:
     """The functions that train: they go backward, or call one that does."""
-    found: set[str] = set()
+    workers: set[str] = set()
     while True:
         more = {
             name
             for name, function in functions.items()
-            if any(isinstance(n, ast.Call) and _is_work(n, found) for n in ast.walk(function))
+            if any(isinstance(n, ast.Call) and _is_work(n, workers) for n in ast.walk(function))
         }
-        if more == found:
-            return found
-        found = more
+        if more == workers:
+            return workers
+        workers = more
 
 
 def _is_work(call: ast.Call, workers: set[str]) -> bool:

@@ -150,18 +150,18 @@ def _read_attribute(
 def _read_call(node: ast.Call, imports: Imports) -> Iterator[Sighting]:
     name, dotted = _last(node.func), imports.dotted(node.func)
     if isinstance(node.func, ast.Name) and name in names.COMPUTED_ATTRIBUTE and len(node.args) > 1:
-        asked = node.args[1]
-        if not (isinstance(asked, ast.Constant) and isinstance(asked.value, str)):
+        attribute = node.args[1]
+        if not (isinstance(attribute, ast.Constant) and isinstance(attribute.value, str)):
             yield Sighting(Ground.EXEC, node, f"{name} with a computed name")
         elif name == "setattr" and imports.dotted(node.args[0]):
-            yield Sighting(Ground.PATCHED, node, f"sets {asked.value} of {imports.dotted(node.args[0])}")
-        elif _is_dunder(asked.value) or asked.value in _MODULE_NAMES:
-            yield Sighting(Ground.EXEC, node, f"{name} of {asked.value}")
+            yield Sighting(Ground.PATCHED, node, f"sets {attribute.value} of {imports.dotted(node.args[0])}")
+        elif _is_dunder(attribute.value) or attribute.value in _MODULE_NAMES:
+            yield Sighting(Ground.EXEC, node, f"{name} of {attribute.value}")
     if isinstance(node.func, ast.Name) and name == "type" and len(node.args) == 3:
         yield Sighting(Ground.EXEC, node, "makes a class at run time")
     if name in names.SEEDERS and (not dotted or dotted.partition(".")[0] in names.RANDOM_ROOTS):
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if not given or not all(_from_the_seed(value, imports) for value in given):
+        seeds = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if not seeds or not all(_from_the_seed(value, imports) for value in seeds):
             yield Sighting(Ground.SEEDS, node, f"{name} with a seed of its own")
     for keyword in node.keywords:
         if keyword.arg == "num_workers":
@@ -213,9 +213,9 @@ def _read_targets(tree: ast.AST, imports: Imports, streams: set[str]) -> Iterato
 def _read_texts(tree: ast.AST) -> Iterator[Sighting]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = _DUNDER_TEXT.search(node.value)
-            if found and found[0] != "__main__" and len(node.value) < 200:
-                yield Sighting(Ground.EXEC, node, f"names {found[0]} in a text")
+            dunder = _DUNDER_TEXT.search(node.value)
+            if dunder and dunder[0] != "__main__" and len(node.value) < 200:
+                yield Sighting(Ground.EXEC, node, f"names {dunder[0]} in a text")
 
 
 def _last(node: ast.AST) -> str:

@@ -14,8 +14,7 @@ from supervisor.campaign.new_campaign import LaunchOptions, start_new_campaign
 from supervisor.campaign.set_up import Say
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
-from supervisor.lab.config import AgentSpec
-from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.config import AgentSpec, guarantees_of
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import supervisor_argv
 from supervisor.lab.state_folder import prepare_state
@@ -47,15 +46,15 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     prepare_state(lab)
     repository = Repository(lab.root)
     store = Store(lab.db)
-    found = discover(options.devices)
+    hardware = discover(options.devices)
     snapshot = read_snapshot(lab, store, time.time())
     current = snapshot.campaign
     another = current is not None and options.tag is not None and options.tag != current.tag
     if current is None or another or _never_got_going(snapshot):
         _refuse_a_second(current, options)
-        start_new_campaign(lab, store, repository, found, options, say)
+        start_new_campaign(lab, store, repository, hardware, options, say)
     else:
-        _join(store, snapshot, found, options)
+        _join(store, snapshot, hardware, options)
     if options.history is not None:
         say(import_history(lab, store, options.history))
     snapshot = read_snapshot(lab, store, time.time())
@@ -93,7 +92,7 @@ def _refuse_a_second(current: Campaign | None, options: LaunchOptions) -> None:
 
 
 def _join(
-    store: Store, snapshot: LabSnapshot, found: tuple[FoundDevice, ...], options: LaunchOptions
+    store: Store, snapshot: LabSnapshot, hardware: tuple[FoundDevice, ...], options: LaunchOptions
 ) -> None:
     campaign = snapshot.campaign
     assert campaign is not None
@@ -101,27 +100,27 @@ def _join(
         raise LaunchError(
             f"campaign {campaign.tag} runs on {campaign.setting.budget_s:g} s; another budget needs a --tag of its own"
         )
-    wrong = next((d for d in found if d.kind != campaign.setting.device_kind), None)
+    wrong = next((d for d in hardware if d.kind != campaign.setting.device_kind), None)
     if wrong is not None:
         raise LaunchError(
             f"campaign {campaign.tag} was measured on {campaign.setting.device_kind}, and {wrong.id} is {wrong.kind}; "
             "use --devices, or a --tag of its own"
         )
     now = time.time()
-    devices.record_devices(store, found, now, listed_uuids())
+    devices.record_devices(store, hardware, now, listed_uuids())
     campaigns.resume_campaign(store, campaign.tag, _limits_from_now(snapshot, campaign, options), now)
 
 
 def _limits_from_now(snapshot: LabSnapshot, campaign: Campaign, options: LaunchOptions) -> Limits:
     """What the person asks for counts from now; a limit that ended the campaign is given once more."""
     old = campaign.limits
-    spent = sum(agent.cost_usd for agent in snapshot.agents)
+    usd = sum(agent.cost_usd for agent in snapshot.agents)
     hours = campaign.running_s / 3600
     experiments = _extended(old.experiments, snapshot.counted, options.experiments)
     return Limits(
         None if experiments is None else round(experiments),
         _extended(old.hours, hours, options.hours),
-        _extended(old.usd, spent, options.usd),
+        _extended(old.usd, usd, options.usd),
         old.usd_each,
     )
 
@@ -140,15 +139,15 @@ def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions
         spec = AgentSpec.of_words(options.chief) if options.chief else config.chief
         agents.add_agent(store, campaign.tag, Role.CHIEF, spec.backend, now, model=spec.model)
     juniors = [agent for agent in snapshot.agents if agent.role is Role.JUNIOR]
-    wanted = options.juniors or (len(juniors) or config.juniors)
+    junior_count = options.juniors or (len(juniors) or config.juniors)
     if options.junior:
-        given = tuple(AgentSpec.of_words(words) for words in options.junior.split(","))
-        config = config.model_copy(update={"junior": given})
-    for number in range(len(juniors) + 1, wanted + 1):
+        specs = tuple(AgentSpec.of_words(words) for words in options.junior.split(","))
+        config = config.model_copy(update={"junior": specs})
+    for number in range(len(juniors) + 1, junior_count + 1):
         spec = config.spec_of_junior(number)
         agents.add_agent(
             store, campaign.tag, Role.JUNIOR, spec.backend, now, model=spec.model, mode=spec.mode
         )
     stopped = [a.name for a in snapshot.agents if a.wanted is Wanted.STOPPED]
     if stopped and campaign.wanted is Wanted.RUNNING:
-        agents.want_agents(store, campaign.tag, stopped[: max(wanted, 1)], Wanted.RUNNING, now)
+        agents.want_agents(store, campaign.tag, stopped[: max(junior_count, 1)], Wanted.RUNNING, now)

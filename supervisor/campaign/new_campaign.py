@@ -49,7 +49,7 @@ def start_new_campaign(
     lab: Lab,
     store: Store,
     repository: Repository,
-    found: tuple[FoundDevice, ...],
+    hardware: tuple[FoundDevice, ...],
     options: LaunchOptions,
     say: Say,
 ) -> None:
@@ -58,7 +58,7 @@ def start_new_campaign(
     tag = _new_tag(repository, store, options.tag, now)
     base = base_commit(repository, say)
     _expect_committed(repository, base, lab.config.lab.editable)
-    kinds = {device.kind for device in found}
+    kinds = {device.kind for device in hardware}
     if len(kinds) > 1:
         raise LaunchError(
             f"scores of different devices can't be compared: {', '.join(sorted(kinds))}; name one kind"
@@ -71,14 +71,14 @@ def start_new_campaign(
     fingerprint = set_up(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
-    runs = baseline_runs_for(len(found))
+    runs = baseline_runs_for(len(hardware))
     if lab.has_referee:
-        _name_better_preset(lab, repository, base, found, say)
+        _name_better_preset(lab, repository, base, hardware, say)
     else:
         say(
-            f"note: the baseline is {runs} runs of the command, {len(found)} at a time: its spread is the noise"
+            f"note: the baseline is {runs} runs of the command, {len(hardware)} at a time: its spread is the noise"
         )
-    devices.record_devices(store, found, now, listed_uuids())
+    devices.record_devices(store, hardware, now, listed_uuids())
     campaigns.start_campaign(
         store,
         NewCampaign(
@@ -103,15 +103,15 @@ def start_new_campaign(
 
 
 def _name_better_preset(
-    lab: Lab, repository: Repository, base: str, found: tuple[FoundDevice, ...], say: Say
+    lab: Lab, repository: Repository, base: str, hardware: tuple[FoundDevice, ...], say: Say
 ) -> None:
     if lab.config.lab.editable != (CANVAS,):
         return
     canvas = repository.read_file(base, CANVAS)
-    preset = better_preset(found, canvas, (template_path() / CANVAS).read_text(encoding="utf-8"))
+    preset = better_preset(hardware, canvas, (template_path() / CANVAS).read_text(encoding="utf-8"))
     if preset is not None:
         line = f"autoresearch-tui init DIR --preset {preset.name}"
-        say(f"note: {CANVAS} is set to a CPU core; `{line}` makes a lab that is set to {found[0].label}")
+        say(f"note: {CANVAS} is set to a CPU core; `{line}` makes a lab that is set to {hardware[0].label}")
 
 
 def _checkout_of(lab: Lab, repository: Repository, commit: str) -> Path:
@@ -153,20 +153,20 @@ def _expect_committed(repository: Repository, base: str, editable: tuple[str, ..
         raise LaunchError(f"{missing[0]} is not in commit {base[:7]}; commit it first")
 
 
-def _new_tag(repository: Repository, store: Store, wanted: str | None, now: float) -> str:
+def _new_tag(repository: Repository, store: Store, requested: str | None, now: float) -> str:
     branches = repository.refs("refs/heads/autoresearch/")
     known = tags(store)
 
     def is_taken(tag: str) -> bool:
         return tag in known or any(ref.startswith(f"refs/heads/autoresearch/{tag}-") for ref in branches)
 
-    if wanted is not None:
-        if not TAG.fullmatch(wanted):
+    if requested is not None:
+        if not TAG.fullmatch(requested):
             raise LaunchError(
-                f"--tag {wanted!r}: letters, digits, - . and _ only; it becomes part of a branch name"
+                f"--tag {requested!r}: letters, digits, - . and _ only; it becomes part of a branch name"
             )
-        if is_taken(wanted):
-            raise LaunchError(f"--tag {wanted}: there are branches of that name; take another tag")
-        return wanted
+        if is_taken(requested):
+            raise LaunchError(f"--tag {requested}: there are branches of that name; take another tag")
+        return requested
     today = time.strftime("%b%d", time.localtime(now)).lower()
     return next(tag for tag in (today, *(f"{today}.{n}" for n in range(2, 1000))) if not is_taken(tag))

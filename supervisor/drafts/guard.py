@@ -88,12 +88,12 @@ def check_edit(
 
 def stands_in(new: Iterable[str], known: Mapping[str, str]) -> Refusal | None:
     """A new module that would be imported in place of one that the known sources or Python itself import."""
-    taken = set(sys.stdlib_module_names)
+    module_names = set(sys.stdlib_module_names)
     for path, text in known.items():
         if path.endswith(".py"):
-            taken |= {PurePosixPath(path).stem, *_imported(text)}
+            module_names |= {PurePosixPath(path).stem, *_imported(text)}
     for path in sorted(new):
-        if path.endswith(".py") and PurePosixPath(path).stem in taken:
+        if path.endswith(".py") and PurePosixPath(path).stem in module_names:
             return Refusal(GuardRule.PROTECTED_PATH, f"{path} would stand in for the module of that name")
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sessions.files import write_atomically
@@ -22,13 +22,13 @@ from supervisor.drafts.guard import (
     refused_flag,
     stands_in,
 )
-from supervisor.drafts.lab_checks import failed_check
 from supervisor.lab.paths import Lab
 from supervisor.lab.referee_copy import referee_files
 from supervisor.model.experiment import Experiment, Flag
 from supervisor.model.records import Draft, Judgement
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import ExperimentState, Verdict
+from supervisor.runs.checks import failed_check
 from supervisor.snapshot_reader import read_snapshot
 from supervisor.store import experiments
 from supervisor.store.connection import Store
@@ -54,14 +54,8 @@ class JuniorWorkspace:
 
     def open_draft(self, snapshot: LabSnapshot) -> Experiment | None:
         """A draft of this junior's that is not handed over: one cut short, or one sent back."""
-        return next(
-            (
-                e
-                for e in snapshot.experiments
-                if e.agent == self.agent and e.state is ExperimentState.DRAFTING
-            ),
-            None,
-        )
+        own = (e for e in snapshot.experiments if e.agent == self.agent)
+        return next((e for e in own if e.state is ExperimentState.DRAFTING), None)
 
     def has_room(self, snapshot: LabSnapshot) -> bool:
         """Whether another draft may be begun: one being measured and `drafts_ahead` behind it."""
@@ -76,14 +70,8 @@ class JuniorWorkspace:
 
     def begin(self, *, without_hypothesis: bool, own_idea: bool = False) -> str | None:
         """Claim a hypothesis, unless it is an idea of its own, and open an experiment; None: nothing to take."""
-        return experiments.begin_experiment(
-            self.store,
-            self.tag,
-            self.agent,
-            time.time(),
-            without_hypothesis=without_hypothesis,
-            own_idea=own_idea,
-        )
+        options = {"without_hypothesis": without_hypothesis, "own_idea": own_idea}
+        return experiments.begin_experiment(self.store, self.tag, self.agent, time.time(), **options)
 
     def checked_out_commit(self) -> str | None:
         """The commit that the worktree is laid out on; None without a worktree."""
@@ -153,8 +141,8 @@ class JuniorWorkspace:
         campaign, config = self.snapshot().campaign, self.lab.config
         assert campaign is not None
         base = self._sources_of(campaign.base_commit)
-        found = audit(base, sources, has_referee=self.lab.has_referee, metric=config.metric.name)
-        return tuple(flag for flag in found if flag.rule not in config.audit.allow)
+        flags = audit(base, sources, has_referee=self.lab.has_referee, metric=config.metric.name)
+        return tuple(flag for flag in flags if flag.rule not in config.audit.allow)
 
     def _is_there(self, worktree: Path, path: str) -> bool:
         # A new file may go again; an editable one that is gone is refused by name.
@@ -207,15 +195,8 @@ class JuniorWorkspace:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "diff.patch", patch)
         added, removed = self.repository.numstat(experiment.parent_commit, commit)
-        return Draft(
-            commit=commit,
-            title=draft.title,
-            expectation=draft.expectation,
-            edit=draft.edit,
-            source_hash=hash_sources(sources),
-            lines_added=added,
-            lines_removed=removed,
-        )
+        own_hash = hash_sources(sources)
+        return replace(draft, commit=commit, source_hash=own_hash, lines_added=added, lines_removed=removed)
 
     def _reject(
         self,
@@ -226,21 +207,7 @@ class JuniorWorkspace:
         flags: tuple[Flag, ...] = (),
     ) -> None:
         # A twin's hash would make the first one look tried twice.
-        draft = Draft(
-            draft.commit,
-            draft.title,
-            draft.expectation,
-            draft.edit,
-            "",
-            draft.lines_added,
-            draft.lines_removed,
-        )
+        draft, judgement = replace(draft, source_hash=""), Judgement(Verdict.REJECTED, str(refusal))
         experiments.record_verdict(
-            self.store,
-            self.tag,
-            experiment.id,
-            Judgement(Verdict.REJECTED, str(refusal)),
-            now,
-            draft=draft,
-            flags=flags,
+            self.store, self.tag, experiment.id, judgement, now, draft=draft, flags=flags
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from sessions.files import read_tail
 from sessions.runs.contract import LOG_FILE, RunEnding
 from sessions.runs.log import without_escapes
 from supervisor.drafts.junior_workspace import JuniorWorkspace
@@ -47,12 +48,6 @@ def settle_crash(workspace: JuniorWorkspace, experiment: Experiment, run: Run, w
 
 def log_tail(path: Path) -> str:
     """The end of a run's output, from its last traceback on; "" when there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    text = without_escapes(text)
+    text = without_escapes(read_tail(path, TAIL_BYTES))
     at = text.rfind(_TRACEBACK)
     return "\n".join(text[max(at, 0) :].splitlines()[-TAIL_LINES:])

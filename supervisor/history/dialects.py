@@ -59,16 +59,18 @@ def _of_table(texts: Sequence[tuple[int, str]]) -> RawHistory:
     direction = _direction(comments)
     # Where a crash is written as a score of nothing, nothing is no score.
     zero_is_none = direction is Direction.LOWER and "memory_gb" in header
-    read = [_of_cells(number, header, cells, metric, text, zero_is_none) for number, cells in rows[1:]]
+    parsed_lines = [
+        _of_cells(number, header, cells, metric, text, zero_is_none) for number, cells in rows[1:]
+    ]
     name = [cell.strip() for cell in rows[0][1]][metric]
-    lines = tuple(line for line in read if line is not None)
-    return RawHistory(name, direction, lines, len(read) - len(lines))
+    lines = tuple(line for line in parsed_lines if line is not None)
+    return RawHistory(name, direction, lines, len(parsed_lines) - len(lines))
 
 
 def _metric_column(header: Sequence[str]) -> int | None:
-    named = next((header.index(name) for name in _NAMED if name in header), None)
+    explicit = next((header.index(name) for name in _NAMED if name in header), None)
     others = (at for at, name in enumerate(header) if name and name not in _NO_METRIC)
-    return named if named is not None else next(others, None)
+    return explicit if explicit is not None else next(others, None)
 
 
 def _direction(comments: Iterable[str]) -> Direction:

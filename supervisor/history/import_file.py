@@ -29,28 +29,28 @@ def import_history(lab: Lab, store: Store, file: Path) -> str:
     new = import_lines(store, str(file.resolve()), history, now)
     if new:
         title = f"What was tried before: {file.name}, another setting"
-        publish_note(lab.notes_dir, title, told(history), AUTHOR, now)
+        publish_note(lab.notes_dir, title, note_text(history), AUTHOR, now)
     return (
         f"imported {new} of {len(history.lines)} lines of {file.name}, another setting, never ranked with ours; "
         f"{lab.results_tsv} goes on from them"
     )
 
 
-def told(history: RawHistory) -> str:
+def note_text(history: RawHistory) -> str:
     """The history as a note: what was kept, what was not; quoted as data, bounded."""
-    kept = [one for one in history.lines if one.status == "keep"]
-    lost = [one for one in history.lines if one.status != "keep"]
+    keeps = [one for one in history.lines if one.status == "keep"]
+    others = [one for one in history.lines if one.status != "keep"]
     sign = history.direction.sign
     best = sorted(
-        (one for one in kept if one.metric is not None), key=lambda one: -sign * (one.metric or 0.0)
+        (one for one in keeps if one.metric is not None), key=lambda one: -sign * (one.metric or 0.0)
     )
     parts = [
-        f"{len(history.lines)} experiments of another harness, {len(kept)} kept; {history.metric_name}, "
+        f"{len(history.lines)} experiments of another harness, {len(keeps)} kept; {history.metric_name}, "
         f"{history.direction.value} is better. Another setting: these scores rank with none of ours.",
         "Kept there, best first:",
         *map(_line, best[:_TOLD]),
         "Not kept there, the last ones:",
-        *map(_line, lost[-_TOLD:]),
+        *map(_line, others[-_TOLD:]),
     ]
     return "\n".join(parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from supervisor.analysis.noise import INSIDE_NOISE_SDS
 from supervisor.history.dialects import HistoryError as HistoryError
@@ -17,15 +17,9 @@ _SEED_SWAP = re.compile(r"\bseed\b.*\d+\s*(?:to|->|→)\s*\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One experiment as its harness wrote it."""
+class Line(RawLine):
+    """One experiment as its harness wrote it, in its place."""
 
-    number: int  # of the line in the file, from 1
-    commit: str
-    metric: float | None  # None: it has no score, whatever was printed
-    memory_gb: float | None
-    status: str
-    description: str
     rank: int | None  # 1 is the best metric; None: no score
     gain: float | None  # over the best kept before it, positive is better; None: nothing to compare with
     inside_noise: bool  # a keep whose gain may be luck
@@ -54,26 +48,18 @@ class History:
 
 def read_history(content: bytes, noise_sd: float | None = None) -> History:
     """Read the bytes of a history in any dialect. Raises HistoryError when it has no header or no usable line."""
-    found = parse_history(content)
-    raws = found.lines
-    gains = _gains(raws, found.direction)
+    raw_history = parse_history(content)
+    raws = raw_history.lines
+    gains = _gains(raws, raw_history.direction)
     sd = noise_sd if noise_sd is not None else _seed_swap_sd(raws, gains)
-    ranks = _ranks(raws, found.direction)
+    ranks = _ranks(raws, raw_history.direction)
     lines = tuple(
         Line(
-            number=raw.number,
-            commit=raw.commit,
-            metric=raw.metric,
-            memory_gb=raw.memory_gb,
-            status=raw.status,
-            description=raw.description,
-            rank=ranks.get(raw.number),
-            gain=gain,
-            inside_noise=_is_inside_noise(raw, gain, sd),
+            **asdict(raw), rank=ranks.get(raw.number), gain=gain, inside_noise=_is_inside_noise(raw, gain, sd)
         )
         for raw, gain in zip(raws, gains, strict=True)
     )
-    return History(found.metric_name, lines, found.skipped, sd, noise_sd is not None)
+    return History(raw_history.metric_name, lines, raw_history.skipped, sd, noise_sd is not None)
 
 
 def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:
@@ -82,11 +68,8 @@ def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:
     for raw in raws:
         gains.append(None if best is None or raw.metric is None else direction.sign * (raw.metric - best))
         if raw.status == "keep" and raw.metric is not None:
-            best = (
-                raw.metric
-                if best is None
-                else direction.sign * max(direction.sign * best, direction.sign * raw.metric)
-            )
+            better = best is None or direction.sign * raw.metric > direction.sign * best
+            best = raw.metric if better else best
     return gains
 
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from supervisor.lab.config import LabSection
 from supervisor.model.states import Direction
-from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding
+from supervisor.recognition.printed import add_direction
 from supervisor.recognition.tree import Tree
 
 WORDS_FOR = {
@@ -58,11 +58,11 @@ def take_editable(answers: Answers, text: str, tree: Tree) -> Answers:
     files: list[str] = []
     globs: list[str] = []
     for word in (word.removeprefix("./") for word in words):
-        held = tree.matching(word) if "*" in word else (word,) if word in tree else tree.below(word)
-        if not held:
+        matches = tree.matching(word) if "*" in word else (word,) if word in tree else tree.below(word)
+        if not matches:
             raise BadAnswer(f"{word} is not among the committed files")
-        files += held
-        if held != (word,):
+        files += matches
+        if matches != (word,):
             globs.append(word if "*" in word else f"{word.rstrip('/')}/*")
     files = list(dict.fromkeys(files))
     _expect_valid(editable=tuple(files), new_files=tuple(globs))
@@ -75,40 +75,38 @@ def take_command(answers: Answers, text: str, tree: Tree) -> Answers:
     return answers.said(Fact.COMMAND, _command(text, tree))
 
 
-def take_metric(answers: Answers, text: str, _: Tree) -> Answers:
+def take_metric(answers: Answers, text: str, tree: Tree) -> Answers:
     """The metric's name as it is printed; its direction follows where the name tells."""
     name = text.strip()
     if not _METRIC_NAME.fullmatch(name):
         raise BadAnswer(f"{name!r} is no name of a metric: letters, digits and _ . / -, as it is printed")
     answers = answers.said(Fact.METRIC, name)
-    named = direction_of(name)
-    held = answers.finding.evidence_for(Fact.DIRECTION)
-    if held and held.where == "you":
+    evidence = answers.finding.evidence_for(Fact.DIRECTION)
+    if evidence and evidence.where == "you":
         return answers
-    finding = answers.finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
-    return replace(answers, finding=finding)
+    return replace(answers, finding=add_direction(answers.finding, tree, ()))
 
 
 def take_direction(answers: Answers, text: str, _: Tree) -> Answers:
     """Up or down, in many words."""
-    said = text.strip().lower()
+    answer = text.strip().lower()
     for direction, words in WORDS_FOR.items():
-        if said in words:
+        if answer in words:
             return answers.said(Fact.DIRECTION, direction)
     raise BadAnswer(f"{text.strip()!r} is neither up nor down; say `lower` or `higher`")
 
 
 def take_checks(answers: Answers, text: str, tree: Tree) -> Answers:
     """A command that must pass; what is no command is a rule in words."""
-    said = text.strip()
-    if said.lower() in NOTHING:
+    words = text.strip()
+    if words.lower() in NOTHING:
         return replace(answers.said(Fact.CHECKS, ""), stays_true="")
     try:
-        return replace(answers.said(Fact.CHECKS, _command(said, tree)), stays_true="")
+        return replace(answers.said(Fact.CHECKS, _command(words, tree)), stays_true="")
     except BadAnswer:
-        if len(said.split()) < 2:  # one word that is no program is a slip, not a rule
+        if len(words.split()) < 2:  # one word that is no program is a slip, not a rule
             raise
-        return replace(answers.said(Fact.CHECKS, ""), stays_true=said)
+        return replace(answers.said(Fact.CHECKS, ""), stays_true=words)
 
 
 def take_checks_command(answers: Answers, text: str, tree: Tree) -> Answers:
@@ -128,11 +126,11 @@ def take_budget(answers: Answers, text: str, _: Tree) -> Answers:
 
 def take_off_limits(answers: Answers, text: str, tree: Tree) -> Answers:
     """Words for the agents. A file that was opened a moment ago can't be off-limits as well."""
-    said = "" if text.strip().lower() in NOTHING else text.strip()
-    for word in re.findall(r"[\w./-]+", said):
+    words = "" if text.strip().lower() in NOTHING else text.strip()
+    for word in re.findall(r"[\w./-]+", words):
         if word in answers.finding.editable and word in tree:
             raise BadAnswer(f"{word} was said to be open to change; go `back` to the first question")
-    return replace(answers, off_limits=said)
+    return replace(answers, off_limits=words)
 
 
 def take_juniors(answers: Answers, text: str, _: Tree) -> Answers:
@@ -155,8 +153,8 @@ def take_end(answers: Answers, text: str, _: Tree) -> Answers:
 
 def duration_s(text: str) -> float:
     """Seconds. Raises BadAnswer."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    if not found or not (seconds := float(found["number"]) * _UNIT_S[(found["unit"] or "s")[0]]):
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match or not (seconds := float(match["number"]) * _UNIT_S[(match["unit"] or "s")[0]]):
         raise BadAnswer(f"{text.strip()!r} is no duration; say `90s`, `5m` or `1h`")
     return seconds
 
@@ -170,14 +168,14 @@ def in_words(seconds: float) -> str:
 
 
 def _with_limit(answers: Answers, part: str) -> Answers:
-    if found := re.fullmatch(r"\$\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*(?:\$|usd|dollars?)", part.lower()):
-        amount = float(found[1] or found[2])
+    if match := re.fullmatch(r"\$\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*(?:\$|usd|dollars?)", part.lower()):
+        amount = float(match[1] or match[2])
         if amount:
             return answers.said(Fact.USD, amount)
-    elif (found := re.fullmatch(r"(\d+)(?:\s*(?:experiments?|exps?|runs?))?", part.lower())) and int(
-        found[1]
+    elif (match := re.fullmatch(r"(\d+)(?:\s*(?:experiments?|exps?|runs?))?", part.lower())) and int(
+        match[1]
     ):
-        return answers.said(Fact.EXPERIMENTS, int(found[1]))
+        return answers.said(Fact.EXPERIMENTS, int(match[1]))
     elif re.fullmatch(r"\d+(\.\d+)?\s*[hm]\w*", part.lower()):
         return answers.said(Fact.HOURS, round(duration_s(part) / 3600, 4))
     raise BadAnswer(f"{part!r} is no limit; say `100 experiments`, `8h`, `$20`, several of them, or `never`")

@@ -58,14 +58,14 @@ def _lab(finding: Finding) -> list[str]:
         "# python = \"\"           # default: the lab's own .venv or uv environment, else the tool's",
     ]
     clock = [f'clock    = "{finding.clock}"'] if finding.clock else []
-    given = {
+    settings = {
         Fact.BUDGET_S: finding.budget_s and f"budget_s = {finding.budget_s:g}",
         Fact.TIMEOUT_S: finding.timeout_s and f"timeout_s = {finding.timeout_s:g}",
         Fact.SEED_ENV: finding.seed_env and f"seed_env = {toml_string(finding.seed_env)}",
         Fact.CACHES: finding.caches and f"caches   = {toml_list(finding.caches)}",
         Fact.ENV: finding.env and f"env      = {toml_list(finding.env)}",
     }
-    for fact, text in given.items():
+    for fact, text in settings.items():
         if text:
             lines.append(_line(text, _seen(finding, fact) or _HINTS[fact][1]))
         elif fact is not Fact.TIMEOUT_S:

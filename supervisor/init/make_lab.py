@@ -70,10 +70,10 @@ def repository_for(directory: Path) -> Repository | None:
 
 def init_folder(directory: Path, preset: Preset) -> InitReport:
     """A new lab from the template, with its first commit. Raises LabError."""
-    taken = [file for file in TEMPLATE_FILES if (directory / file).exists()]
-    if taken:
+    conflicts = [file for file in TEMPLATE_FILES if (directory / file).exists()]
+    if conflicts:
         raise LabError(
-            f"{directory} has a {taken[0]} already and is not in git; "
+            f"{directory} has a {conflicts[0]} already and is not in git; "
             "`git init` and commit it there first, or name an empty folder"
         )
     created = list(TEMPLATE_FILES)

@@ -45,5 +45,5 @@ def _what_counts(noise: Spread | None) -> list[str]:
     measured = f"The unchanged code measured {noise.mean:.6g}"
     if not noise.sd:
         return [f"{measured} every time ({noise.runs} runs).", *lines]
-    told = "Gains below that cannot be told from noise: look for larger ones first."
-    return [f"{measured} ± {noise.sd:.2g} ({noise.runs} runs). {told}", *lines]
+    advice = "Gains below that cannot be told from noise: look for larger ones first."
+    return [f"{measured} ± {noise.sd:.2g} ({noise.runs} runs). {advice}", *lines]

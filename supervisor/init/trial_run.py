@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sessions.devices.discovery import discover
+from sessions.files import read_tail
 from sessions.git.command import ask_git
+from sessions.git.repository import Repository
 from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, read_outcome
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from supervisor.campaign.set_up import set_up
@@ -23,7 +25,7 @@ from supervisor.errors import LabError
 from supervisor.lab.config import LabConfig
 from supervisor.lab.paths import Lab, Layout, data_cache, has_referee, sealed_data
 from supervisor.lab.programs import cli_path, command_argv, lab_python
-from supervisor.lab.referee_copy import hash_referee, write_referee
+from supervisor.lab.referee_copy import referee_files, write_referee
 from supervisor.lab.uv_environment import make_environment, uses_uv, uv_readable
 from supervisor.recognition.printed import PrintedValue, printed_values
 from supervisor.runs.spec import training_env
@@ -127,7 +129,7 @@ class Trial:
             raise LabError(
                 "the trial run ended without a result; `autoresearch-tui doctor` looks at this machine"
             )
-        tail = _tail(spec.directory / LOG_FILE)
+        tail = read_tail(spec.directory / LOG_FILE, _TAIL_BYTES)
         return Measured(outcome, printed_values(tail), tail)
 
     def _spec(self, metric: str) -> RunSpec:
@@ -175,17 +177,20 @@ def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
         ask_git(clone, "checkout", "--quiet", "--detach", base)
         lab = Lab(root, folder / "state", config, Layout.CUSTOM, has_referee(clone))
         lab.runs_dir.mkdir(parents=True, mode=0o700)
-        yield Trial(lab, clone, _referee_of(lab, clone))
+        repository = Repository(clone)
+        canvas = config.lab.canvas(repository.list_files("HEAD"))
+        referee = write_referee(lab.referee_dir, referee_files(repository, "HEAD", canvas))
+        yield Trial(lab, clone, referee)
     finally:
         shutil.rmtree(folder, onerror=_unlock)
 
 
 def follow(directory: Path, tell: Tell) -> None:
     """Tell the run's output, line by line, until its runner is gone."""
-    read, pending = 0, b""
+    offset, pending = 0, b""
     while True:
         alive = runner_alive(directory)
-        read, pending = _tell_new(directory / LOG_FILE, read, pending, tell)
+        offset, pending = _tell_new(directory / LOG_FILE, offset, pending, tell)
         if not alive:
             break
         time.sleep(_LOOK_EVERY_S)
@@ -193,42 +198,18 @@ def follow(directory: Path, tell: Tell) -> None:
         tell(pending.decode("utf-8", "replace"))
 
 
-def _tell_new(log: Path, read: int, pending: bytes, tell: Tell) -> tuple[int, bytes]:
+def _tell_new(log: Path, offset: int, pending: bytes, tell: Tell) -> tuple[int, bytes]:
     try:
         with log.open("rb") as stream:
-            stream.seek(read)
+            stream.seek(offset)
             data = stream.read(_TAIL_BYTES)
     except OSError:
-        return read, pending
+        return offset, pending
     *lines, rest = (pending + data).replace(b"\r", b"\n").split(b"\n")
     for line in lines:
         if line.strip():
             tell(line.decode("utf-8", "replace"))
-    return read + len(data), rest[-4096:]
-
-
-def _referee_of(lab: Lab, clone: Path) -> Path:
-    # As `referee_files` takes it of a commit: the top-level modules that nobody may edit.
-    tracked = ask_git(clone, "ls-files", "-z").split("\0")
-    canvas = lab.config.lab.canvas(tracked)
-    files = {
-        path: (clone / path).read_text(encoding="utf-8", errors="replace")
-        for path in tracked
-        if path.endswith(".py") and "/" not in path and path not in canvas
-    }
-    folder = write_referee(lab.referee_dir, files)
-    assert folder.name == hash_referee(files)
-    return folder
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as stream:
-            stream.seek(0, 2)
-            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-            return stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return offset + len(data), rest[-4096:]
 
 
 def _unlock(function: Callable[..., object], path: str, _: object) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sessions.runs.metric_formats import MetricFormat
 from supervisor.audit.rules import RULE_IDS
+from supervisor.model.guarantees import Guarantees
 from supervisor.model.states import Clock, Direction, Mode
 
 CONFIG_FILE = "autoresearch.toml"
@@ -25,6 +26,7 @@ CPU_BUDGET_S = 20.0
 ACCELERATOR_BUDGET_S = 300.0
 # A CPU second takes longer than a second on a shared machine; the rest is start-up and evaluation.
 TIMEOUT_BUDGETS = {Clock.CPU: 6.0, Clock.WALL: 2.0}
+HOPELESS = 0.25  # how often equal code looks as good as a candidate that its first run ends
 SHORTEST_TIMEOUT_S = 120.0  # imports, smoke and evaluation take their seconds however small the budget
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -44,9 +46,7 @@ class LabSection(Section):
     new_files: tuple[Name, ...] = ()  # globs of files that an edit may add, change and remove; * stops at /
     command: Name = "{python} training/train.py"  # run at the top of a checkout
     setup: str = "{python} prepare.py"  # once, before the first run; "": nothing to set up
-    smoke: str = (
-        ""  # of a lab without our referee: takes seconds before the run, and exits 0 when the code works
-    )
+    smoke: str = ""  # of a lab without our referee: takes seconds, and exits 0 when the code works
     python: str = ""  # "": the lab's own .venv or uv environment, else the tool's
     seed_env: str = ""  # the variable by which a foreign lab takes its seed
     caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder
@@ -173,8 +173,8 @@ class AgentsSection(Section):
 
     @field_validator("junior", mode="before")
     @classmethod
-    def _one_is_a_list(cls, given: object) -> object:
-        return tuple(given) if isinstance(given, list | tuple) else (given,)
+    def _one_is_a_list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
 
     def spec_of_junior(self, number: int) -> AgentSpec:
         """What thinks for the junior of that number, from 1."""
@@ -198,11 +198,11 @@ class LimitsSection(Section):
 class DecideSection(Section):
     """`[decide]`: how sure a keep has to be."""
 
-    false_keep_rate: float = Field(0.01, gt=0, lt=0.5)  # share of identical candidates that may be kept
-    max_runs: int = Field(5, ge=1, le=20)  # seeds that one candidate may be given
-    noise_floor: float = Field(
-        0.0, ge=0
-    )  # smallest standard deviation that is believed, in the metric's unit
+    false_keep_rate: float = Field(0.01, gt=0, lt=HOPELESS)  # share of identical candidates that may be kept
+    max_runs: int = Field(
+        5, ge=1, le=20
+    )  # seeds that one candidate may be given; on average it takes about 1.4
+    noise_floor: float = Field(0.0, ge=0)  # smallest SD of a run that is believed, in the metric's unit
     drift_every: int = Field(20, ge=0)  # experiments between two drift checks of the machine; 0: never
     repeat_share: float = Field(0.5, ge=0, le=1)  # of the runs that may be repeats before candidates go first
 
@@ -243,8 +243,8 @@ class LabConfig(Section):
         merged = {}
         for name in type(self).model_fields:
             mine, below = getattr(self, name), getattr(base, name)
-            said = {key: getattr(mine, key) for key in mine.model_fields_set}
-            merged[name] = below.model_copy(update=said)
+            own_values = {key: getattr(mine, key) for key in mine.model_fields_set}
+            merged[name] = below.model_copy(update=own_values)
         return self.model_copy(update=merged)
 
 
@@ -264,6 +264,17 @@ def karpathy_config() -> LabConfig:
             budget_s=ACCELERATOR_BUDGET_S,
             clock=Clock.WALL,  # his prepare.py counts wall seconds, whatever the device
         )
+    )
+
+
+def guarantees_of(config: LabConfig, *, has_referee: bool) -> Guarantees:
+    """What the results of a lab with this configuration can be trusted for."""
+    return Guarantees(
+        referee=has_referee,
+        seeds=has_referee or bool(config.lab.seed_env),
+        smoke=has_referee or bool(config.lab.smoke),
+        holdout=has_referee,
+        checks=bool(config.checks.command),
     )
 
 

@@ -62,11 +62,11 @@ def validated(model: type[Model], path: Path, text: str, data: Mapping[str, Any]
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         lines = _lines_of(text)
-        found = sorted(
+        problems = sorted(
             (_line_of(lines, detail["loc"]), _describe(model, detail)) for detail in error.errors()
         )
-        rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        line, words = found[0]
+        rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        line, words = problems[0]
         raise ConfigError(f"{path.name}:{line}: {words}{rest}") from None
 
 
@@ -85,10 +85,10 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{where}: {context['error']}"
     words = PLAIN_WORDS.get(detail["type"], detail["msg"]).format_map(context)
     value = detail["input"]
-    shown = (
+    value_text = (
         "" if detail["type"] == "missing" or isinstance(value, dict | list) else f" (got {_as_toml(value)})"
     )
-    return f"{where}: {words}{shown}"
+    return f"{where}: {words}{value_text}"
 
 
 def _as_toml(value: object) -> str:

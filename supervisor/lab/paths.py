@@ -180,8 +180,8 @@ def _expect_editable_files(root: Path, config: LabConfig, file: Path) -> None:
 
 def data_cache() -> Path:
     """Where prepared data lives; prepare.py uses the same place."""
-    named = os.environ.get("AUTORESEARCH_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "autoresearch-tui"
+    variable = os.environ.get("AUTORESEARCH_CACHE")
+    return Path(variable).expanduser() if variable else Path.home() / ".cache" / "autoresearch-tui"
 
 
 def sealed_data() -> Path:

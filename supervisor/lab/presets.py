@@ -131,13 +131,13 @@ def stamp(text: str, knobs: Knobs) -> str:
     """
     for name, value in knobs.items():
         line = re.compile(rf"^{name} = (?P<old>\"[^\"\n]*\"|[^#\n]*?)(?=[ \t]*(#|$))", re.MULTILINE)
-        found = len(line.findall(text))
-        if found != 1:
+        count = len(line.findall(text))
+        if count != 1:
             raise LabError(
-                f"the preset sets {name}, which stands {found} times in the file; it must stand once"
+                f"the preset sets {name}, which stands {count} times in the file; it must stand once"
             )
-        written = f"{name} = {_written(value)}".replace("\\", r"\\")
-        text = line.sub(written, text)
+        assignment = f"{name} = {_written(value)}".replace("\\", r"\\")
+        text = line.sub(assignment, text)
     return text
 
 
@@ -149,10 +149,10 @@ def _written(value: Literal) -> str:
 
 def fitting_preset(devices: Iterable[FoundDevice]) -> Preset:
     """The preset for the smallest of these devices: by kind and memory; the precision follows the capability."""
-    found = tuple(devices)
-    if any(device.kind == "mps" for device in found):
+    hardware = tuple(devices)
+    if any(device.kind == "mps" for device in hardware):
         return PRESETS["mps"]
-    memories = [device.memory_mb for device in found if device.id.startswith("cuda") and device.memory_mb]
+    memories = [device.memory_mb for device in hardware if device.id.startswith("cuda") and device.memory_mb]
     if not memories:
         return PRESETS["cpu"]
     # What cards have is a little less than what they are called: 24 GB are 23.5 GiB and fewer.
@@ -171,15 +171,15 @@ def better_preset(devices: Iterable[FoundDevice], canvas: str, template: str) ->
 
 def knobs_of(text: str) -> dict[str, Literal]:
     """The literals that stand in capitals at the top level of a template file; none of a broken one."""
-    found: dict[str, Literal] = {}
+    knobs: dict[str, Literal] = {}
     tree = parsed(text)
     for node in tree.body if tree else ():
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
                 number = _constant(value)
                 if number is not None:
-                    found[name] = number
-    return found
+                    knobs[name] = number
+    return knobs
 
 
 def _constant(node: ast.expr) -> Literal | None:

@@ -42,9 +42,9 @@ def cli_path() -> Path:
     beside = Path(sys.executable).with_name("autoresearch-tui")
     if beside.exists():
         return beside
-    found = shutil.which("autoresearch-tui")
-    if found is None:
+    script = shutil.which("autoresearch-tui")
+    if script is None:
         raise LabError(
             "the console script autoresearch-tui is not installed; run `make launch` or pip install the tool"
         )
-    return Path(found).absolute()
+    return Path(script).absolute()

@@ -95,7 +95,7 @@ def uv_setup_variables(lab: Lab) -> dict[str, str]:
 
 def _fits(environment: Path, checkout: Path) -> bool:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [PROGRAM, "sync", "--check", "--offline"],
             cwd=checkout,
             env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(environment)},
@@ -106,7 +106,7 @@ def _fits(environment: Path, checkout: Path) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0
+    return process.returncode == 0
 
 
 def _sync(environment: Path, checkout: Path, say: Say) -> None:

@@ -34,11 +34,11 @@ class AgentProcesses:
         if campaign is None or campaign.state not in (CampaignState.RUNNING, CampaignState.PAUSED):
             return
         windows = self.server.windows()
-        asked = agents.restarts_wanted(self.store, campaign.tag)
+        restarts = agents.restarts_wanted(self.store, campaign.tag)
         for agent in snapshot.agents:
             if agent.wanted is Wanted.STOPPED:
                 self._started_at.pop(agent.name, None)  # its end is no death, whenever it comes back
-            if agent.name in asked:
+            if agent.name in restarts:
                 self._start(agent, now)
                 agents.close_restart(self.store, campaign.tag, agent.name)
             elif agent.wanted is not Wanted.STOPPED and agent.state is not AgentState.CRASHED:
@@ -48,13 +48,13 @@ class AgentProcesses:
         if window is None or (window.dead and agent.name not in self._started_at):
             self._start(agent, now)  # what ended before this supervisor's time is no death of now
             return
-        started = self._started_at.setdefault(agent.name, now)
-        silent = agent.heartbeat_at is not None and now - max(agent.heartbeat_at, started) > SILENT_AFTER_S
+        started_at = self._started_at.setdefault(agent.name, now)
+        silent = agent.heartbeat_at is not None and now - max(agent.heartbeat_at, started_at) > SILENT_AFTER_S
         if not window.dead and not silent:
-            if agent.restarts and now - started > HEALTHY_AFTER_S:
+            if agent.restarts and now - started_at > HEALTHY_AFTER_S:
                 agents.record_agent_death(self.store, campaign.tag, agent.name, 0, now, "healthy again")
             return
-        if now - started < min(2.0**agent.restarts, 60.0):
+        if now - started_at < min(2.0**agent.restarts, 60.0):
             return
         deaths = agent.restarts + 1
         why = "its process went silent" if silent else "its process ended"

@@ -106,8 +106,8 @@ def see(device: Device, look: GpuStatus, run: Run | None, *, share: bool, proven
 def is_news(device: Device, sight: DeviceSight, run: Run | None) -> bool:
     """Whether a sight differs from what the lab knows in anything that is shown or decides. Pure."""
     known = (device.problem, device.neighbour, device.avoided, shown(device.reading))
-    seen = (sight.problem, sight.neighbour, sight.avoided, shown(sight.reading))
-    return known != seen or (run is not None and bool(sight.disturbance) and not run.disturbed)
+    view = (sight.problem, sight.neighbour, sight.avoided, shown(sight.reading))
+    return known != view or (run is not None and bool(sight.disturbance) and not run.disturbed)
 
 
 def shown(reading: GpuReading | None) -> tuple[object, ...]:

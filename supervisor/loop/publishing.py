@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 from sessions.errors import GitError
 from sessions.files import write_atomically
 from sessions.git.repository import Repository
 from supervisor.lab.paths import Lab
-from supervisor.loop.results_tsv import write_results
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.model.states import HypothesisState, Role
+from supervisor.model.states import ExperimentState, HypothesisState, Role, Verdict
 from supervisor.store.connection import Store
 from supervisor.store.experiments import mark_published, unpublished_experiments
 
@@ -89,6 +89,65 @@ def _numbered(agent: Agent, branches: dict[str, str]) -> list[str]:
     return [sha for ref, sha in branches.items() if ref.startswith(stem) and ref[len(stem) :].isdigit()]
 
 
+# Upstream's dialect knows three words; a run without a number is a crash with 0.000000 there.
+_TSV_STATUS = {
+    Verdict.BASELINE: "keep",
+    Verdict.KEEP: "keep",
+    Verdict.DISCARD: "discard",
+    Verdict.THOUGHT: "discard",
+    Verdict.CRASH: "crash",
+    Verdict.TIMEOUT: "crash",
+    Verdict.REJECTED: "crash",
+}
+
+
+def write_results(path: Path, snapshot: LabSnapshot) -> None:
+    """results.tsv: every verdict so far in upstream's five columns, oldest first, so that notebooks go on working."""
+    campaign = snapshot.campaign
+    if campaign is None:
+        return
+    decided = [
+        e
+        for e in snapshot.experiments
+        if e.state is ExperimentState.DECIDED and e.verdict is not Verdict.THOUGHT
+    ]
+    decided.sort(key=lambda e: (e.decided_at or 0.0, e.id))
+    lines = [
+        f"commit\t{campaign.metric}\tmemory_gb\tstatus\tdescription",
+        *_imported_rows(snapshot),
+        *(_results_row(e) for e in decided),
+    ]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _imported_rows(snapshot: LabSnapshot) -> list[str]:
+    """What the person's own file had before, where it is about the same metric: a notebook goes on from it."""
+    assert snapshot.campaign is not None
+    lines = []
+    for one in snapshot.imported:
+        if one.metric_name == snapshot.campaign.metric:
+            commit, description = " ".join(one.commit.split()), " ".join(one.description.split())
+            lines.append(
+                f"{commit}\t{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}\t{one.status}\t{description}"
+            )
+    return lines
+
+
+def _results_row(experiment: Experiment) -> str:
+    assert experiment.verdict is not None
+    status = _TSV_STATUS[experiment.verdict]
+    metric = experiment.metric if status != "crash" else None
+    memory_mb = (
+        max((run.peak_memory_mb or 0.0 for run in experiment.runs), default=0.0) if status != "crash" else 0.0
+    )
+    description = "baseline" if experiment.verdict is Verdict.BASELINE else experiment.title
+    if status == "crash":
+        description += f" ({experiment.verdict}: {experiment.reason})"
+    clean = " ".join(description.split())
+    commit = (experiment.commit or "")[:7] or "-"
+    return f"{commit}\t{metric or 0.0:.6f}\t{memory_mb / 1024:.1f}\t{status}\t{clean}"
+
+
 def write_plan(lab: Lab, snapshot: LabSnapshot) -> None:
     """plan.md: the chief's current plan, readable as it stands."""
     waiting = [h for h in snapshot.hypotheses if h.state is not HypothesisState.TESTED]
@@ -102,12 +161,12 @@ def write_plan(lab: Lab, snapshot: LabSnapshot) -> None:
 
 def _entry(hypothesis: Hypothesis) -> list[str]:
     gain = f"{hypothesis.expected_gain:+.4f}" if hypothesis.expected_gain is not None else "unknown"
-    taken = f", {hypothesis.claimed_by}" if hypothesis.claimed_by else ""
+    owner = f", {hypothesis.claimed_by}" if hypothesis.claimed_by else ""
     kind = hypothesis.category or "idea"
     return [
         f"## {hypothesis.id} {' '.join(hypothesis.title.split())}",
         "",
-        f"*{hypothesis.state}{taken} · {kind} · by {hypothesis.author} · expected gain {gain}*",
+        f"*{hypothesis.state}{owner} · {kind} · by {hypothesis.author} · expected gain {gain}*",
         "",
         hypothesis.rationale.strip(),
         "",

@@ -16,8 +16,7 @@ from supervisor.lab.paths import Lab
 from supervisor.loop.agent_processes import AgentProcesses
 from supervisor.loop.executor import Executor, is_over, research_is_over
 from supervisor.loop.gpu_monitor import DeviceMonitor
-from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan
-from supervisor.loop.results_tsv import write_results
+from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan, write_results
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState, RunState

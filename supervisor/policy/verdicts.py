@@ -33,15 +33,7 @@ _VERDICT_OF_ENDING = {
 
 def rules_of(config: LabConfig) -> DecideRules:
     """How sure the lab wants to be."""
-    decide = config.decide
-    return DecideRules(
-        false_keep_rate=decide.false_keep_rate,
-        max_runs=decide.max_runs,
-        noise_floor=decide.noise_floor,
-        drift_every=decide.drift_every,
-        repeat_share=decide.repeat_share,
-        repairs=config.agents.repairs,
-    )
+    return DecideRules(**dict(config.decide), repairs=config.agents.repairs)
 
 
 def baseline_runs_for(devices: int) -> int:

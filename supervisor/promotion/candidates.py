@@ -39,9 +39,9 @@ def promotion_of(snapshot: LabSnapshot, names: Sequence[str]) -> NewPromotion:
 
     Raises LabError when a name means nothing that can be promoted.
     """
-    chosen = _chosen(snapshot, names)
-    best = _best(snapshot, chosen)
-    ground, others = _ground(snapshot, best), [e for e in chosen if e.id != best.id]
+    candidates = _chosen(snapshot, names)
+    best = _best(snapshot, candidates)
+    ground, others = _ground(snapshot, best), [e for e in candidates if e.id != best.id]
     known = {e.id for e in lineage_of(snapshot, best.id)}
     steps: list[Experiment] = []
     for other in others:
@@ -85,10 +85,10 @@ def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promoti
             continue
         weighed = promotion.whole is not None and promotion.whole.gain is not None
         answered = promotion.state is PromotionState.REFUSED and weighed and promotion.base_commit == main
-        landed = promotion.state is PromotionState.LANDED and promotion.landed_commit == main
-        done = promotion.state is PromotionState.DONE and promotion.base_commit == main
-        answered = answered or done
-        if promotion.state in OPEN or promotion.state is PromotionState.WAITING or answered or landed:
+        on_main = promotion.state is PromotionState.LANDED and promotion.landed_commit == main
+        finalized = promotion.state is PromotionState.DONE and promotion.base_commit == main
+        answered = answered or finalized
+        if promotion.state in OPEN or promotion.state is PromotionState.WAITING or answered or on_main:
             return promotion
     return None
 
@@ -159,11 +159,11 @@ def _chosen(snapshot: LabSnapshot, names: Sequence[str]) -> tuple[Experiment, ..
 
 def _named(snapshot: LabSnapshot, name: str) -> Experiment:
     agent = next((a for a in snapshot.agents if name in (a.name, a.branch)), None)
-    wanted = agent.incumbent_id if agent else name
+    experiment_id = agent.incumbent_id if agent else name
     matches = [
         e
         for e in snapshot.experiments
-        if e.id == wanted or (e.commit and len(name) >= SHORTEST_COMMIT and e.commit.startswith(name))
+        if e.id == experiment_id or (e.commit and len(name) >= SHORTEST_COMMIT and e.commit.startswith(name))
     ]
     if not matches:
         raise LabError(
@@ -193,8 +193,8 @@ def _ground(snapshot: LabSnapshot, best: Experiment) -> NewPiece:
     return NewPiece(PieceKind.GROUND, best.title, best.id, start, best.commit, claimed_gain)
 
 
-def _best(snapshot: LabSnapshot, chosen: Sequence[Experiment]) -> Experiment:
-    return max(chosen, key=lambda e: (e.id == snapshot.champion_id, _score(snapshot, e), e.id))
+def _best(snapshot: LabSnapshot, candidates: Sequence[Experiment]) -> Experiment:
+    return max(candidates, key=lambda e: (e.id == snapshot.champion_id, _score(snapshot, e), e.id))
 
 
 def _left_out(experiment: Experiment) -> NewPiece:
@@ -208,8 +208,8 @@ def _left_out(experiment: Experiment) -> NewPiece:
     )
 
 
-def _is_step(entry: Experiment, named: Experiment) -> bool:
-    return entry.verdict is Verdict.KEEP or entry.id == named.id
+def _is_step(entry: Experiment, candidate: Experiment) -> bool:
+    return entry.verdict is Verdict.KEEP or entry.id == candidate.id
 
 
 def _change(kind: PieceKind, experiment: Experiment) -> NewPiece:

@@ -48,10 +48,10 @@ def ask_finalize(
 
 def promotion_numbered(snapshot: LabSnapshot, number: int) -> Promotion:
     """The promotion of that number in the campaign. Raises LabError."""
-    found = next((p for p in snapshot.promotions if p.number == number), None)
-    if found is None:
+    promotion = next((p for p in snapshot.promotions if p.number == number), None)
+    if promotion is None:
         raise LabError(f"there is no promotion {number} in this run")
-    return found
+    return promotion
 
 
 def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: float) -> Promotion:
@@ -88,12 +88,12 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
     """Take the last promotion off main with a commit; one that was begun goes on. Raises LabError, SessionError."""
     with held(lab.state_dir / "promotion.lock", FOR_EVER):
         notice_merges(store, repository, now)
-        begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK]
+        rollbacks = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK]
         rollback = next(
-            (p for p in begun if p.state in (PromotionState.REQUESTED, PromotionState.ACCEPTED)), None
+            (p for p in rollbacks if p.state in (PromotionState.REQUESTED, PromotionState.ACCEPTED)), None
         )
         if rollback is None:
-            waiting = next((p for p in begun if p.state is PromotionState.WAITING), None)
+            waiting = next((p for p in rollbacks if p.state is PromotionState.WAITING), None)
             if waiting is not None:
                 land_waiting(store, repository, waiting, now)
                 return _of(store, waiting.number)
@@ -112,9 +112,11 @@ def to_roll_back(store: Store, repository: Repository, now: float) -> Promotion:
     """The promotion that `roll_back` would take off main. Raises LabError."""
     notice_merges(store, repository, now)
     open_states = (PromotionState.REQUESTED, PromotionState.ACCEPTED, PromotionState.WAITING)
-    begun = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in open_states]
-    if begun and begun[-1].reverts is not None:
-        return _of(store, begun[-1].reverts)
+    rollbacks = [
+        p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in open_states
+    ]
+    if rollbacks and rollbacks[-1].reverts is not None:
+        return _of(store, rollbacks[-1].reverts)
     return last_landed(store, repository)
 
 

@@ -55,8 +55,8 @@ def shown_of(snapshot: LabSnapshot, promotion: Promotion) -> Shown:
 
 def claimed_gain(promotion: Promotion) -> float | None:
     """What the keeps in it said they gain, in all."""
-    taken = [piece for piece in promotion.pieces if piece.kind is not PieceKind.WHOLE and _in(piece)]
-    claims = [piece.claimed_gain for piece in taken if piece.claimed_gain is not None]
+    pieces = [piece for piece in promotion.pieces if piece.kind is not PieceKind.WHOLE and _in(piece)]
+    claims = [piece.claimed_gain for piece in pieces if piece.claimed_gain is not None]
     return sum(claims) if claims else None
 
 
@@ -91,26 +91,26 @@ def figures_of(side: Experiment | None) -> SideFigures:
 
 def message_of(snapshot: LabSnapshot, campaign: Campaign, promotion: Promotion) -> str:
     """The commit's message: title, a sentence, and trailers that `git interpret-trailers` reads."""
-    shown, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = shown_of(snapshot, promotion), promotion.whole
     assert whole is not None
     ground = promotion.pieces[0]
-    runs = (*shown.base.runs, *shown.candidate.runs)
+    runs = (*evidence.base.runs, *evidence.candidate.runs)
     trailers = {
         "Autoresearch-Promotion": str(promotion.number),
         "Autoresearch-Candidate": " ".join(
             _source(piece) for piece in promotion.pieces if _in(piece) and piece.to_commit
         ),
         "Autoresearch-Base": promotion.base_commit,
-        "Autoresearch-Claimed-Gain": _number(shown.claimed_gain),
-        "Autoresearch-Reproduced-Gain": _number(shown.reproduced.gain if shown.reproduced else None),
-        "Autoresearch-Interval": _interval(shown.reproduced),
-        "Autoresearch-Holdout-Gain": _number(shown.holdout.gain if shown.holdout else None),
-        "Autoresearch-Holdout-Interval": _interval(shown.holdout),
-        "Autoresearch-Runs": f"{len(shown.base.runs)} of main, {len(shown.candidate.runs)} of the candidate",
+        "Autoresearch-Claimed-Gain": _number(evidence.claimed_gain),
+        "Autoresearch-Reproduced-Gain": _number(evidence.reproduced.gain if evidence.reproduced else None),
+        "Autoresearch-Interval": _interval(evidence.reproduced),
+        "Autoresearch-Holdout-Gain": _number(evidence.holdout.gain if evidence.holdout else None),
+        "Autoresearch-Holdout-Interval": _interval(evidence.holdout),
+        "Autoresearch-Runs": f"{len(evidence.base.runs)} of main, {len(evidence.candidate.runs)} of the candidate",
         "Autoresearch-Seeds": " ".join(str(seed) for seed in sorted({run.seed for run in runs})),
         "Autoresearch-Metric": f"{campaign.metric}, {campaign.direction} is better",
         "Autoresearch-Setting": campaign.setting.id,
-        "Autoresearch-Flags": " ".join(sorted({flag.rule for _, flag in shown.flags})) or "none",
+        "Autoresearch-Flags": " ".join(sorted({flag.rule for _, flag in evidence.flags})) or "none",
     }
     body = f"Measured against main on fresh seeds: {whole.reason}."
     lines = [f"{name}: {' '.join(value.split())}" for name, value in trailers.items()]

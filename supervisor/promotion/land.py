@@ -50,13 +50,13 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
     tree = tree_of(repository, promotion.commit)
     commit = commit_tree(repository, tree, promotion.base_commit, promotion.message, who)
     keep(repository, f"refs/autoresearch/promoted/{promotion.number}", commit)
-    landed = advance_branch(repository, branch, commit, promotion.base_commit)
-    match landed.landing:
+    result = advance_branch(repository, branch, commit, promotion.base_commit)
+    match result.landing:
         case Landing.LANDED:
             promotions.record_landed(store, promotion, commit, now)
             return PromotionState.LANDED
         case Landing.MOVED if promotion.kind is PromotionKind.ROLLBACK:
-            text = f"{landed.reason}; call rollback again"
+            text = f"{result.reason}; call rollback again"
             promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
             return PromotionState.REFUSED
         case Landing.MOVED:
@@ -65,19 +65,19 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
         case Landing.REFUSED:
             waiting = waiting_branch(promotion)
             keep(repository, f"refs/heads/{waiting}", commit)
-            promotions.record_waiting(store, promotion, commit, waiting, landed.reason, now)
+            promotions.record_waiting(store, promotion, commit, waiting, result.reason, now)
             return PromotionState.WAITING
 
 
 def land_waiting(store: Store, repository: Repository, promotion: Promotion, now: float) -> None:
     """Try a commit that waits once more: what was in git's way may be gone. Raises SessionError."""
     branch, _ = main_of(repository)
-    landed = advance_branch(repository, branch, promotion.landed_commit, promotion.base_commit)
-    if landed.landing is Landing.LANDED:
+    result = advance_branch(repository, branch, promotion.landed_commit, promotion.base_commit)
+    if result.landing is Landing.LANDED:
         promotions.record_landed(store, promotion, promotion.landed_commit, now)
     else:
         commit, waiting = promotion.landed_commit, promotion.branch
-        promotions.record_waiting(store, promotion, commit, waiting, landed.reason, now)
+        promotions.record_waiting(store, promotion, commit, waiting, result.reason, now)
 
 
 def waiting_branch(promotion: Promotion) -> str:
@@ -110,7 +110,7 @@ def last_landed(store: Store, repository: Repository) -> Promotion:
     _, main = main_of(repository)
     everything = all_promotions(store)
     undone = {p.reverts for p in everything if p.state in (PromotionState.LANDED, PromotionState.WAITING)}
-    found = [
+    promotions_on_main = [
         p
         for p in everything
         if p.kind is PromotionKind.PROMOTE
@@ -118,9 +118,9 @@ def last_landed(store: Store, repository: Repository) -> Promotion:
         and p.number not in undone
         and repository.is_ancestor(p.landed_commit, main)
     ]
-    if not found:
+    if not promotions_on_main:
         raise LabError("there is no promotion on main to take back")
-    return found[-1]
+    return promotions_on_main[-1]
 
 
 def accept_rollback(

@@ -51,14 +51,14 @@ def waiting_trials(snapshot: LabSnapshot) -> tuple[tuple[Experiment, Run], ...]:
     if piece is None or piece.base is None or piece.candidate is None:
         return ()
     sides = (piece.base, piece.candidate)
-    found = [
+    queue = [
         (run.ordinal, number ^ (run.ordinal & 1), side, run)
         for number, side in enumerate(sides)
         for run in side.runs
         if run.state is RunState.QUEUED
     ]
-    found.sort(key=lambda entry: entry[:2])
-    return tuple((side, run) for _, _, side, run in found)
+    queue.sort(key=lambda entry: entry[:2])
+    return tuple((side, run) for _, _, side, run in queue)
 
 
 def weigh_piece(piece: Piece, direction: Direction, snapshot: LabSnapshot) -> Weighing:

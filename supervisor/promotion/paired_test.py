@@ -68,9 +68,9 @@ class Weighing:
     runs_wanted: int = 0  # measured runs of each side
 
 
-def weigh(evidence: Comparison) -> Weighing:
+def weigh(comparison: Comparison) -> Weighing:
     """Say yes, no, or how many runs of each side are wanted next."""
-    base, candidate = evidence.base, evidence.candidate
+    base, candidate = comparison.base, comparison.candidate
     runs = min(len(base.metrics), len(candidate.metrics))
     if candidate.rejection:
         return Weighing(Answer.NO, f"the referee refused it: {candidate.rejection}")
@@ -79,46 +79,50 @@ def weigh(evidence: Comparison) -> Weighing:
             return Weighing(Answer.NO, f"{name} failed in {len(side.failures)} runs: {side.failures[-1]}")
     if runs < LOOKS[0]:
         return Weighing(Answer.MORE, "too few runs", runs_wanted=LOOKS[0])
-    gain, p = _compare(base.metrics, candidate.metrics, evidence)
+    gain, p = _compare(base.metrics, candidate.metrics, comparison)
     holdout, p_holdout = None, None
     if base.holdouts and candidate.holdouts:
-        holdout, p_holdout = _compare(base.holdouts, candidate.holdouts, evidence)
+        holdout, p_holdout = _compare(base.holdouts, candidate.holdouts, comparison)
     answer, reason = _answer(runs, gain, p, holdout, p_holdout)
-    wanted = next((look for look in LOOKS if look > runs), 0) if answer is Answer.MORE else 0
-    return Weighing(answer, reason, gain, holdout, wanted)
+    next_look = next((look for look in LOOKS if look > runs), 0) if answer is Answer.MORE else 0
+    return Weighing(answer, reason, gain, holdout, next_look)
 
 
 def _answer(
     runs: int, gain: Interval, p: float, holdout: Interval | None, p_holdout: float | None
 ) -> tuple[Answer, str]:
-    seen = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
+    on_validation = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
     hopeless = discard_from(runs, _RULES)
     sure = p <= keep_up_to(runs, _RULES) and gain.low > 0
     if not sure and (p >= hopeless or runs >= LOOKS[-1]):
-        return Answer.NO, f"the gain is not reproduced: {seen}"
+        return Answer.NO, f"the gain is not reproduced: {on_validation}"
     if holdout is None or p_holdout is None:
-        return (Answer.YES, f"reproduced: {seen}") if sure else (Answer.MORE, f"not sure yet: {seen}")
-    held = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
-    shown = p_holdout <= keep_up_to(runs, _HOLDOUT_RULES) and holdout.low > 0
-    holds = shown and holdout.high >= HOLDS_FROM * gain.gain
+        return (
+            (Answer.YES, f"reproduced: {on_validation}")
+            if sure
+            else (Answer.MORE, f"not sure yet: {on_validation}")
+        )
+    on_holdout = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
+    gain_on_holdout = p_holdout <= keep_up_to(runs, _HOLDOUT_RULES) and holdout.low > 0
+    holds = gain_on_holdout and holdout.high >= HOLDS_FROM * gain.gain
     if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):
         word = "does not hold on the sealed holdout" if sure else "is not reproduced"
-        return Answer.NO, f"the gain {word}: {held}; on validation {seen}"
+        return Answer.NO, f"the gain {word}: {on_holdout}; on validation {on_validation}"
     if sure and holds:
-        return Answer.YES, f"reproduced: {seen}; it holds: {held}"
-    return Answer.MORE, f"not sure yet: {seen}; {held}"
+        return Answer.YES, f"reproduced: {on_validation}; it holds: {on_holdout}"
+    return Answer.MORE, f"not sure yet: {on_validation}; {on_holdout}"
 
 
 def _compare(
-    base: Sequence[float], candidate: Sequence[float], evidence: Comparison
+    base: Sequence[float], candidate: Sequence[float], comparison: Comparison
 ) -> tuple[Interval, float]:
-    known = evidence.noise
+    prior = comparison.noise
     noise = estimate_noise(
         [base, candidate],
-        prior_sd=known.sd if known else None,
-        prior_weight=min(known.degrees_of_freedom, PRIOR_WEIGHT) if known else 0.0,
+        prior_sd=prior.sd if prior else None,
+        prior_weight=min(prior.degrees_of_freedom, PRIOR_WEIGHT) if prior else 0.0,
     )
-    gain = evidence.direction.sign * (mean(candidate) - mean(base))
+    gain = comparison.direction.sign * (mean(candidate) - mean(base))
     p = chance_if_equal(gain, len(candidate), len(base), noise.sd, noise.degrees_of_freedom)
     error = noise.sd * math.sqrt(1 / len(base) + 1 / len(candidate))
     half = interval_reach(noise.degrees_of_freedom) * error

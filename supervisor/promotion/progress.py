@@ -26,16 +26,18 @@ class Progress:
 
 def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> Progress:
     """How far it is by now."""
-    done, wanted = 0.0, 0
+    finished, planned = 0.0, 0
     for piece in promotion.pieces:
         runs = _runs(piece)
-        done += sum(_share(run.state, run.progress.fraction if run.progress else 0.0) for run in runs)
-        wanted += len(runs) or (2 * LOOKS[0] if _to_be_measured(promotion, piece) else 0)
+        finished += sum(_share(run.state, run.progress.fraction if run.progress else 0.0) for run in runs)
+        planned += len(runs) or (2 * LOOKS[0] if _to_be_measured(promotion, piece) else 0)
     devices = max(1, sum(not device.problem for device in snapshot.devices))
     ahead = sum(p.number < promotion.number and p.state in ACTIVE for p in snapshot.promotions)
     current = promotion.current
     doing = f"{current.state} {current.title}" if current else str(promotion.state)
-    return Progress(done, wanted, (wanted - done) * seconds_of_a_run(snapshot) / devices, doing, ahead)
+    return Progress(
+        finished, planned, (planned - finished) * seconds_of_a_run(snapshot) / devices, doing, ahead
+    )
 
 
 def _runs(piece: Piece) -> tuple[Run, ...]:
@@ -52,9 +54,9 @@ def _to_be_measured(promotion: Promotion, piece: Piece) -> bool:
 
 def seconds_of_a_run(snapshot: LabSnapshot) -> float:
     """What a run has taken so far, on average, and before the first one a guess."""
-    seen = [
+    durations = [
         r.total_s for e in (*snapshot.trials, *snapshot.experiments) for r in e.runs if r.total_s is not None
     ]
-    if seen:
-        return sum(seen) / len(seen)
+    if durations:
+        return sum(durations) / len(durations)
     return snapshot.campaign.setting.budget_s * OVERHEAD if snapshot.campaign else 0.0

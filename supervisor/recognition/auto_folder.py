@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Clock, Direction
-from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.surroundings import add_surroundings, quoted
@@ -83,18 +82,18 @@ def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
     where = ""
     for line, text in _section(tree, files.prompt, "files in scope"):
         where = where or f"{files.prompt}:{line}"
-        for named in _paths_in(text):
-            if named.startswith((".auto", "autoresearch.")):
+        for path_or_glob in _paths_in(text):
+            if path_or_glob.startswith((".auto", "autoresearch.")):
                 continue
-            held = _held(tree, named)
-            paths += held
-            if held and held != (named,):
-                globs.append(named if "*" in named else f"{named.rstrip('/')}/*")
+            matches = _held(tree, path_or_glob)
+            paths += matches
+            if matches and matches != (path_or_glob,):
+                globs.append(path_or_glob if "*" in path_or_glob else f"{path_or_glob.rstrip('/')}/*")
     paths = [path for path in dict.fromkeys(paths) if path not in finding.protected]
     if not paths:
         return finding
-    kept, flat = paths[:_MOST_FILES], tuple(glob for glob in dict.fromkeys(globs) if "**" not in glob)
-    finding = finding.with_fact(Fact.EDITABLE, tuple(kept), where, "its files in scope")
+    first, flat = paths[:_MOST_FILES], tuple(glob for glob in dict.fromkeys(globs) if "**" not in glob)
+    finding = finding.with_fact(Fact.EDITABLE, tuple(first), where, "its files in scope")
     if len(paths) > _MOST_FILES and not flat:
         finding = finding.with_caution(
             f"{files.prompt} names {len(paths)} files; the first {_MOST_FILES} are taken"
@@ -102,18 +101,18 @@ def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
     return finding.with_fact(Fact.NEW_FILES, flat, where, "a folder in scope") if flat else finding
 
 
-def _held(tree: Tree, named: str) -> tuple[str, ...]:
-    if named in tree:
-        return (named,)
-    if "*" in named:
-        return tree.below(named.split("*")[0].rstrip("/")) if "**" in named else tree.matching(named)
-    return tree.below(named)
+def _held(tree: Tree, path_or_glob: str) -> tuple[str, ...]:
+    if path_or_glob in tree:
+        return (path_or_glob,)
+    if "**" in path_or_glob:
+        return tree.below(path_or_glob.split("*")[0].rstrip("/"))
+    return tree.matching(path_or_glob) if "*" in path_or_glob else tree.below(path_or_glob)
 
 
 def _paths_in(bullet: str) -> list[str]:
     ticked = _TICKED.findall(bullet)
-    named = ticked or bullet.split()[:1]
-    return [word.strip().removeprefix("./").rstrip(":,;") for word in named if " " not in word.strip()]
+    words = ticked or bullet.split()[:1]
+    return [word.strip().removeprefix("./").rstrip(":,;") for word in words if " " not in word.strip()]
 
 
 def _section(tree: Tree, path: str, title: str) -> list[tuple[int, str]]:
@@ -141,15 +140,14 @@ def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
     lines = [*tree.text(files.prompt).splitlines(), ""]
     for line, (text, below) in enumerate(pairwise(lines), 1):
         whole = text if _BULLET.match(below) else f"{text} {below.strip()}"  # a bullet may go on below
-        if found := _PRIMARY.search(text) and _PRIMARY.search(whole):
+        if match := _PRIMARY.search(text) and _PRIMARY.search(whole):
             where = f"{files.prompt}:{line}"
-            finding = finding.with_fact(Fact.METRIC, found["name"], where, "its primary metric")
-            about = f"{found['about'] or ''} {found['rest'] or ''}".lower()
+            finding = finding.with_fact(Fact.METRIC, match["name"], where, "its primary metric")
+            about = f"{match['about'] or ''} {match['rest'] or ''}".lower()
             ways = [way for way in Direction if re.search(f"{way.value} (is )?better", about)]
             if len(ways) == 1:
                 return finding.with_fact(Fact.DIRECTION, ways[0], where, "said there")
-            named = direction_of(found["name"])
-            return finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
+            return add_direction(finding, tree, ())
     return add_metric(finding, tree, (files.measure, *_scripts_named(tree, files.measure)))
 
 

@@ -72,8 +72,8 @@ def _timed(finding: Finding, build: Build) -> Finding:
 
 
 def _add_sources(finding: Finding, tree: Tree) -> Finding:
-    found = [path for path in tree.files if _SOURCES.search(path) and not _NOT_SOLUTIONS.search(f"/{path}")]
-    inner = [path for path in found if path.startswith(("src/", "lib/", "internal/", "pkg/"))] or found
+    sources = [path for path in tree.files if _SOURCES.search(path) and not _NOT_SOLUTIONS.search(f"/{path}")]
+    inner = [path for path in sources if path.startswith(("src/", "lib/", "internal/", "pkg/"))] or sources
     apart = [path for path in inner if PurePosixPath(path).stem != "main"] or inner
     if not apart:
         return finding
@@ -85,14 +85,14 @@ def _add_sources(finding: Finding, tree: Tree) -> Finding:
 
 def _make(tree: Tree) -> Build | None:
     file = tree.first(("Makefile", "makefile", "GNUmakefile"))
-    seen = tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)") if file else None
-    if file is None or seen is None:
+    line = tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)") if file else None
+    if file is None or line is None:
         return None
     tests = tree.find(file, r"^(?P<target>test|check)\s*:(?!=)")
     builds = tree.find(file, r"^(?P<target>all|build)\s*:(?!=)")
     return Build(
-        command=f"make -s {seen.match['target']}",
-        where=seen.where,
+        command=f"make -s {line.match['target']}",
+        where=line.where,
         why="the target builds and measures",
         build=f"make -s {builds.match['target']}" if builds else "",
         checks=f"make -s {tests.match['target']}" if tests else "",
@@ -102,13 +102,13 @@ def _make(tree: Tree) -> Build | None:
 
 def _cmake(tree: Tree) -> Build | None:
     pattern = rf"add_(?:executable|custom_target)\s*\(\s*(?P<target>\w*(?:{_MEASURES})\w*)"
-    seen = tree.find("CMakeLists.txt", pattern)
-    if seen is None:
+    line = tree.find("CMakeLists.txt", pattern)
+    if line is None:
         return None
-    target, folder = seen.match["target"], "build-lab"
+    target, folder = line.match["target"], "build-lab"
     build = f"cmake -S . -B {folder} -DCMAKE_BUILD_TYPE=Release && cmake --build {folder} --target {target}"
-    run = "true" if "custom_target" in seen.match[0] else f"{folder}/{target}"
-    return Build(f"sh -c '{build} && {run}'", seen.where, "the target builds, its program measures")
+    run = "true" if "custom_target" in line.match[0] else f"{folder}/{target}"
+    return Build(f"sh -c '{build} && {run}'", line.where, "the target builds, its program measures")
 
 
 def _cargo(tree: Tree) -> Build | None:
@@ -134,8 +134,8 @@ def _go(tree: Tree) -> Build | None:
         return Build(f"go run ./{PurePosixPath(program).parent}", program, "the program measures",
                      "go build ./...", "go test ./...", "go.mod")  # fmt: skip
     for path in tree.files:
-        if path.endswith("_test.go") and (seen := tree.find(path, r"^func Benchmark\w+\(")):
-            return Build("go test -run NONE -bench . ./...", seen.where, "its benchmarks",
+        if path.endswith("_test.go") and (line := tree.find(path, r"^func Benchmark\w+\(")):
+            return Build("go test -run NONE -bench . ./...", line.where, "its benchmarks",
                          "go build ./...", "go test ./...", "go.mod")  # fmt: skip
     return None
 
@@ -145,10 +145,10 @@ def _npm(tree: Tree) -> Build | None:
     names = [name for name in scripts if re.fullmatch(_MEASURES, name)] if isinstance(scripts, dict) else []
     if not names:
         return None
-    seen = tree.find("package.json", rf"\"{names[0]}\"\s*:")
+    line = tree.find("package.json", rf"\"{names[0]}\"\s*:")
     return Build(
         command=f"npm run --silent {names[0]}",
-        where=seen.where if seen else "package.json",
+        where=line.where if line else "package.json",
         why="the script measures",
         build="npm run --silent build" if "build" in scripts else "",
         checks="npm test --silent" if "test" in scripts else "",

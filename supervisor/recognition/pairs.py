@@ -97,8 +97,8 @@ def add_tests(finding: Finding, tree: Tree) -> Finding:
     """pytest as the checks, where there are tests and the repository says that it uses pytest."""
     tests = [path for path in tree.files if re.match(r"(.*/)?(test_\w+|\w+_test)\.py$", path)]
     for path in _PYTEST if tests else ():
-        if (path == "pytest.ini" and path in tree) or (seen := tree.find(path, r"\bpytest\b")):
-            where = path if path == "pytest.ini" else seen.where if seen else path
+        if (path == "pytest.ini" and path in tree) or (line := tree.find(path, r"\bpytest\b")):
+            where = path if path == "pytest.ini" else line.where if line else path
             return finding.with_fact(Fact.CHECKS, "{python} -m pytest -q -x", where, f"{tests[0]} is a test")
     return finding
 

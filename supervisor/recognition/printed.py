@@ -90,17 +90,17 @@ BYSTANDERS = frozenset(
 
 def printed_names(tree: Tree, paths: Iterable[str]) -> tuple[PrintedName, ...]:
     """The names that these files print with a number, the plainest statement first, then in order."""
-    found: dict[tuple[str, Dialect], PrintedName] = {}
+    names: dict[tuple[str, Dialect], PrintedName] = {}
     for path in paths:
         for entry in _names_in(tree, path):
-            found.setdefault((entry.name, entry.dialect), entry)
-    return tuple(sorted(found.values(), key=lambda entry: entry.dialect))
+            names.setdefault((entry.name, entry.dialect), entry)
+    return tuple(sorted(names.values(), key=lambda entry: entry.dialect))
 
 
 def choose(names: Sequence[PrintedName]) -> tuple[PrintedName, bool] | None:
     """The name that is most likely the metric, and whether there is no doubt; None without any."""
-    wanted = [entry for entry in names if entry.name.lower() not in BYSTANDERS]
-    best = [entry for entry in wanted if entry.dialect is wanted[0].dialect] if wanted else []
+    candidates = [entry for entry in names if entry.name.lower() not in BYSTANDERS]
+    best = [entry for entry in candidates if entry.dialect is candidates[0].dialect] if candidates else []
     if not best:
         return None
     if best[0].dialect is Dialect.BLOCK:
@@ -114,26 +114,26 @@ def choose(names: Sequence[PrintedName]) -> tuple[PrintedName, bool] | None:
 def add_metric(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
     """The metric that these files print, if they do, and its direction."""
     names = printed_names(tree, paths)
-    chosen = choose(names)
-    if chosen is None:
+    choice = choose(names)
+    if choice is None:
         return finding
-    entry, sure = chosen
+    entry, sure = choice
     finding = finding.with_fact(Fact.METRIC, entry.name, entry.where, f"prints {entry.shown}", guess=not sure)
     return add_direction(finding, tree)
 
 
 def add_direction(finding: Finding, tree: Tree, documents: Iterable[str] = DOCUMENTS) -> Finding:
     """The direction by what a document says of the metric, else by its name; a guess when neither tells."""
-    told = told_direction(tree, finding.metric, documents)
-    if told is not None:
-        word, where = told
+    statement = told_direction(tree, finding.metric, documents)
+    if statement is not None:
+        word, where = statement
         return finding.with_fact(Fact.DIRECTION, Direction(word), where, "said there")
-    named = direction_of(finding.metric)
-    return finding.with_fact(Fact.DIRECTION, named.direction, "", named.why, guess=not named.sure)
+    guess = direction_of(finding.metric)
+    return finding.with_fact(Fact.DIRECTION, guess.direction, "", guess.why, guess=not guess.sure)
 
 
 def _names_in(tree: Tree, path: str) -> list[PrintedName]:
-    found, in_block = [], False
+    names, in_block = [], False
     lines = tree.text(path).splitlines()
     for number, line in enumerate(lines, 1):
         if not _PRINTS.search(line) or line.lstrip().startswith(("#", "//", "*")):
@@ -142,14 +142,14 @@ def _names_in(tree: Tree, path: str) -> list[PrintedName]:
         for dialect, pattern in _SOURCE:
             if match := pattern.search(line):
                 actual = Dialect.BLOCK if in_block and dialect is Dialect.NAMED else dialect
-                found.append(PrintedName(match["name"], actual, f"{path}:{number}"))
+                names.append(PrintedName(match["name"], actual, f"{path}:{number}"))
                 break
     if any("json.dump" in line or "JSON.stringify" in line for line in lines):
         for number, line in enumerate(lines, 1):
-            found += [
+            names += [
                 PrintedName(m["name"], Dialect.JSON, f"{path}:{number}") for m in _JSON_KEY.finditer(line)
             ]
-    return found or _bare_name(tree, path)
+    return names or _bare_name(tree, path)
 
 
 def _bare_name(tree: Tree, path: str) -> list[PrintedName]:
@@ -188,7 +188,7 @@ _LONGEST_REPORT = 2**16  # characters at the end of the output that a JSON repor
 
 def printed_values(output: str) -> tuple[PrintedValue, ...]:
     """The numbers that a run printed under names, the plainest statement first, the last of each name."""
-    found: dict[str, PrintedValue] = {}
+    values: dict[str, PrintedValue] = {}
     in_block, last = False, ""
     text = without_escapes(output)
     for line in re.split(r"[\r\n]+", text):
@@ -196,19 +196,19 @@ def printed_values(output: str) -> tuple[PrintedValue, ...]:
             continue
         last, in_block = line, in_block or line.strip() == "---"
         for entry in _values_in(line, in_block):
-            _keep(found, entry)
+            _keep(values, entry)
     for entry in _figures(last_json_object(text[-_LONGEST_REPORT:]) or {}):
-        _keep(found, entry)
+        _keep(values, entry)
     bare = bare_number(last)
-    if not found and bare is not None and math.isfinite(bare):
+    if not values and bare is not None and math.isfinite(bare):
         return (PrintedValue("", Dialect.BARE, bare),)
-    return tuple(sorted(found.values(), key=lambda entry: entry.dialect))
+    return tuple(sorted(values.values(), key=lambda entry: entry.dialect))
 
 
-def _keep(found: dict[str, PrintedValue], entry: PrintedValue) -> None:
-    held = found.get(entry.name)
-    if math.isfinite(entry.value) and (held is None or entry.dialect <= held.dialect):
-        found[entry.name] = entry
+def _keep(values: dict[str, PrintedValue], entry: PrintedValue) -> None:
+    earlier = values.get(entry.name)
+    if math.isfinite(entry.value) and (earlier is None or entry.dialect <= earlier.dialect):
+        values[entry.name] = entry
 
 
 def _values_in(line: str, in_block: bool) -> list[PrintedValue]:

@@ -50,10 +50,10 @@ def uses_uv(tree: Tree, script: str) -> str:
     if "uv.lock" in tree:
         return "uv.lock"
     for path in ("program.md", "README.md", script):
-        if seen := tree.find(path, rf"uv run (?:--\S+ )*(?:python )?{re.escape(script)}"):
-            return seen.where
-    seen = tree.find("pyproject.toml", r"^\[tool\.uv\b")
-    return seen.where if seen else ""
+        if line := tree.find(path, rf"uv run (?:--\S+ )*(?:python )?{re.escape(script)}"):
+            return line.where
+    line = tree.find("pyproject.toml", r"^\[tool\.uv\b")
+    return line.where if line else ""
 
 
 def add_python_command(finding: Finding, tree: Tree, script: str) -> Finding:
@@ -73,20 +73,20 @@ def add_budget(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
     """The training seconds that a constant of the fixed side names."""
     for path in paths:
         for line, text in enumerate(tree.text(path).splitlines(), 1):
-            if (found := _BUDGET.match(text)) and (seconds := _product(found["value"])):
+            if (match := _BUDGET.match(text)) and (seconds := _product(match["value"])):
                 where = f"{path}:{line}"
-                return finding.with_fact(Fact.BUDGET_S, seconds, where, f"{found['name']} of wall clock")
+                return finding.with_fact(Fact.BUDGET_S, seconds, where, f"{match['name']} of wall clock")
     return finding
 
 
 def add_timeout(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
     """When the programme tells an agent to kill a run."""
     for path in paths:
-        for seen in tree.find_all(path, r"(?i)kill|time-?out"):
-            if found := _KILL.search(seen.match.string):
-                seconds = float(found["number"]) * (60 if found["unit"].startswith("m") else 1)
+        for line in tree.find_all(path, r"(?i)kill|time-?out"):
+            if limit := _KILL.search(line.match.string):
+                seconds = float(limit["number"]) * (60 if limit["unit"].startswith("m") else 1)
                 return finding.with_fact(
-                    Fact.TIMEOUT_S, seconds, seen.where, "a run this long is to be killed"
+                    Fact.TIMEOUT_S, seconds, line.where, "a run this long is to be killed"
                 )
     return finding
 
@@ -104,8 +104,8 @@ def told_direction(tree: Tree, metric: str, paths: Iterable[str]) -> tuple[str, 
     for path in paths:
         for line, text in enumerate(tree.text(path).splitlines(), 1):
             about = re.search(rf"(?<![\w]){re.escape(metric)}(?![\w])|\bscore\b|\bmetric\b", text)
-            if about and (found := _BETTER.search(text)) and len(_BETTER.findall(text)) == 1:
-                return ("lower" if found["lower"] else "higher"), f"{path}:{line}"
+            if about and (match := _BETTER.search(text)) and len(_BETTER.findall(text)) == 1:
+                return ("lower" if match["lower"] else "higher"), f"{path}:{line}"
     return None
 
 
@@ -115,15 +115,15 @@ def quoted(path: str) -> str:
 
 
 def _add_caches(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     hub = ""
     for path in paths:
         for line, text in enumerate(tree.text(path).splitlines(), 1):
             for folder in _cache_folders(text):
-                seen.setdefault(folder, f"{path}:{line}")
+                places.setdefault(folder, f"{path}:{line}")
             if not hub and _HUB.match(text):
                 hub = f"{path}:{line}"
-    tops = {f: w for f, w in seen.items() if not any(f != g and f.startswith(f"{g}/") for g in seen)}
+    tops = {f: w for f, w in places.items() if not any(f != g and f.startswith(f"{g}/") for g in places)}
     if hub:
         tops.setdefault(_HUB_CACHE, hub)
     if not tops:
@@ -133,13 +133,13 @@ def _add_caches(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding
 
 
 def _cache_folders(text: str) -> list[str]:
-    found = []
+    folders = []
     for match in (*_CACHE_CALL.finditer(text), *_CACHE_HOME.finditer(text)):
         parts = re.findall(r"[\"']([\w./-]+)[\"']", match["rest"])
-        found.append("/".join(("~", *parts)))
-    found += [match["path"].rstrip("./") for match in _CACHE_TILDE.finditer(text)]
+        folders.append("/".join(("~", *parts)))
+    folders += [match["path"].rstrip("./") for match in _CACHE_TILDE.finditer(text)]
     # A home folder itself is nobody's cache.
-    return [folder for folder in found if folder.count("/") >= 2 and ".." not in folder]
+    return [folder for folder in folders if folder.count("/") >= 2 and ".." not in folder]
 
 
 def _add_env(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
@@ -147,9 +147,9 @@ def _add_env(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
     sets: set[str] = set()
     for path in paths:
         for line, text in enumerate(tree.text(path).splitlines(), 1):
-            sets |= {found["name"] for found in _SETS_ENV.finditer(text)}
-            for found in _READS_ENV.finditer(text):
-                reads.setdefault(found["name"], f"{path}:{line}")
+            sets |= {match["name"] for match in _SETS_ENV.finditer(text)}
+            for match in _READS_ENV.finditer(text):
+                reads.setdefault(match["name"], f"{path}:{line}")
     for name in sets:
         reads.pop(name, None)
     for name, where in reads.items():
@@ -157,14 +157,14 @@ def _add_env(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
             finding = finding.with_fact(Fact.SEED_ENV, name, where, "the code takes its seed from it")
             break
     secret = [name for name in reads if _SECRET.search(name)]
-    passed = [name for name in reads if not _NOT_PASSED.search(name) and name not in secret]
+    passed_on = [name for name in reads if not _NOT_PASSED.search(name) and name not in secret]
     if secret:
         finding = finding.with_caution(
             f"{reads[secret[0]]} reads {secret[0]}: runs get no keys; name it in [lab] env if they must"
         )
-    if passed:
+    if passed_on:
         finding = finding.with_fact(
-            Fact.ENV, tuple(passed), reads[passed[0]], "read there, passed on when set"
+            Fact.ENV, tuple(passed_on), reads[passed_on[0]], "read there, passed on when set"
         )
     return finding
 

@@ -12,7 +12,7 @@ _MOST_BYTES = 2**18  # of one file; what recognises a lab is said early, or in a
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MatchedLine:
     """A match and its place."""
 
     path: str
@@ -53,27 +53,28 @@ class Tree:
 
     def matching(self, glob: str) -> tuple[str, ...]:
         """The files that a glob names; * stops at /."""
-        wanted = PurePosixPath(glob).parts
+        glob_parts = PurePosixPath(glob).parts
         return tuple(
             path
             for path in self.files
-            if len(parts := PurePosixPath(path).parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+            if len(parts := PurePosixPath(path).parts) == len(glob_parts)
+            and all(map(fnmatchcase, parts, glob_parts))
         )
 
     def below(self, folder: str) -> tuple[str, ...]:
         """The files in a folder, at any depth."""
         return tuple(path for path in self.files if path.startswith(f"{folder.rstrip('/')}/"))
 
-    def find(self, path: str, pattern: str) -> Seen | None:
+    def find(self, path: str, pattern: str) -> MatchedLine | None:
         """The first line of the file in which the pattern is found."""
         return next(self.find_all(path, pattern), None)
 
-    def find_all(self, path: str, pattern: str) -> Iterator[Seen]:
+    def find_all(self, path: str, pattern: str) -> Iterator[MatchedLine]:
         """Every line of the file in which the pattern is found, in order."""
         compiled = re.compile(pattern)
         for number, line in enumerate(self.text(path).splitlines(), 1):
-            if found := compiled.search(line):
-                yield Seen(path, number, found)
+            if match := compiled.search(line):
+                yield MatchedLine(path, number, match)
 
     def _from_disk(self, path: str) -> bytes | None:
         file = self.root / path

@@ -9,7 +9,7 @@ from supervisor.model.states import Clock
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.surroundings import add_budget, add_surroundings, add_timeout, uses_uv
-from supervisor.recognition.tree import Seen, Tree
+from supervisor.recognition.tree import MatchedLine, Tree
 
 CANVAS, REFEREE, PROGRAM = FILES = ("train.py", "prepare.py", "program.md")
 _LOOKED_THROUGH = ("prepare.py", "train.py", "pyproject.toml")
@@ -46,18 +46,20 @@ def recognise(tree: Tree) -> Finding | None:
 def _fork(tree: Tree) -> tuple[Kind, str]:
     for kind, patterns in _MARKS.items():
         for path in _LOOKED_THROUGH:
-            seen: Seen | None = next(filter(None, (tree.find(path, pattern) for pattern in patterns)), None)
-            portable = seen and "mps" in seen.match[0] and any(tree.find(p, _ALSO_CUDA) for p in FILES)
-            if seen and not portable:
-                return kind, seen.where
+            line: MatchedLine | None = next(
+                filter(None, (tree.find(path, pattern) for pattern in patterns)), None
+            )
+            portable = line and "mps" in line.match[0] and any(tree.find(p, _ALSO_CUDA) for p in FILES)
+            if line and not portable:
+                return kind, line.where
     return Kind.UPSTREAM, CANVAS
 
 
 def _add_its_metric(finding: Finding, tree: Tree) -> Finding:
     """What program.md tells its agent to grep for, else what train.py prints, else upstream's."""
-    for seen in tree.find_all(PROGRAM, _GREP):
-        name = seen.match["name"]
-        finding = finding.with_fact(Fact.METRIC, name, seen.where, f'`grep "^{name}:"` is its reader')
+    for line in tree.find_all(PROGRAM, _GREP):
+        name = line.match["name"]
+        finding = finding.with_fact(Fact.METRIC, name, line.where, f'`grep "^{name}:"` is its reader')
         return add_direction(finding, tree, (PROGRAM, "README.md"))
     finding = add_metric(finding, tree, (CANVAS, REFEREE))
     if finding.metric:

@@ -1,1 +1,1 @@
-"""Training runs as the lab orders them: what each is given, how it is started and what is taken from it."""
+"""What the lab runs of an edit: its training runs, with what each is given, and the lab's own checks."""

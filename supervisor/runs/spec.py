@@ -105,8 +105,8 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
 def holdout_for(lab: Lab, data_fingerprint: str, kind: RunKind) -> Path | None:
     # Only runs whose outcome decides no edit: what an agent climbs on must never be the sealed text.
     sealed = lab.holdout_dir / f"{data_fingerprint}.bin"
-    asked = kind in (RunKind.BASELINE, RunKind.VERIFICATION)
-    return sealed if lab.has_referee and asked and sealed.is_file() else None
+    measures_it = kind in (RunKind.BASELINE, RunKind.VERIFICATION)
+    return sealed if lab.has_referee and measures_it and sealed.is_file() else None
 
 
 def expected_of(lab: Lab, setting: Setting, baseline: Sequence[Run]) -> Expected:

@@ -16,13 +16,12 @@ from sessions.runs.confinement import make_private_home
 from sessions.sandbox.filesystem_view import programs_on, python_homes
 from supervisor.analysis.champion import with_analysis
 from supervisor.analysis.noise import repeats_exactly
-from supervisor.drafts.lab_checks import failed_check
 from supervisor.errors import LaunchError
-from supervisor.lab.config import LabConfig, LabSection
-from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.config import LabConfig, LabSection, guarantees_of
 from supervisor.lab.paths import find_lab
 from supervisor.lab.programs import lab_python
 from supervisor.lab.uv_environment import environment_of, make_environment, uses_uv, uv_readable
+from supervisor.runs.checks import failed_check
 from supervisor.runs.spec import training_env
 from tests.worlds.fast_motion import World
 from tests.worlds.foreign import auto_files, karpathy_files, pair_files, plant, tutorial_files

@@ -1,4 +1,4 @@
-"""Histories of other harnesses: read in their dialects, taken over, told, and never ranked with the lab's own."""
+"""Histories of other harnesses: read in their dialects, taken over, note_text, and never ranked with the lab's own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from supervisor.analysis.leaderboard import leaderboard
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.new_campaign import LaunchOptions
 from supervisor.history.dialects import HistoryError, parse_history
-from supervisor.history.import_file import import_history, told
+from supervisor.history.import_file import import_history, note_text
 from supervisor.history.ranked import read_history
 from supervisor.lab.notes import read_note
 from supervisor.lab.paths import Lab
-from supervisor.loop.results_tsv import write_results
+from supervisor.loop.publishing import write_results
 from supervisor.model.records import RawHistory
 from supervisor.model.states import Direction
 from supervisor.snapshot_reader import read_snapshot
@@ -144,6 +144,6 @@ def test_what_is_told_is_bounded_and_quoted() -> None:
         }
         for n in range(500)
     ]
-    text = told(parse_history("\n".join(map(json.dumps, lines)).encode()))
+    text = note_text(parse_history("\n".join(map(json.dumps, lines)).encode()))
     assert len(text) < 12_000 and "\x1b" not in text
     assert all(line.startswith("> ") for line in text.splitlines() if "Ignore" in line)

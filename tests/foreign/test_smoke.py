@@ -8,8 +8,7 @@ import pytest
 
 from sessions.runs.contract import LOG_FILE
 from supervisor.init.lab_toml import lab_toml
-from supervisor.lab.config import LabConfig, LabSection
-from supervisor.lab.guarantees import guarantees_of
+from supervisor.lab.config import LabConfig, LabSection, guarantees_of
 from supervisor.lab.paths import Lab, find_lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.states import Verdict

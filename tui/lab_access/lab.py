@@ -33,7 +33,7 @@ PERSON = "person"
 def read_lab(lab: Lab) -> LabSnapshot:
     """The lab as it is now; an empty snapshot before the first launch. Makes nothing."""
     if not lab.db.exists():
-        from supervisor.lab.guarantees import guarantees_of
+        from supervisor.lab.config import guarantees_of
         from supervisor.lab.notes import read_notes
 
         notes = read_notes(lab.notes_dir)

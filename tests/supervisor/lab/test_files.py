@@ -11,7 +11,7 @@ from sessions.runs.contract import RunEnding
 from supervisor.errors import LabError
 from supervisor.lab.notes import publish_note, read_note, read_notes
 from supervisor.lab.referee_copy import hash_referee, verify_referee, write_referee
-from supervisor.loop.results_tsv import write_results
+from supervisor.loop.publishing import write_results
 from tests.worlds.fast_motion import SD, World
 
 

@@ -13,8 +13,7 @@ import pytest
 from roles.briefs.tasks import plan_brief, tried
 from sessions.processes.marks import AGENT_VARIABLE
 from supervisor.lab.paths import Lab
-from supervisor.loop.publishing import result
-from supervisor.loop.results_tsv import write_results
+from supervisor.loop.publishing import result, write_results
 from tests.worlds.command_lines import Run
 from tests.worlds.fast_motion import World
 

@@ -45,7 +45,7 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
         )
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 wrap(argv, spec),
                 cwd=checked,
                 env=spec.env,
@@ -63,8 +63,8 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             return f"they do not start: {error}"
         if changed := _changed(worktree, checked):
             return f"they changed {changed}: what is checked must be what is committed"
-    said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return (said[-1][:300] if said else f"exit code {done.returncode}") if done.returncode else ""
+    lines = [line.strip() for line in process.stdout.splitlines() if line.strip()]
+    return (lines[-1][:300] if lines else f"exit code {process.returncode}") if process.returncode else ""
 
 
 @contextmanager
