@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sessions.git import Repository
+from sessions.git.repository import Repository
 from supervisor.audit.audit import audit
 from supervisor.audit.rules import Ground
-from supervisor.referee_copy import hash_referee, referee_files
+from supervisor.lab.referee_copy import hash_referee, referee_files
 from tests.referee.conftest import CORPUS, PREPARE
 from tests.worlds.labs import git
 
