@@ -32,9 +32,9 @@ Bare().run()
 """
 _OURS = """
 from tests.tui.screen import snapshots
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import run
-run(MemoryPort(snapshots.mid()))
+run(MemoryClient(snapshots.mid()))
 """
 
 

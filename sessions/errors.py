@@ -1,13 +1,15 @@
 """What can go wrong with the machine; every text is one line that says what to do.
 
-SessionError
-├── TmuxError
-│   └── TmuxMissing
-├── GitError
-│   └── NotARepository
-├── WorktreeError
-├── DeviceError
-└── RunnerError
+ExpectedError
+├── LabError               what can go wrong with a lab: see supervisor/errors.py
+└── SessionError
+    ├── TmuxError
+    │   └── TmuxMissing
+    ├── GitError
+    │   └── NotARepository
+    ├── WorktreeError
+    ├── DeviceError
+    └── RunnerError
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ _INSTALL_LINES = {
 }
 
 
-class SessionError(Exception):
+class ExpectedError(Exception):
+    """What may go wrong when nothing of ours is wrong; the text is one line for the person."""
+
+
+class SessionError(ExpectedError):
     """The machine refused; the text is one line for the person."""
 
 

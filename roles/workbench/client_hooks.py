@@ -37,7 +37,7 @@ _OVER = "what is next? its turn is over; type in its pane"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ClientState:
     """A state, as `set_agent_state` takes it."""
 
     state: AgentState
@@ -45,44 +45,46 @@ class Told:
     waiting_for: str = ""
 
 
-def state_of(event: str, data: Mapping[str, Any]) -> Told | None:
+def state_of(event: str, data: Mapping[str, Any]) -> ClientState | None:
     """The state that an event means; None: it means nothing, or is not known."""
 
-    def said(name: str) -> str:
+    def field(name: str) -> str:
         value = data.get(name)
         return one_line(value)[:200] if isinstance(value, str) else ""
 
     match event:
         case "SessionStart":
-            return Told(AgentState.IDLE, "its client is up")
+            return ClientState(AgentState.IDLE, "its client is up")
         case "UserPromptSubmit":
-            return Told(AgentState.THINKING, "reads what it was told")
+            return ClientState(AgentState.THINKING, "reads what it was told")
         case "PreToolUse":
-            return _of_tool(said("tool_name"), data.get("tool_input"))
+            return _of_tool(field("tool_name"), data.get("tool_input"))
         case "PermissionRequest":
-            return Told(AgentState.WAITING, waiting_for=f"may it use {said('tool_name') or 'a tool'}?")
+            return ClientState(
+                AgentState.WAITING, waiting_for=f"may it use {field('tool_name') or 'a tool'}?"
+            )
         case "Notification":
-            message = said("message")
-            return Told(AgentState.WAITING, waiting_for=message) if message else None
+            message = field("message")
+            return ClientState(AgentState.WAITING, waiting_for=message) if message else None
         case "Stop":
-            return Told(AgentState.IDLE, waiting_for=_OVER)
+            return ClientState(AgentState.IDLE, waiting_for=_OVER)
         case "StopFailure":
-            why = said("error") or said("message") or "its model did not answer"
-            return Told(AgentState.IDLE, waiting_for=f"it stopped: {why}")
+            why = field("error") or field("message") or "its model did not answer"
+            return ClientState(AgentState.IDLE, waiting_for=f"it stopped: {why}")
         case "SessionEnd":
-            return Told(AgentState.IDLE, "its client left")
+            return ClientState(AgentState.IDLE, "its client left")
     return None
 
 
-def _of_tool(tool: str, given: object) -> Told:
+def _of_tool(tool: str, arguments: object) -> ClientState:
     about = ""
-    if isinstance(given, dict):
-        named = given.get("file_path") or given.get("experiment") or given.get("pattern")
-        about = f" {one_line(named)[-120:]}" if isinstance(named, str) else ""
+    if isinstance(arguments, dict):
+        subject = arguments.get("file_path") or arguments.get("experiment") or arguments.get("pattern")
+        about = f" {one_line(subject)[-120:]}" if isinstance(subject, str) else ""
     if tool == _WAITS:
-        return Told(AgentState.WAITING, f"for{about}")
+        return ClientState(AgentState.WAITING, f"for{about}")
     state = AgentState.EDITING if tool in _EDITS else AgentState.THINKING
-    return Told(state, f"{tool.removeprefix('mcp__lab__')}{about}"[:200])
+    return ClientState(state, f"{tool.removeprefix('mcp__lab__')}{about}"[:200])
 
 
 def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
@@ -94,11 +96,11 @@ def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
     except (ValueError, RecursionError) as error:
         log(state_dir, agent, f"{event}: {error}")
         return
-    told = state_of(event, data)
-    if told is not None:
+    client = state_of(event, data)
+    if client is not None:
         store, now = Store(state_dir / DB_FILE), time.time()
         agents.record_client_state(
-            store, agent, told.state, now, doing=told.doing, waiting_for=told.waiting_for
+            store, agent, client.state, now, doing=client.doing, waiting_for=client.waiting_for
         )
         if event == "UserPromptSubmit":
             _wait_for_tools(tools_ready_file(state_dir, agent))

@@ -9,7 +9,7 @@ from supervisor.analysis.holdout import without_holdout
 from supervisor.analysis.leaderboard import leaderboard
 from supervisor.lab.notes import read_note
 from supervisor.model.experiment import Experiment, Run
-from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot, Note
+from supervisor.model.snapshot import Agent, LabSnapshot, Note
 from supervisor.model.states import ExperimentState, HypothesisState, RunState
 from supervisor.text import one_line, plain
 
@@ -33,7 +33,7 @@ def quoted(text: str, limit: int) -> str:
     return "\n".join(f"> {each}" for each in cut.splitlines())
 
 
-def standing(snapshot: LabSnapshot, experiment: Experiment) -> str:
+def experiment_state(snapshot: LabSnapshot, experiment: Experiment) -> str:
     """Where an experiment stands: its state, its progress, its verdict with the gain and its interval."""
     experiment = without_holdout(experiment)
     lines = [f"experiment: {experiment.id}", f"state: {experiment.state}"]
@@ -65,17 +65,17 @@ def board(snapshot: LabSnapshot) -> str:
     rows = leaderboard(snapshot)
     if not rows:
         return "nothing is measured yet"
-    said = [_noise(snapshot)]
+    lines = [_noise(snapshot)]
     for row in rows[:ROWS]:
         gain = "" if row.delta_incumbent is None else f", gain {row.delta_incumbent:+.6g}"
         marks = (" inside the noise" if row.inside_noise else "") + (" champion" if row.champion else "")
         e = row.experiment
-        said.append(
+        lines.append(
             f"{row.rank}. {e.id} {e.verdict} {row.metric:.6g}{gain} ({row.runs} runs){marks}: {line(e.title, 120)}"
         )
     if len(rows) > ROWS:
-        said.append(f"… {len(rows) - ROWS} more")
-    return "\n".join(said)
+        lines.append(f"… {len(rows) - ROWS} more")
+    return "\n".join(lines)
 
 
 def _noise(snapshot: LabSnapshot) -> str:
@@ -106,33 +106,17 @@ def _note(note: Note, limit: int) -> str:
     return f"{note.id} by {line(note.author, 40)}{about}: {line(note.title, 120)}\n{quoted(text, limit)}"
 
 
-def hypothesis_words(hypothesis: Hypothesis) -> str:
-    """What is to be tested, as its author wrote it."""
-    parts = (
-        ("title", hypothesis.title),
-        ("change", hypothesis.change),
-        ("why", hypothesis.rationale),
-        ("falsified by", hypothesis.falsified_by),
-        ("risk", hypothesis.risk),
-    )
-    said = "\n".join(f"{name}: {text}" for name, text in parts if text)
-    return f"hypothesis {hypothesis.id} by {hypothesis.author}:\n{quoted(said, 4000)}"
-
-
-def task_words(task: EditTask, experiment: Experiment) -> str:
-    """The brief of one experiment, where no longer one was written."""
+def experiment_brief(task: EditTask, experiment: Experiment) -> str:
+    """The open experiment: where it is edited, and the text that every junior is given for it."""
     may_add = f"; new files may be added as {', '.join(task.new_files)}" if task.new_files else ""
-    head = [
-        f"experiment {experiment.id}, on top of {experiment.parent_id} ({line(task.incumbent.title, 120)})",
-        f"worktree: {task.worktree}",
-        f"you may change: {', '.join(task.editable)}{may_add}; anything else is refused",
-    ]
-    told = hypothesis_words(task.hypothesis) if task.hypothesis else "an idea of your own: one change"
-    program = [f"program.md:\n{quoted(task.program, 4000)}"] if task.program else []
-    return "\n\n".join(["\n".join(head), told, *program])
+    return (
+        f"experiment {experiment.id}, on top of {experiment.parent_id} ({line(task.incumbent.title, 120)})\n"
+        f"worktree: {task.worktree}\n"
+        f"you may change: {', '.join(task.editable)}{may_add}; anything else is refused\n\n{task.text}"
+    ).rstrip()
 
 
-def lab_words(snapshot: LabSnapshot, agent: Agent, program: str) -> str:
+def lab_brief(snapshot: LabSnapshot, agent: Agent, program: str) -> str:
     """Where the lab stands, for an agent that has nothing open."""
     incumbent = snapshot.experiment(agent.incumbent_id)
     title = line(incumbent.title, 120) if incumbent else "nothing yet"
@@ -151,5 +135,4 @@ def lab_words(snapshot: LabSnapshot, agent: Agent, program: str) -> str:
 
 def with_messages(text: str, messages: Iterable[str]) -> str:
     """The text, with what the person said meanwhile ahead of it."""
-    said = [f"The person says: {line(message, 2000)}" for message in messages]
-    return "\n\n".join([*said, text])
+    return "\n\n".join([*(f"The person says: {line(message, 2000)}" for message in messages), text])

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from roles.pane import TERMINAL, Pane
 from roles.workbench.workbench import Workbench
-from sessions.errors import SessionError
+from sessions.errors import ExpectedError
 from sessions.processes.foreground import Foreground
-from supervisor.errors import LabError
 from supervisor.lab.programs import cli_path
 from supervisor.model.states import AgentState, Wanted
 from supervisor.store import agents
@@ -42,10 +41,10 @@ def lend_pane(bench: Workbench, pane: Pane, is_taken: Callable[[], bool]) -> Non
                 time.sleep(LOOK_EVERY_S)
         else:
             _run_shell(bench, pane, is_taken)
-        left = keep_aside(bench)
-        if left is not None:
-            pane.heading(f"edits that were not tried are in {left}")
-    except (LabError, SessionError) as error:
+        untried_edits = keep_aside(bench)
+        if untried_edits is not None:
+            pane.heading(f"edits that were not tried are in {untried_edits}")
+    except ExpectedError as error:
         pane.heading(str(error))
     if is_taken():
         agents.want_agents(workspace.store, workspace.tag, (agent,), Wanted.RUNNING, time.time())

@@ -5,23 +5,19 @@ The guard, the referee and the limits are those of every junior; only the order 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sessions.git.repository import Repository
 from sessions.locks import held
 from supervisor.drafts.guard import Refusal
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
 from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import AgentState, CampaignState, ExperimentState, Mode, Role, Wanted
-from supervisor.snapshot_reader import read_snapshot
-from supervisor.store.connection import Store
 from supervisor.store.experiments import record_reflection
 from supervisor.text import one_line, plain
 
@@ -112,8 +108,8 @@ class Workbench:
         """The experiment of that id. Raises LabError."""
         known = next((e for e in snapshot.experiments if e.id == experiment_id.strip()), None)
         if known is None:
-            said = one_line(experiment_id)[:40]
-            raise LabError(f"there is no experiment {said!r}; ids look like e0012, run_experiment gives them")
+            name = one_line(experiment_id)[:40]
+            raise LabError(f"there is no experiment {name!r}; ids look like e0012, run_experiment gives them")
         return known
 
     def start_afresh(self) -> Experiment | None:
@@ -165,15 +161,15 @@ class Workbench:
     def _begin(self, snapshot: LabSnapshot, *, own_idea: bool) -> Experiment:
         if not self.workspace.has_room(snapshot):
             raise LabError("as many experiments as may wait are under way; wait for one of them first")
-        begun = self.workspace.begin(without_hypothesis=False, own_idea=own_idea)
-        if begun is None:
+        experiment_id = self.workspace.begin(without_hypothesis=False, own_idea=own_idea)
+        if experiment_id is None:
             raise LabError(
                 "the plan has nothing to take, or the run's last experiments are under way; "
                 "try an idea of your own (own_idea=true), or wait for a verdict"
             )
-        found = self.snapshot().experiment(begun)
-        assert found is not None
-        return found
+        experiment = self.snapshot().experiment(experiment_id)
+        assert experiment is not None
+        return experiment
 
     def _again(self, experiment: Experiment) -> Experiment:
         return self.snapshot().experiment(experiment.id) or experiment
@@ -216,15 +212,10 @@ def why_not(snapshot: LabSnapshot, agent: Agent) -> str:
     return ""
 
 
-def open_workbench(lab: Lab, name: str) -> Workbench:
+def open_workbench(client: LabClient, name: str) -> Workbench:
     """Sit down at this agent's place. Raises LabError before the first launch, or for an unknown agent."""
-    if not lab.db.exists():
-        raise LabError(f"nothing was launched in {lab.root} yet; `autoresearch-tui launch` starts")
-    store = Store(lab.db)
-    snapshot = read_snapshot(lab, store, time.time())
-    agent = _known(snapshot, name)
-    assert snapshot.campaign is not None
-    return Workbench(JuniorWorkspace(lab, store, Repository(lab.root), snapshot.campaign.tag, agent.name))
+    agent = _known(client.launched(), name)
+    return Workbench(JuniorWorkspace(client.lab, client.store, client.repository, client.tag, agent.name))
 
 
 def _known(snapshot: LabSnapshot, name: str) -> Agent:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from supervisor.analysis.lineage import Branch, branches_of
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.as_json import branches_view
 from tui.views.figures import change, metric
 from tui.views.printing import Column, print_json, print_table
@@ -33,9 +32,9 @@ COLUMNS = (
 )
 @json_option
 @lab_options
-def branches(lab: Lab, as_json: bool) -> None:
+def branches(client: LabClient, as_json: bool) -> None:
     """Each junior's branch: a clean chain of keeps, one commit each, from the run's base."""
-    snapshot = lab_calls.read_lab(lab)
+    snapshot = client.snapshot()
     found = branches_of(snapshot)
     if as_json:
         print_json(branches_view(found))

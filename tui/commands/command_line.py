@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from tui.commands.options import chosen_lab, lab_flags
+from tui.commands.options import client_of, lab_flags
 from tui.commands.table import BY_NAME, COMMANDS, Section
 
 PROGRAM = "autoresearch-tui"
@@ -124,9 +124,9 @@ def command_line(ctx: click.Context, lab_dir: str | None, state_dir: str | None,
 
         click.echo(f"{PROGRAM} {installed_version(PROGRAM)}")
     elif ctx.invoked_subcommand is None:
-        from tui.screen.open import open_viewer
+        from tui.commands.windows import open_screen
 
-        open_viewer(chosen_lab(lab_dir, state_dir))
+        open_screen(client_of(lab_dir, state_dir))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -155,18 +155,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
         # The reader has seen enough (`… | head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if not is_expected(error):
-            raise
-        return _fail(str(error), FAILED)
+        from supervisor.errors import line_for_person
+
+        return _fail(line_for_person(error), FAILED)
     return 0
-
-
-def is_expected(error: Exception) -> bool:
-    """Whether the error's text is for the person; everything else is a fault of ours, with a traceback."""
-    from sessions.errors import SessionError
-    from supervisor.errors import LabError
-
-    return isinstance(error, LabError | SessionError)
 
 
 def _fail(text: str, code: int) -> int:

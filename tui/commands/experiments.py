@@ -1,4 +1,4 @@
-"""`experiments`: every one, or all about one."""
+"""`experiments`: every one, or all about one; `diff`: what one changed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.analysis.verdict_basis import held_s, part_of
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient, experiment_named
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
-from tui.lab_access import lab as lab_calls
-from tui.views.as_json import experiment_view, experiments_view
+from tui.views.as_json import SCHEMA, experiment_view, experiments_view
 from tui.views.experiment import more_commands, story_facts
 from tui.views.figures import age, change, dollars, metric, thousands
-from tui.views.printing import Column, print_json, print_table, say, say_fact
+from tui.views.printing import Column, print_json, print_table, say, say_diff, say_fact
 
 if TYPE_CHECKING:
     from supervisor.model.records import ThinkingStep
@@ -78,13 +77,13 @@ STEP_COLUMNS = (
 @json_option
 @lab_options
 def experiments(
-    lab: Lab, experiment_id: str | None, verdict: str | None, agent: str | None, as_json: bool
+    client: LabClient, experiment_id: str | None, verdict: str | None, agent: str | None, as_json: bool
 ) -> None:
     """Every experiment with its verdict, or all about one."""
-    snapshot = lab_calls.read_lab(lab)
+    snapshot = client.snapshot()
     if experiment_id is not None:
-        experiment = lab_calls.experiment_named(snapshot, experiment_id)
-        steps = lab_calls.steps_of(lab, experiment)
+        experiment = experiment_named(snapshot, experiment_id)
+        steps = client.steps_of(experiment.id)
         if as_json:
             print_json(experiment_view(snapshot, experiment, steps))
         else:
@@ -100,6 +99,27 @@ def experiments(
     print_table(
         COLUMNS, (_row(one, now) for one in shown), "No experiments yet: `autoresearch-tui launch` starts."
     )
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "autoresearch-tui diff e0012",
+        "autoresearch-tui diff e0012 | git apply     take the change into your own checkout",
+    ),
+)
+@click.argument("experiment_id", metavar="ID")
+@json_option
+@lab_options
+def diff(client: LabClient, experiment_id: str, as_json: bool) -> None:
+    """What an experiment changed, as a unified diff against its parent."""
+    experiment = experiment_named(client.launched(), experiment_id)
+    text = client.diff(experiment.id)
+    if as_json:
+        commits = {"parent_commit": experiment.parent_commit, "commit": experiment.commit}
+        print_json({"schema": SCHEMA, "id": experiment.id, **commits, "diff": text})
+    else:
+        say_diff(text)
 
 
 def _row(one: Experiment, now: float) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PromotionState
 from supervisor.promotion.candidates import simpler_ones
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.commands.promotion_progress import watch
-from tui.lab_access import promotions as promotion_calls
 from tui.views.printing import print_json, say
 from tui.views.promotion import finalize_view, say_branches
 
@@ -28,10 +27,10 @@ from tui.views.promotion import finalize_view, say_branches
 @click.option("--no-measure", is_flag=True, help="Make the branches and measure nothing.")
 @json_option
 @lab_options
-def finalize(lab: Lab, names: tuple[str, ...], no_measure: bool, as_json: bool) -> None:
+def finalize(client: LabClient, names: tuple[str, ...], no_measure: bool, as_json: bool) -> None:
     """Put each keep of the champion on a branch of its own from main, one change each, and measure it alone."""
-    number = promotion_calls.ask_finalize(lab, names, measured=not no_measure).number
-    snapshot, promotion = watch(lab, number, silent=as_json)
+    number = client.promotions.finalize(names, measured=not no_measure).number
+    snapshot, promotion = watch(client, number, silent=as_json)
     simpler = simpler_ones(snapshot, promotion)
     if as_json:
         offers = [

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Event, LabSnapshot
 from supervisor.model.states import CampaignState, RunState, Verdict
 from tui.commands.leaderboard import print_leaderboard
 from tui.commands.status import headline
-from tui.lab_access import lab as lab_calls
 from tui.views.figures import change, metric
 from tui.views.printing import console, in_terminal, say
 from tui.views.text import plain
@@ -42,11 +41,11 @@ class Screen(Protocol):
         """How far it is by now."""
 
 
-def follow_to_the_end(lab: Lab) -> None:
+def follow_to_the_end(client: LabClient) -> None:
     """Show progress and verdicts until the campaign is over, then its leaderboard. Raises LabError."""
     try:
         with _screen() as screen:
-            snapshot = _watch(lab, screen)
+            snapshot = _watch(client, screen)
     except KeyboardInterrupt:
         say("")
         say(
@@ -60,11 +59,11 @@ def follow_to_the_end(lab: Lab) -> None:
     say(headline(snapshot), style="bold")
 
 
-def _watch(lab: Lab, screen: Screen) -> LabSnapshot:
+def _watch(client: LabClient, screen: Screen) -> LabSnapshot:
     told: set[str] | None = None
     alive_at = time.monotonic()
     while True:
-        snapshot = lab_calls.read_lab(lab)
+        snapshot = client.snapshot()
         decided = {one.id: one for one in snapshot.experiments if one.verdict is not None}
         if told is None:
             told = set(decided)  # what was decided before this watching began is in the leaderboard
@@ -79,7 +78,7 @@ def _watch(lab: Lab, screen: Screen) -> LabSnapshot:
             alive_at = time.monotonic()
         elif time.monotonic() - alive_at > DEAD_AFTER_S:
             raise LabError("the supervisor does not come up; `autoresearch-tui attach supervisor` shows why")
-        lab_calls.wait_for_change(lab, snapshot.version, LOOK_EVERY_S)
+        client.wait_for_change(LOOK_EVERY_S)
 
 
 def verdict_line(one: Experiment) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from sessions.processes.marks import agent_around
 from supervisor.analysis.overfitting import Step, on_both_texts
 from supervisor.errors import LabError
 from supervisor.model.snapshot import LabSnapshot
+from tui.views.experiment import holdout_sentence, share_with_interval
 from tui.views.figures import change
-from tui.views.holdout import holdout_sentence, share_with_interval
 from tui.views.printing import Column, print_table, say
 
 _COLUMNS = (

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from supervisor.lab.config import AgentSpec
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.printing import say
 
 
@@ -57,7 +56,7 @@ from tui.views.printing import say
 )
 @lab_options
 def launch(
-    lab: Lab,
+    client: LabClient,
     tag: str | None,
     juniors: int | None,
     devices: str | None,
@@ -78,14 +77,13 @@ def launch(
     from roles.backends.registry import expect_backends
     from supervisor.campaign.new_campaign import LaunchOptions
 
-    config = lab.config.agents
+    config = client.lab.config.agents
     words = (
         chief or config.chief.backend,
         *(junior.split(",") if junior else (s.backend for s in config.junior)),
     )
-    expect_backends(*(AgentSpec.of_words(each).backend for each in words), folder=user_folder(lab))
-    lab_calls.start_lab(
-        lab,
+    expect_backends(*(AgentSpec.of_words(each).backend for each in words), folder=user_folder(client.lab))
+    client.launch(
         LaunchOptions(
             tag=tag,
             juniors=juniors,
@@ -103,10 +101,10 @@ def launch(
     if headless:
         from tui.commands.headless import follow_to_the_end
 
-        follow_to_the_end(lab)
+        follow_to_the_end(client)
     elif sys.stdin.isatty() and sys.stdout.isatty():
-        from tui.screen.open import open_viewer
+        from tui.commands.windows import open_screen
 
-        sys.exit(open_viewer(lab))
+        sys.exit(open_screen(client))
     else:
         say("the lab runs; `autoresearch-tui status` tells how far, `autoresearch-tui stop` stops it")

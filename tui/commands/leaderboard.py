@@ -13,8 +13,7 @@ from supervisor.model.snapshot import LabSnapshot
 from tui.commands.command_line import Command
 from tui.commands.history import show_history
 from tui.commands.holdout import print_holdout, refuse_agents
-from tui.commands.options import json_option, lab_flags, lab_of_command
-from tui.lab_access import lab as lab_calls
+from tui.commands.options import client_of, json_option, lab_flags
 from tui.views.as_json import leaderboard_view
 from tui.views.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.views.printing import Column, in_terminal, print_json, print_table, say
@@ -66,12 +65,12 @@ def leaderboard(
         raise click.UsageError("--holdout stands alone: its figures are for people, not for scripts")
     if holdout:
         refuse_agents()
-        print_holdout(lab_calls.read_lab(lab_of_command(lab_dir, state_dir)))
+        print_holdout(client_of(lab_dir, state_dir).snapshot())
         return
     if tsv is not None:
         show_history(tsv, noise_sd, first, as_json)
         return
-    snapshot = lab_calls.read_lab(lab_of_command(lab_dir, state_dir))
+    snapshot = client_of(lab_dir, state_dir).snapshot()
     if as_json:
         print_json(leaderboard_view(snapshot))
     else:

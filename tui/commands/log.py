@@ -9,12 +9,11 @@ from pathlib import Path
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Run
 from supervisor.model.states import RunState
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.printing import say_lines
 
 LOOK_EVERY_S = 0.2
@@ -32,9 +31,9 @@ CHUNK_BYTES = 1 << 16
 @click.argument("run_id", metavar="ID")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @lab_options
-def log(lab: Lab, run_id: str, follow: bool) -> None:
+def log(client: LabClient, run_id: str, follow: bool) -> None:
     """What an experiment's training run printed."""
-    run, file = lab_calls.log_of(lab, lab_calls.launched(lab), run_id)
+    run, file = client.log_of(run_id)
     if not follow:
         if not file.is_file():
             raise LabError(
@@ -42,16 +41,16 @@ def log(lab: Lab, run_id: str, follow: bool) -> None:
             )
         say_lines(file.read_bytes().decode(errors="replace"))
         return
-    for text in _text_as_it_comes(lab, run, file):
+    for text in _text_as_it_comes(client, run, file):
         say_lines(text)
 
 
-def _text_as_it_comes(lab: Lab, run: Run, file: Path) -> Iterator[str]:
+def _text_as_it_comes(client: LabClient, run: Run, file: Path) -> Iterator[str]:
     """Whole lines of the log until the run has ended and all was read."""
     offset, rest = 0, b""
     while True:
         # The state first: what is written after it was read is seen in the next round.
-        now = lab_calls.read_lab(lab).run(run.id)
+        now = client.snapshot().run(run.id)
         over = now is None or now.state not in (RunState.QUEUED, RunState.RUNNING)
         while chunk := _read_from(file, offset):
             offset += len(chunk)

@@ -7,10 +7,9 @@ import time
 
 import click
 
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from tui.commands.command_line import Group
-from tui.commands.options import json_option, lab_flags, lab_of_command, lab_options
-from tui.lab_access import lab as lab_calls
+from tui.commands.options import client_of, json_option, lab_flags, lab_options
 from tui.views.as_json import SCHEMA, note_record, notes_view
 from tui.views.figures import age
 from tui.views.printing import Column, print_json, print_table, say, say_lines
@@ -41,7 +40,7 @@ def notes(ctx: click.Context, as_json: bool, lab_dir: str | None, state_dir: str
     """The notes that agents and people share, newest first."""
     if ctx.invoked_subcommand is not None:
         return
-    found = lab_calls.read_lab(lab_of_command(lab_dir, state_dir)).notes
+    found = client_of(lab_dir, state_dir).snapshot().notes
     if as_json:
         print_json(notes_view(found))
         return
@@ -54,12 +53,12 @@ def notes(ctx: click.Context, as_json: bool, lab_dir: str | None, state_dir: str
 @click.argument("note_id", metavar="ID")
 @json_option
 @lab_options
-def show(lab: Lab, note_id: str, as_json: bool) -> None:
+def show(client: LabClient, note_id: str, as_json: bool) -> None:
     """One note's text."""
-    text = lab_calls.read_note_text(lab, note_id)
+    text = client.note_text(note_id)
     if as_json:
         note = next(
-            (note_record(note) for note in lab_calls.read_lab(lab).notes if note.id == note_id),
+            (note_record(note) for note in client.snapshot().notes if note.id == note_id),
             {"id": note_id},
         )
         print_json({"schema": SCHEMA, "note": note | {"text": text}})
@@ -79,13 +78,11 @@ def show(lab: Lab, note_id: str, as_json: bool) -> None:
 @click.option("--experiment", "experiment_id", metavar="ID", help="The experiment that it is about.")
 @json_option
 @lab_options
-def add(lab: Lab, title: str, text: str, experiment_id: str | None, as_json: bool) -> None:
+def add(client: LabClient, title: str, text: str, experiment_id: str | None, as_json: bool) -> None:
     """Publish a finding of yours; agents read it. TEXT - is read from standard input."""
     if not title.strip():
         raise click.UsageError("the title is empty")
-    if experiment_id is not None:
-        lab_calls.experiment_named(lab_calls.launched(lab), experiment_id)
-    note_id = lab_calls.add_note(lab, title, sys.stdin.read() if text == "-" else text, experiment_id)
+    note_id = client.add_note(title, sys.stdin.read() if text == "-" else text, experiment_id)
     if as_json:
         print_json({"schema": SCHEMA, "id": note_id})
     else:

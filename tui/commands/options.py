@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from supervisor.lab.paths import Lab
+    from supervisor.lab_client import LabClient
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 
@@ -33,25 +34,27 @@ def lab_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--lab` and `--state-dir`, and pass the lab that they choose as `lab`."""
+    """Add `--lab` and `--state-dir`, and pass a client of the lab that they choose as `client`."""
 
     @lab_flags
     @functools.wraps(function)
-    def with_lab(*, lab_dir: str | None, state_dir: str | None, **options: Any) -> Any:
-        return function(lab=lab_of_command(lab_dir, state_dir), **options)
+    def with_client(*, lab_dir: str | None, state_dir: str | None, **options: Any) -> Any:
+        return function(client=client_of(lab_dir, state_dir), **options)
 
-    return with_lab
+    return with_client
 
 
-def lab_of_command(lab_dir: str | None, state_dir: str | None) -> Lab:
-    """The lab that the flags of this command, or of the one above it, choose. Raises LabError."""
+def client_of(lab_dir: str | None, state_dir: str | None) -> LabClient:
+    """A client of the lab that the flags of this command, or of the one above it, choose. Raises LabError."""
+    from supervisor.lab_client import LabClient
+
     above = click.get_current_context().parent
-    return chosen_lab(
-        lab_dir or _said_before(above, "lab_dir"), state_dir or _said_before(above, "state_dir")
+    return LabClient(
+        chosen_lab(lab_dir or _given_above(above, "lab_dir"), state_dir or _given_above(above, "state_dir"))
     )
 
 
-def _said_before(above: click.Context | None, name: str) -> str | None:
+def _given_above(above: click.Context | None, name: str) -> str | None:
     while above is not None:
         if above.params.get(name):
             return str(above.params[name])

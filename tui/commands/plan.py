@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import HypothesisState
 from tui.commands.command_line import Group
-from tui.commands.options import json_option, lab_flags, lab_of_command, lab_options
-from tui.lab_access import lab as lab_calls
+from tui.commands.options import client_of, json_option, lab_flags, lab_options
 from tui.views.as_json import SCHEMA, hypotheses_view
+from tui.views.experiment import hypothesis_facts
 from tui.views.figures import change
-from tui.views.hypothesis import hypothesis_facts
 from tui.views.printing import Column, print_json, print_table, say, say_fact
 
 COLUMNS = (
@@ -48,7 +47,7 @@ def plan(
     """The chief's hypotheses, in the order in which juniors take them."""
     if ctx.invoked_subcommand is not None:
         return
-    everything = lab_calls.hypotheses(lab_of_command(lab_dir, state_dir))
+    everything = client_of(lab_dir, state_dir).launched().hypotheses
     if as_json:
         print_json(hypotheses_view(everything))
         return
@@ -77,13 +76,13 @@ def plan(
 )
 @json_option
 @lab_options
-def add(lab: Lab, title: str, change_: str, rationale: str, parent_id: str | None, as_json: bool) -> None:
+def add(
+    client: LabClient, title: str, change_: str, rationale: str, parent_id: str | None, as_json: bool
+) -> None:
     """Put a hypothesis of yours at the head of the plan."""
     if not title.strip():
         raise click.UsageError("the title is empty")
-    if parent_id is not None:
-        lab_calls.experiment_named(lab_calls.launched(lab), parent_id)
-    hypothesis_id = lab_calls.add_hypothesis(lab, title, change_, rationale, parent_id)
+    hypothesis_id = client.add_hypothesis(title, change_, rationale, parent_id)
     if as_json:
         print_json({"schema": SCHEMA, "id": hypothesis_id})
     else:
@@ -94,9 +93,9 @@ def add(lab: Lab, title: str, change_: str, rationale: str, parent_id: str | Non
 @click.argument("hypothesis_id", metavar="ID")
 @json_option
 @lab_options
-def show(lab: Lab, hypothesis_id: str, as_json: bool) -> None:
+def show(client: LabClient, hypothesis_id: str, as_json: bool) -> None:
     """One hypothesis in full."""
-    found = tuple(one for one in lab_calls.hypotheses(lab) if one.id == hypothesis_id)
+    found = tuple(one for one in client.launched().hypotheses if one.id == hypothesis_id)
     if not found:
         raise LabError(f"there is no {hypothesis_id}; `autoresearch-tui plan --all` lists them")
     if as_json:
@@ -113,20 +112,20 @@ def show(lab: Lab, hypothesis_id: str, as_json: bool) -> None:
 @plan.command("approve", examples=("autoresearch-tui plan approve h-07 h-08",))
 @click.argument("hypothesis_ids", metavar="ID...", nargs=-1, required=True)
 @lab_options
-def approve(lab: Lab, hypothesis_ids: tuple[str, ...]) -> None:
+def approve(client: LabClient, hypothesis_ids: tuple[str, ...]) -> None:
     """Open proposed hypotheses for the juniors."""
     for hypothesis_id in hypothesis_ids:
-        lab_calls.approve_hypothesis(lab, hypothesis_id)
+        client.approve(hypothesis_id)
         say(f"{hypothesis_id} is open")
 
 
 @plan.command("reject", examples=("autoresearch-tui plan reject h-07",))
 @click.argument("hypothesis_ids", metavar="ID...", nargs=-1, required=True)
 @lab_options
-def reject(lab: Lab, hypothesis_ids: tuple[str, ...]) -> None:
+def reject(client: LabClient, hypothesis_ids: tuple[str, ...]) -> None:
     """Take hypotheses out of the plan; they stay listed with --all."""
     for hypothesis_id in hypothesis_ids:
-        lab_calls.reject_hypothesis(lab, hypothesis_id)
+        client.reject(hypothesis_id)
         say(f"{hypothesis_id} is withdrawn")
 
 
@@ -140,9 +139,9 @@ def reject(lab: Lab, hypothesis_ids: tuple[str, ...]) -> None:
 @click.argument("hypothesis_id", metavar="ID")
 @click.option("--before", metavar="ID", help="Right before this one; default: to the head.")
 @lab_options
-def move(lab: Lab, hypothesis_id: str, before: str | None) -> None:
+def move(client: LabClient, hypothesis_id: str, before: str | None) -> None:
     """Change the order in which hypotheses are taken."""
-    lab_calls.move_hypothesis(lab, hypothesis_id, before)
+    client.move_hypothesis(hypothesis_id, before)
     say(f"{hypothesis_id} is {'before ' + before if before else 'at the head of the plan'}")
 
 

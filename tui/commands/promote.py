@@ -7,16 +7,14 @@ import sys
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.promotion import ACTIVE, Promotion, PromotionState
 from supervisor.model.snapshot import LabSnapshot
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.commands.promotion_progress import watch
-from tui.lab_access import lab as lab_calls
-from tui.lab_access import promotions as promotion_calls
 from tui.views.printing import print_json, say
-from tui.views.promotion import promotion_view, say_evidence
+from tui.views.promotion import outcome, promotion_view, say_evidence
 
 
 @click.command(
@@ -34,7 +32,9 @@ from tui.views.promotion import promotion_view, say_evidence
 @click.option("--cancel", is_flag=True, help="Measure it no further; main stays as it is.")
 @json_option
 @lab_options
-def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, cancel: bool, as_json: bool) -> None:
+def promote(
+    client: LabClient, names: tuple[str, ...], dry_run: bool, yes: bool, cancel: bool, as_json: bool
+) -> None:
     """Measure a candidate against main on fresh seeds, show the evidence, and on a yes put it on main.
 
     Nobody overrules the evidence: what it refuses is not landed. Killed at any moment, the same command goes on.
@@ -42,23 +42,23 @@ def promote(lab: Lab, names: tuple[str, ...], dry_run: bool, yes: bool, cancel: 
     if dry_run + yes + cancel > 1:
         raise click.UsageError("--dry-run lands nothing, --yes lands, --cancel ends it: say one of them")
     if cancel:
-        _end(lab, promotion_calls.cancel(lab, names), as_json=as_json, dry_run=False)
+        _end(client, client.promotions.cancel(names), as_json=as_json, dry_run=False)
         return
-    number = promotion_calls.ask(lab, names).number
+    number = client.promotions.promote(names).number
     while True:
-        snapshot, promotion = watch(lab, number, silent=as_json)
+        snapshot, promotion = watch(client, number, silent=as_json)
         if not as_json and promotion.state is not PromotionState.ACCEPTED:
-            say_evidence(snapshot, promotion, promotion_calls.diff_of(lab, promotion))
+            say_evidence(snapshot, promotion, client.promotions.diff(number))
         if dry_run or promotion.state not in (PromotionState.EVIDENCE, PromotionState.ACCEPTED):
             break
         if promotion.state is PromotionState.EVIDENCE and not _agreed(yes, as_json):
-            promotion = promotion_calls.say_no(lab, number)
+            promotion = client.promotions.decline(number)
             break
-        promotion = promotion_calls.say_yes(lab, number)
+        promotion = client.promotions.land(number)
         if promotion.state not in ACTIVE:
             break
-        say_unless(as_json, promotion_calls.what_came(lab, promotion))
-    _end(lab, promotion, as_json=as_json, dry_run=dry_run)
+        say_unless(as_json, outcome(promotion, client.promotions))
+    _end(client, promotion, as_json=as_json, dry_run=dry_run)
 
 
 def say_unless(silent: bool, text: str) -> None:
@@ -75,20 +75,22 @@ def _agreed(yes: bool, as_json: bool) -> bool:
     return click.confirm("Put it on main?", default=False)
 
 
-def _end(lab: Lab, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
-    snapshot = lab_calls.launched(lab)
+def _end(client: LabClient, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
+    snapshot = client.launched()
     if as_json:
         print_json(promotion_view(snapshot, promotion))
     elif dry_run and promotion.state is PromotionState.EVIDENCE:
         say("the evidence says yes; nothing was landed. `autoresearch-tui promote` lands it")
-    _tell(lab, snapshot, promotion, as_json=as_json, dry_run=dry_run)
+    _tell(client, snapshot, promotion, as_json=as_json, dry_run=dry_run)
 
 
-def _tell(lab: Lab, snapshot: LabSnapshot, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
+def _tell(
+    client: LabClient, snapshot: LabSnapshot, promotion: Promotion, *, as_json: bool, dry_run: bool
+) -> None:
     assert snapshot.campaign is not None
     match promotion.state:
         case PromotionState.LANDED | PromotionState.WAITING:
-            say_unless(as_json, promotion_calls.what_came(lab, promotion))
+            say_unless(as_json, outcome(promotion, client.promotions))
         case PromotionState.DECLINED:
             say_unless(as_json, "declined; main stays as it is")
         case PromotionState.CONFLICT:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.promotion import Promotion
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion.progress import progress_of
-from tui.lab_access import promotions as promotion_calls
 from tui.views.printing import console, in_terminal, say
 from tui.views.promotion import progress_line
 
@@ -19,11 +18,11 @@ SIGN_OF_LIFE_S = 15.0
 Look = Callable[[LabSnapshot, Promotion], None]
 
 
-def watch(lab: Lab, number: int, *, silent: bool) -> tuple[LabSnapshot, Promotion]:
+def watch(client: LabClient, number: int, *, silent: bool) -> tuple[LabSnapshot, Promotion]:
     """Wait for the evidence, and show how far it is; Ctrl-C ends the watching, not the measuring."""
     try:
         with _shown(silent) as look:
-            return promotion_calls.wait_for_evidence(lab, number, look)
+            return client.promotions.wait_for_evidence(number, look)
     except KeyboardInterrupt:
         say("")
         say("the measuring goes on; the same command watches it again")

@@ -7,14 +7,14 @@ import sys
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PromotionState
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.commands.promote import say_unless
-from tui.lab_access import promotions as promotion_calls
 from tui.views.as_json import SCHEMA
 from tui.views.printing import print_json
+from tui.views.promotion import outcome
 
 
 @click.command(
@@ -27,16 +27,16 @@ from tui.views.printing import print_json
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
 @lab_options
-def rollback(lab: Lab, yes: bool, as_json: bool) -> None:
+def rollback(client: LabClient, yes: bool, as_json: bool) -> None:
     """Take the last promotion off main with a commit that reverts it; later commits of yours stay."""
-    last = promotion_calls.to_roll_back(lab)
+    last = client.promotions.last()
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise LabError(
                 f"this takes back promotion {last.number} ({last.title}); `rollback --yes` does it"
             )
         click.confirm(f"Take back promotion {last.number} ({last.title})?", abort=True)
-    done = promotion_calls.roll_back(lab)
+    done = client.promotions.roll_back()
     if as_json:
         record = {"rollback": done.number, "promotion": done.reverts, "state": done.state.value}
         print_json(
@@ -44,4 +44,4 @@ def rollback(lab: Lab, yes: bool, as_json: bool) -> None:
         )
     if done.state not in (PromotionState.LANDED, PromotionState.WAITING):
         raise LabError(f"promotion {done.reverts} was not taken back: {done.reason or done.state.value}")
-    say_unless(as_json, promotion_calls.what_came(lab, done))
+    say_unless(as_json, outcome(done, client.promotions))

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import click
 
 from supervisor.errors import LabError
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.printing import say
 
 LOOK_EVERY_S = 0.2
@@ -31,7 +30,7 @@ LOOK_EVERY_S = 0.2
     "--wait", "wait_s", type=click.FloatRange(min=0), metavar="S", help="Wait so long for it to be read."
 )
 @lab_options
-def send(lab: Lab, words: Sequence[str], to_all: bool, wait_s: float | None) -> None:
+def send(client: LabClient, words: Sequence[str], to_all: bool, wait_s: float | None) -> None:
     """Leave a message that agents read before their next step."""
     *names, text = words
     if to_all and names:
@@ -40,21 +39,19 @@ def send(lab: Lab, words: Sequence[str], to_all: bool, wait_s: float | None) -> 
         raise click.UsageError("name an agent and a text, or use --all")
     if not text.strip():
         raise click.UsageError("the text is empty")
-    agents = (
-        [agent.name for agent in lab_calls.launched(lab).agents] if to_all else list(dict.fromkeys(names))
-    )
-    numbers = lab_calls.send_message(lab, agents, text)
+    agents = [agent.name for agent in client.launched().agents] if to_all else list(dict.fromkeys(names))
+    numbers = client.send(agents, text)
     receipts = ", ".join(f"{agent} (message {number})" for agent, number in zip(agents, numbers, strict=True))
     say(f"sent to {receipts}; read before the next step")
     if wait_s is not None:
-        _wait(lab, dict(zip(numbers, agents, strict=True)), wait_s)
+        _wait(client, dict(zip(numbers, agents, strict=True)), wait_s)
 
 
-def _wait(lab: Lab, agents_by_number: dict[int, str], wait_s: float) -> None:
+def _wait(client: LabClient, agents_by_number: dict[int, str], wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     waiting = set(agents_by_number)
     while True:
-        unread = set(lab_calls.unread_messages(lab, tuple(agents_by_number)))
+        unread = set(client.unread_messages(tuple(agents_by_number)))
         for number in sorted(waiting - unread):
             say(f"{agents_by_number[number]} has read it")
         waiting = unread

@@ -7,13 +7,12 @@ import time
 
 import click
 
-from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Agent, Device, LabSnapshot
 from supervisor.model.states import CampaignState, HypothesisState, RunState
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.as_json import current_work, status_view
 from tui.views.experiment import drift_in_words
 from tui.views.figures import age, change, dollars, metric, sensors, share, throttling
@@ -44,14 +43,14 @@ FOLLOW_EVERY_S = 1.0  # at the most; a change is told sooner
 @click.option("--follow", is_flag=True, help="Go on: one line per change, until Ctrl-C.")
 @json_option
 @lab_options
-def status(lab: Lab, follow: bool, as_json: bool) -> None:
+def status(client: LabClient, follow: bool, as_json: bool) -> None:
     """What runs where: agents, devices, limits, queue, champion."""
     if follow:
-        _follow(lab, as_json)
+        _follow(client, as_json)
         return
-    snapshot = lab_calls.read_lab(lab)
+    snapshot = client.snapshot()
     if as_json:
-        print_json(status_view(snapshot, lab_calls.tmux_socket(lab)))
+        print_json(status_view(snapshot, client.tmux_socket))
     else:
         print_status(snapshot)
 
@@ -173,14 +172,14 @@ def _what(device: Device, run: Run | None, experiment: Experiment | None) -> str
     return " · ".join(part for part in parts if part)
 
 
-def _follow(lab: Lab, as_json: bool) -> None:
+def _follow(client: LabClient, as_json: bool) -> None:
     last = ""
     while True:
-        snapshot = lab_calls.read_lab(lab)
+        snapshot = client.snapshot()
         if as_json:
-            print_json(status_view(snapshot, lab_calls.tmux_socket(lab)), one_line=True)
+            print_json(status_view(snapshot, client.tmux_socket), one_line=True)
         elif (line := headline(snapshot)) != last:
             say(f"{time.strftime('%H:%M:%S', time.localtime(snapshot.taken_at))}  {line}")
             last = line
         sys.stdout.flush()
-        lab_calls.wait_for_change(lab, snapshot.version, FOLLOW_EVERY_S)
+        client.wait_for_change(FOLLOW_EVERY_S)

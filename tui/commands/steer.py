@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.lab.paths import Lab
-from supervisor.model.states import Role, Wanted
+from supervisor.lab_client import LabClient
+from supervisor.model.states import Role
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
-from tui.lab_access import lab as lab_calls
 from tui.views.printing import say
 
 WHOLE_LAB = "the whole lab"
@@ -29,12 +28,12 @@ WHOLE_LAB = "the whole lab"
 @click.option("--backend", metavar="B", help="What thinks for it; default: as autoresearch.toml says.")
 @click.option("-n", "--count", default=1, show_default=True, type=click.IntRange(1, 64), help="How many.")
 @lab_options
-def add(lab: Lab, role: str, backend: str | None, count: int) -> None:
+def add(client: LabClient, role: str, backend: str | None, count: int) -> None:
     """Hire one more agent. It starts within seconds; juniors may outnumber the devices."""
     for _ in range(count):
-        name, mind = lab_calls.add_agent(lab, Role(role), backend or "")
-        say(f"{name} joins ({mind})")
-    _warn_without_supervisor(lab)
+        name, chosen_backend = client.add_agent(Role(role), backend or "")
+        say(f"{name} joins ({chosen_backend})")
+    _warn_without_supervisor(client)
 
 
 @click.command(
@@ -46,11 +45,11 @@ def add(lab: Lab, role: str, backend: str | None, count: int) -> None:
 )
 @click.argument("agents", metavar="[AGENT...]", nargs=-1)
 @lab_options
-def pause(lab: Lab, agents: Sequence[str]) -> None:
+def pause(client: LabClient, agents: Sequence[str]) -> None:
     """Pause agents, or the whole lab. Steps and training runs under way are finished first."""
-    lab_calls.want(lab, agents, Wanted.PAUSED)
+    client.pause(agents)
     say(f"{_named(agents)}: pauses after the current step; `{_line('resume', agents)}` goes on")
-    _warn_without_supervisor(lab)
+    _warn_without_supervisor(client)
 
 
 @click.command(
@@ -62,11 +61,11 @@ def pause(lab: Lab, agents: Sequence[str]) -> None:
 )
 @click.argument("agents", metavar="[AGENT...]", nargs=-1)
 @lab_options
-def resume(lab: Lab, agents: Sequence[str]) -> None:
+def resume(client: LabClient, agents: Sequence[str]) -> None:
     """Let paused agents, or the whole lab, go on. A stopped lab is started by `launch`."""
-    lab_calls.want(lab, agents, Wanted.RUNNING)
+    client.resume(agents)
     say(f"{_named(agents)}: goes on")
-    _warn_without_supervisor(lab)
+    _warn_without_supervisor(client)
 
 
 @click.command(
@@ -78,9 +77,9 @@ def resume(lab: Lab, agents: Sequence[str]) -> None:
 )
 @click.argument("agents", metavar="[AGENT...]", nargs=-1)
 @lab_options
-def stop(lab: Lab, agents: Sequence[str]) -> None:
+def stop(client: LabClient, agents: Sequence[str]) -> None:
     """Stop agents, or the whole lab. Everything that was made stays: branches, results, notes, logs."""
-    lab_calls.want(lab, agents, Wanted.STOPPED)
+    client.stop(agents)
     back = "autoresearch-tui launch" if not agents else _line("resume", agents)
     say(f"{_named(agents)}: stops; everything made stays, `{back}` goes on from there")
 
@@ -94,11 +93,11 @@ def stop(lab: Lab, agents: Sequence[str]) -> None:
 )
 @click.argument("agents", metavar="[AGENT...]", nargs=-1)
 @lab_options
-def restart(lab: Lab, agents: Sequence[str]) -> None:
+def restart(client: LabClient, agents: Sequence[str]) -> None:
     """End agents' processes and start them afresh. Training runs go on meanwhile."""
-    names = lab_calls.restart(lab, agents)
+    names = client.restart(agents)
     say(f"{', '.join(names)}: restarts")
-    _warn_without_supervisor(lab)
+    _warn_without_supervisor(client)
 
 
 def _named(agents: Sequence[str]) -> str:
@@ -109,6 +108,6 @@ def _line(command: str, agents: Sequence[str]) -> str:
     return " ".join(("autoresearch-tui", command, *agents))
 
 
-def _warn_without_supervisor(lab: Lab) -> None:
-    if not lab_calls.read_lab(lab).supervisor_alive:
+def _warn_without_supervisor(client: LabClient) -> None:
+    if not client.snapshot().supervisor_alive:
         say("the supervisor does not run, so this waits for `autoresearch-tui launch`", style="yellow")

@@ -45,12 +45,12 @@ def check_gpus(lab: Lab | None) -> Iterator[Check]:
 
 def _of_lab(lab: Lab | None) -> tuple[dict[str, Path], dict[str, str]]:
     """By UUID: the directory of the lab's run that holds it, and why the lab has taken it out."""
+    from supervisor.lab_client import LabClient
     from supervisor.runs.spec import run_directory
-    from tui.lab_access.lab import read_lab
 
     if lab is None or not lab.db.exists():
         return {}, {}
-    snapshot = read_lab(lab)
+    snapshot = LabClient(lab).snapshot()
     found = [(device, snapshot.run(device.run_id)) for device in snapshot.devices if device.uuid]
     holders = {device.uuid: run_directory(lab, run) for device, run in found if run is not None}
     return holders, {device.uuid: device.problem for device, _ in found if device.problem}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sessions.errors import SessionError, install_line
-from supervisor.errors import LabError
+from supervisor.errors import line_for_person
 from supervisor.lab.paths import Lab
 from supervisor.lab.state_folder import LEAST_FREE_MB, MOUNTS, NETWORK_FILE_SYSTEMS, file_system_kind
 from supervisor.model.states import CampaignState
@@ -149,9 +149,9 @@ def check_training(lab: Lab) -> Check:
 
 def check_guarantees(lab: Lab) -> Check:
     """What the lab's scores can be trusted for."""
-    from tui.lab_access.lab import read_lab
+    from supervisor.lab_client import LabClient
 
-    given = read_lab(lab).guarantees
+    given = LabClient(lab).snapshot().guarantees
     if given is None or not given.weaker:
         return Check(
             "guarantees", Health.GOOD, "measured by the referee: seeds, smoke runs, probes and a holdout"
@@ -195,9 +195,9 @@ def check_state(lab: Lab) -> Check:
 
 def check_supervisor(lab: Lab) -> Check:
     """Whether somebody measures."""
-    from tui.lab_access.lab import read_lab
+    from supervisor.lab_client import LabClient
 
-    snapshot = read_lab(lab)
+    snapshot = LabClient(lab).snapshot()
     if snapshot.campaign is None:
         return Check("supervisor", Health.GOOD, "nothing was launched yet")
     state = f"campaign {snapshot.campaign.tag} is {snapshot.campaign.state.value}"
@@ -234,8 +234,8 @@ def _index_locks(git_dir: Path) -> list[Path]:
 def _guarded(check: Callable[[Lab], Check], lab: Lab) -> Check:
     try:
         return check(lab)
-    except (LabError, SessionError, OSError) as error:
-        return Check(check.__name__.removeprefix("check_"), Health.BAD, str(error))
+    except Exception as error:
+        return Check(check.__name__.removeprefix("check_"), Health.BAD, line_for_person(error))
 
 
 def _ask(argv: list[str], cwd: Path | None = None) -> str | None:

@@ -6,61 +6,125 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from textual import on, work
 from textual.app import App, SystemCommand, get_system_commands_provider
-from textual.command import Provider
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.events import Resize
+from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
+from supervisor.errors import line_for_person
+from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.model.states import CampaignState
-from tui.lab_access.port import LabPort, LabRequestError
+from tui.screen.actions.keys import KeyCommand
+from tui.screen.actions.requests import Answer, AttachRequested, Reading, Request
 from tui.screen.lab import LabScreen
-from tui.screen.messages import (
-    AttachRequested,
-    LabRead,
-    LabRequested,
-    LabUnreadable,
-    LeaveRequested,
-    PromoteRequested,
-    PromotionOpened,
-    ReadingDone,
-    ReadingWanted,
-)
-from tui.screen.theme import EXTRA_COLOURS, LAB_DARK, LAB_LIGHT
 
 _WAIT_S = 0.25  # quitting takes no longer than this
 _LIVE_EVERY_S = 1.0  # how often training progress is looked at between two changes
 _AT_MOST_EVERY_S = 0.1
 _TICK_S = 1.0
 
+# What a tone falls back to when the person picks one of Textual's own themes.
+EXTRA_COLOURS = {"muted": "#8a94a3", "faint": "#454e5b", "line": "#333b47", "cursor": "#232b36"}
 
-def _palette() -> type[Provider]:
-    from tui.screen.palette import LabCommands
+LAB_DARK = Theme(
+    name="lab-dark",
+    primary="#7fa8d4",
+    secondary="#a795d0",
+    accent="#7fb8c4",
+    success="#93bf74",
+    warning="#dcb066",
+    error="#dc7a73",
+    foreground="#d6dbe2",
+    background="#12161c",
+    surface="#171c23",
+    panel="#1d232c",
+    variables={
+        **EXTRA_COLOURS,
+        "footer-key-foreground": "#7fa8d4",
+        "input-selection-background": "#7fa8d4 30%",
+    },
+)
 
-    return LabCommands
+LAB_LIGHT = Theme(
+    name="lab-light",
+    primary="#2b5f93",
+    secondary="#6a4f9c",
+    accent="#21707f",
+    success="#3f7420",
+    warning="#8f6206",
+    error="#ae3a33",
+    foreground="#22272e",
+    background="#fbfaf7",
+    surface="#f3f1ec",
+    panel="#e9e6df",
+    dark=False,
+    variables={"muted": "#66707c", "faint": "#b4b5b3", "line": "#d2cfc7", "cursor": "#e4e8ec"},
+)
+
+
+@dataclass
+class LabRead(Message):
+    """A new snapshot is there, or the problem for which there is none: what is shown gets older."""
+
+    snapshot: LabSnapshot | None
+    problem: str = ""
+
+
+class LabCommands(Provider):
+    """The commands that work where the person is, keys that only move left out."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for command in self._commands():
+            yield DiscoveryHit(_title(command), partial(self._run, command))
+
+    async def search(self, query: str) -> Hits:
+        """Those that match."""
+        matcher = self.matcher(query)
+        for command in self._commands():
+            if (score := matcher.match(_title(command))) > 0:
+                yield Hit(score, matcher.highlight(_title(command)), partial(self._run, command))
+
+    def _commands(self) -> list[KeyCommand]:
+        screen = self.screen
+        offered = screen.offered if isinstance(screen, LabScreen) else ()
+        return [command for command in offered if command.label and command.id != "tab"]
+
+    async def _run(self, command: KeyCommand) -> None:
+        await self.screen.run_action(command.action)
+
+
+def _title(command: KeyCommand) -> str:
+    return f"{command.help} ({command.shown})"
 
 
 class LabApp(App[None]):
-    """A window on the lab behind `port`; closing it stops nothing there."""
+    """A window on a lab; closing it stops nothing there."""
 
     TITLE = "autoresearch"
     CSS_PATH = "lab.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-stacked"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
-    COMMANDS: ClassVar[set[Callable[[], type[Provider]]]] = {get_system_commands_provider, _palette}  # type: ignore[assignment]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        get_system_commands_provider,
+        LabCommands,
+    }
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
     now: reactive[float] = reactive(0.0)
     problem: reactive[str] = reactive("")
 
-    def __init__(self, port: LabPort, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: LabClient, now: Callable[[], float] = time.time) -> None:
         super().__init__()
-        self._port = port
+        self._client = client
         self._clock = now
         self._ended = threading.Event()
         self.set_reactive(LabApp.now, now())
@@ -101,71 +165,56 @@ class LabApp(App[None]):
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
-                snapshot = self._port.snapshot()
+                snapshot = self._client.snapshot()
                 self.post_message(LabRead(snapshot))
                 self._wait(any(device.run_id for device in snapshot.devices))
-            except LabRequestError as error:
-                self.post_message(LabUnreadable(str(error)))
+            except Exception as error:
+                self.post_message(LabRead(None, line_for_person(error)))
                 self._ended.wait(_LIVE_EVERY_S)
 
     def _wait(self, live: bool) -> None:
         """Until the lab changed, or for a moment while something trains."""
         self._ended.wait(_AT_MOST_EVERY_S)
         until = time.monotonic() + _LIVE_EVERY_S
-        while not self._ended.is_set() and not self._port.wait_for_change(_WAIT_S):
+        while not self._ended.is_set() and not self._client.wait_for_change(_WAIT_S):
             if live and time.monotonic() >= until:
                 return
 
     def on_lab_read(self, message: LabRead) -> None:
-        """The lab changed."""
-        self.problem = ""
-        self.now = self._clock()
-        self.snapshot = message.snapshot
+        """The lab changed, or cannot be read."""
+        self.problem = message.problem
+        if message.snapshot is not None:
+            self.now = self._clock()
+            self.snapshot = message.snapshot
 
-    def on_lab_unreadable(self, message: LabUnreadable) -> None:
-        """What is shown gets older, and says so."""
-        self.problem = message.reason
-
-    def on_reading_wanted(self, message: ReadingWanted) -> None:
+    def on_reading(self, message: Reading) -> None:
         """Read in a thread; the answer goes to the widget that wants it."""
         self.run_worker(partial(self._read, message), thread=True, group="read")
 
-    def _read(self, message: ReadingWanted) -> None:
+    def _read(self, reading: Reading) -> None:
         try:
-            done = ReadingDone(message.reading, message.reading.read(self._port))
-        except LabRequestError as error:
-            done = ReadingDone(message.reading, "", str(error))
-        message.reader.post_message(done)
+            answer = Answer(reading.about, reading.call(self._client))
+        except Exception as error:
+            answer = Answer(reading.about, "", line_for_person(error))
+        reading.reader.post_message(answer)
 
-    @on(LabRequested)
-    def _ask_the_lab(self, message: LabRequested) -> None:
+    def on_request(self, message: Request) -> None:
+        """Ask the lab in a thread; the person is told what came of it."""
         self.run_worker(partial(self._carry_out, message), thread=True, group="requests")
 
-    def _carry_out(self, message: LabRequested) -> None:
+    def _carry_out(self, request: Request) -> None:
         try:
-            said, severity = message.carry_out(self._port), "information"
-        except LabRequestError as error:
-            said, severity = str(error), "error"
-        self.call_from_thread(self.notify, said, severity=severity, markup=False)
-
-    @on(PromoteRequested)
-    def _promote(self, message: PromoteRequested) -> None:
-        self.run_worker(partial(self._begin_promotion, message.names), thread=True, group="requests")
-
-    def _begin_promotion(self, names: tuple[str, ...]) -> None:
-        try:
-            number = self._port.promote(names)
-        except LabRequestError as error:
-            self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+            result = request.call(self._client)
+        except Exception as error:
+            self.call_from_thread(self.notify, line_for_person(error), severity="error", markup=False)
         else:
-            self.post_message(PromotionOpened(number))
+            self.call_from_thread(self._follow_up, request, result)
 
-    def on_promotion_opened(self, message: PromotionOpened) -> None:
-        """Show how it is measured, then the evidence, and take the answer."""
-        from tui.screen.panels.promotion import PromotionScreen
-
-        with self._context():
-            self.push_screen(PromotionScreen(message.number).data_bind(LabApp.snapshot))
+    def _follow_up(self, request: Request, result: object) -> None:
+        if request.then is not None:
+            self.push_screen(request.then(result))
+        else:
+            self.notify(request.line or str(result), markup=False)
 
     @on(AttachRequested)
     async def _show_pane(self, message: AttachRequested) -> None:
@@ -174,14 +223,14 @@ class LabApp(App[None]):
     async def _attached(self, agent: str) -> None:
         """Show the pane; where it needs this terminal, nothing is drawn meanwhile."""
         try:
-            if await asyncio.to_thread(lambda: self._port.attach_takes_terminal):
+            if self._client.attach_takes_terminal:
                 with self.batch_update(), self.suspend():
-                    await asyncio.to_thread(self._port.attach, agent)
+                    await asyncio.to_thread(self._client.attach, agent)
                 self.refresh(layout=True)
             else:
-                await asyncio.to_thread(self._port.attach, agent)
-        except LabRequestError as error:
-            self.notify(str(error), severity="error", markup=False)
+                await asyncio.to_thread(self._client.switch_to, agent)
+        except Exception as error:
+            self.notify(line_for_person(error), severity="error", markup=False)
 
     async def action_quit(self) -> None:
         """Ctrl+q comes back from a pane; pressed once too often it must not close the screen."""
@@ -191,23 +240,9 @@ class LabApp(App[None]):
         """Ctrl+c."""
         self.notify("q closes this screen; the lab goes on")
 
-    @on(LeaveRequested)
-    def _leave(self) -> None:
-        """Close the screen and say what goes on."""
-        self.exit(message=farewell(self.snapshot))
 
-
-def farewell(snapshot: LabSnapshot | None) -> str:
-    """What the person reads after the screen has closed."""
-    if snapshot is None or snapshot.campaign is None:
-        return "Nothing has been launched here yet: autoresearch-tui launch"
-    if snapshot.campaign.state is CampaignState.RUNNING:
-        return "The lab goes on. autoresearch-tui comes back to it, autoresearch-tui stop ends it."
-    return f"The run is {snapshot.campaign.state}. autoresearch-tui launch resumes it."
-
-
-def run(port: LabPort) -> int:
-    """Show the lab behind `port` until the person quits; returns the exit code. The lab goes on."""
-    app = LabApp(port)
+def run(client: LabClient) -> int:
+    """Show the lab until the person quits; returns the exit code. The lab goes on."""
+    app = LabApp(client)
     app.run()
     return app.return_code or 0

@@ -8,7 +8,7 @@ from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import AgentState, HypothesisState, Role, Wanted
 from supervisor.promotion.candidates import promoted_ids
-from tui.screen.keys import COMMANDS, Command, Needs
+from tui.screen.actions.keys import COMMANDS, KeyCommand, Needs
 from tui.screen.panels.agent_lines import waits_for_person
 
 
@@ -17,18 +17,28 @@ class Context:
     """Where the focus is and what is selected there."""
 
     snapshot: LabSnapshot | None
-    agent: Agent | None = None  # the focus is on it, in the list or in its pane
-    experiment: Experiment | None = None  # that `d` and `l` speak of
-    row: Experiment | None = None  # the focus is on it, in a table
-    hypothesis: Hypothesis | None = None  # the focus is on it
-    copyable: str = ""  # what `y` copies
+    # The focus is on it, in the list or in its pane.
+    agent: Agent | None = None
+    # What `d` and `l` speak of.
+    experiment: Experiment | None = None
+    # The focus is on it, in a table.
+    row: Experiment | None = None
+    # The focus is on it.
+    hypothesis: Hypothesis | None = None
+    # What `y` copies.
+    copyable: str = ""
     listing: bool = False
     sortable: bool = False
     filterable: bool = False
     way_back: bool = False
 
+    def expect_agent(self) -> Agent:
+        """The agent, for a command that needs one."""
+        assert self.agent is not None
+        return self.agent
 
-def offered_commands(context: Context) -> tuple[Command, ...]:
+
+def offered_commands(context: Context) -> tuple[KeyCommand, ...]:
     """The commands that work here, in the table's order."""
     have = what_is_there(context)
     return tuple(command for command in COMMANDS if command.needs in have)

@@ -1,15 +1,18 @@
-"""One experiment in words and as JSON: the same facts for the command line and for the screen."""
+"""An experiment, its hypothesis and its holdout gain in words: the same facts for command line and screen."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from supervisor.analysis.overfitting import Lineage
+from supervisor.analysis.overfitting import Step as LineageStep
 from supervisor.analysis.sequential_test import Rule
 from supervisor.analysis.verdict_basis import Story, is_unverified, margin, part_of, runs_behind, story_of
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
-from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import Verdict
 from tui.views.figures import MINUS, age, change, dollars, metric, thousands
 from tui.views.text import plain
@@ -30,6 +33,8 @@ _FAILURES = {
     Verdict.BASELINE: "the code as it was at launch: every gain is counted from here",
     Verdict.THOUGHT: "reasoned, not run",
 }
+
+_INDEPENDENT = {True: "of the others of its plan", False: "no: it hangs on others of its plan", None: ""}
 
 
 def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
@@ -189,3 +194,38 @@ def model_cost(spending: Spending) -> str:
         ("~" if spending.is_estimate else "") + dollars(spending.usd) if spending.usd else "",
     )
     return ", ".join(part for part in parts if part)
+
+
+def hypothesis_facts(one: Hypothesis) -> tuple[tuple[str, str], ...]:
+    """Names and texts; those that it does not say are left out."""
+    facts = (
+        ("Why", one.rationale),
+        ("Risk", one.risk),
+        ("Builds on", ", ".join(one.builds_on)),
+        ("Falsified by", one.falsified_by),
+        ("Independent", _INDEPENDENT[one.independent]),
+        ("Parent", one.parent_id or ""),
+    )
+    return tuple(fact for fact in facts if fact[1])
+
+
+def holdout_sentence(lineage: Lineage) -> str:
+    """One line that names how much of the gain is on the holdout."""
+    last = lineage.last
+    said = (
+        f"{last.experiment.id}: holdout gain {change(last.holdout_gain)} of the validation gain "
+        f"{change(last.validation_gain)} ({share_with_interval(last)})"
+    )
+    if lineage.overfits_since:
+        return f"overfitting to validation since {lineage.overfits_since}; {said}"
+    return said
+
+
+def share_with_interval(step: LineageStep) -> str:
+    """The share of the validation gain that is found on the holdout."""
+    check = step.check
+    if check is None or math.isnan(check.share):
+        return "no share: no gain"
+    if math.isinf(check.share_low) or math.isinf(check.share_high):
+        return "share not sure yet"
+    return f"share {check.share:.2f}, {check.share_low:.2f} to {check.share_high:.2f}"

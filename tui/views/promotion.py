@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.model.promotion import Interval, Piece, PieceKind, PieceState, Promotion, PromotionState
+from supervisor.model.promotion import (
+    ACTIVE,
+    Interval,
+    Piece,
+    PieceKind,
+    PieceState,
+    Promotion,
+    PromotionState,
+)
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion.evidence import SideFigures, shown_of
 from supervisor.promotion.progress import Progress
@@ -14,6 +22,9 @@ from tui.views.experiment import Fact, flag_in_words
 from tui.views.figures import MINUS, NONE, change, clock, gigabytes, metric, tokens_per_second
 from tui.views.printing import Column, print_table, say, say_diff, say_fact
 from tui.views.text import plain
+
+if TYPE_CHECKING:
+    from supervisor.promotion.requests import PromotionRequests
 
 GOOD = frozenset(
     {PromotionState.EVIDENCE, PromotionState.ACCEPTED, PromotionState.WAITING, PromotionState.LANDED}
@@ -105,6 +116,23 @@ def progress_line(progress: Progress) -> str:
         return f"waits for {progress.ahead} promotion{'s' if progress.ahead > 1 else ''} before it"
     left = f", about {clock(progress.seconds_left)} left" if progress.wanted else ""
     return plain(f"{int(progress.runs)} of at least {progress.wanted} runs{left} · {progress.doing}")
+
+
+def outcome(promotion: Promotion, promotions: PromotionRequests) -> str:
+    """Where a yes has led to, in words for a person; one line, or two."""
+    match promotion.state:
+        case PromotionState.LANDED if promotion.reverts is not None:
+            return f"promotion {promotion.reverts} is taken back, by {promotion.landed_commit[:10]} on main"
+        case PromotionState.LANDED:
+            return f"on main as {promotion.landed_commit[:10]}"
+        case PromotionState.WAITING:
+            line = promotions.merge_line(promotion)
+            waits = f"the commit waits as {promotion.branch}; land it with: {line}"
+            return f"git left main as it is: {promotion.reason}\n{waits}"
+        case state if state in ACTIVE:
+            return f"{promotion.reason}: it is measured again"
+        case _:
+            return f"main stays as it is: {promotion.reason or promotion.state.value}"
 
 
 def say_branches(promotion: Promotion) -> None:

@@ -34,7 +34,7 @@ async def test_a_round_from_the_claim_to_the_leaderboard(measured: ToyLab) -> No
     async def conversation(call: Call) -> None:
         assert "lower X" in (await call("brief")).text
         claimed = await call("claim_hypothesis")
-        assert "> change: lower X, in train.py" in claimed.text
+        assert "change: lower X, in train.py" in claimed.text
         assert str(measured.canvas.parent) in claimed.text
         assert measured.snapshot().hypotheses[0].claimed_by == "junior-1"
         measured.edit(*BETTER)
@@ -106,13 +106,13 @@ async def test_what_is_open_is_given_again_with_its_edits(toy: ToyLab) -> None:
     plan(toy, "one", "two")
 
     async def conversation(call: Call) -> None:
-        assert "> title: one" in (await call("claim_hypothesis")).text
+        assert "by chief: one" in (await call("claim_hypothesis")).text
         toy.edit(*BETTER)
-        assert "> title: one" in (await call("claim_hypothesis")).text
+        assert "by chief: one" in (await call("claim_hypothesis")).text
         assert "X = 5.0" in toy.canvas.read_text()
         thought = await call("record_thought", text="it can't work")
         assert thought["verdict"] == "thought"
-        assert "> title: two" in (await call("claim_hypothesis")).text
+        assert "by chief: two" in (await call("claim_hypothesis")).text
 
     await toy.talk(conversation)
     first = next(e for e in toy.snapshot().experiments if e.agent)

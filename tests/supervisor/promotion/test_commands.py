@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.errors import LabError
+from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PieceState, PromotionState
 from supervisor.model.states import CampaignState, RunState
 from supervisor.promotion.commands import ask_finalize
@@ -14,8 +16,7 @@ from tests.supervisor.promotion.world import SD, PromotionWorld
 from tests.worlds.command_lines import Result, Run
 from tests.worlds.labs import git
 from tui.commands.command_line import run_command_line
-from tui.lab_access.port import LabRequestError
-from tui.lab_access.store_port import StorePort
+from tui.views.promotion import outcome
 
 GOOD, OTHER, LUCKY = "GOOD = 1", "OTHER = 1", "LUCKY = 1"
 
@@ -175,19 +176,21 @@ def test_what_is_measured_can_be_ended(world: PromotionWorld, run: Run) -> None:
 
 def test_the_screen_lands_and_takes_back(world: PromotionWorld) -> None:
     number = measured(world)
-    port = StorePort(world.lab)
-    assert port.promote(()) == number and f"+{GOOD}" in port.promotion_diff(number)
-    assert port.land(number).startswith("on main as") and world.canvas("main")[4] == GOOD
-    assert f"promotion {number}" in port.last_promotion()
-    assert "taken back" in port.roll_back() and world.canvas("main")[4] != GOOD
-    with pytest.raises(LabRequestError, match="no promotion on main"):
-        port.last_promotion()
+    promotions = LabClient(world.lab).promotions
+    assert promotions.promote(()).number == number and f"+{GOOD}" in promotions.diff(number)
+    assert outcome(promotions.land(number), promotions).startswith("on main as")
+    assert world.canvas("main")[4] == GOOD
+    assert promotions.last().number == number
+    assert "taken back" in outcome(promotions.roll_back(), promotions) and world.canvas("main")[4] != GOOD
+    with pytest.raises(LabError, match="no promotion on main"):
+        promotions.last()
 
 
 def test_the_screen_tells_why_git_left_main_alone(world: PromotionWorld) -> None:
     number = measured(world)
     (world.lab.root / "train.py").write_text("mine\n")
-    said = StorePort(world.lab).land(number)
+    promotions = LabClient(world.lab).promotions
+    said = outcome(promotions.land(number), promotions)
     assert f"merge --ff-only autoresearch/promoted/{number}" in said
-    with pytest.raises(LabRequestError, match="no promotion 9"):
-        StorePort(world.lab).land(9)
+    with pytest.raises(LabError, match="no promotion 9"):
+        promotions.land(9)

@@ -15,6 +15,7 @@ import pytest
 
 from sessions.runs.contract import RunPhase, RunProgress
 from supervisor.lab.paths import Lab
+from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import Limits
 from supervisor.model.states import CampaignState, RunKind
 from supervisor.store import campaigns, runs
@@ -120,8 +121,10 @@ def test_watching_tells_each_verdict_once_and_ends_with_the_leaderboard(
         if world.snapshot().counted >= 2:
             campaigns.set_campaign_state(world.store, TAG, CampaignState.FINISHED, "2 experiments", world.now)
 
-    monkeypatch.setattr("tui.lab_access.lab.wait_for_change", next_step)  # the world moves while we wait
-    follow_to_the_end(lab)
+    monkeypatch.setattr(
+        "supervisor.lab_client.LabClient.wait_for_change", next_step
+    )  # the world moves while we wait
+    follow_to_the_end(LabClient(lab))
     watched, _, board = capfd.readouterr().out.partition("\n\n")
     assert watched.startswith(f"{TAG} running")
     decided = [one for one in world.snapshot().experiments if one.verdict is not None and one.agent]
@@ -138,8 +141,8 @@ def test_ctrl_c_leaves_the_lab_running_and_says_how_to_stop_it(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tui.lab_access.lab.wait_for_change", interrupt)
-    monkeypatch.setattr("tui.lab_access.lab.start_lab", lambda *_: None)
+    monkeypatch.setattr("supervisor.lab_client.LabClient.wait_for_change", interrupt)
+    monkeypatch.setattr("supervisor.lab_client.LabClient.launch", lambda *_: None)
     result = run("launch", "--headless")
     assert result.code == 130
     assert "the lab goes on" in result.out
@@ -156,7 +159,7 @@ def test_a_supervisor_that_never_comes_is_an_error(
 
     monkeypatch.setattr("tui.commands.headless.DEAD_AFTER_S", 0.0)
     with pytest.raises(LabError, match="`autoresearch-tui attach supervisor` shows why"):
-        follow_to_the_end(lab)
+        follow_to_the_end(LabClient(lab))
 
 
 def test_the_bar_moves_between_verdicts(half_done: World) -> None:

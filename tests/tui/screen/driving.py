@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from supervisor.model.snapshot import LabSnapshot
 from tests.tui.screen import snapshots
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import LabApp
 
 DEADLINE_S = 30.0
@@ -20,7 +20,7 @@ POLL_S = 0.005
 class Driver:
     """The app on a lab in memory."""
 
-    def __init__(self, app: LabApp, port: MemoryPort, pilot: Pilot[None]) -> None:
+    def __init__(self, app: LabApp, port: MemoryClient, pilot: Pilot[None]) -> None:
         self.app, self.port, self.pilot = app, port, pilot
 
     @property
@@ -73,7 +73,7 @@ async def driving(
     lab: LabSnapshot, columns: int = 160, rows: int = 45, **port: object
 ) -> AsyncIterator[Driver]:
     """The app at that size, with the first snapshot shown."""
-    memory = MemoryPort(lab, **port)  # type: ignore[arg-type]
+    memory = MemoryClient(lab, **port)  # type: ignore[arg-type]
     app = LabApp(memory, now=lambda: snapshots.NOW)
     async with app.run_test(size=(columns, rows), notifications=True) as pilot:
         driver = Driver(app, memory, pilot)

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 from tests.tui.screen import snapshots
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import LabApp
 
 
 async def draw(name: str, picture: Path, columns: int, rows: int, keys: list[str]) -> None:
     """Write one picture."""
-    app = LabApp(MemoryPort(snapshots.ALL[name]()), now=lambda: snapshots.NOW)
+    app = LabApp(MemoryClient(snapshots.ALL[name]()), now=lambda: snapshots.NOW)
     async with app.run_test(size=(columns, rows)) as pilot:
         while app.snapshot is None:
             await pilot.pause()
@@ -33,7 +33,7 @@ def main() -> None:
     if rest:
         asyncio.run(draw(name, Path(rest[0]), int(rest[1]), int(rest[2]), rest[3:]))
     else:
-        LabApp(MemoryPort(snapshots.ALL[name]()), now=lambda: snapshots.NOW).run()
+        LabApp(MemoryClient(snapshots.ALL[name]()), now=lambda: snapshots.NOW).run()
 
 
 if __name__ == "__main__":

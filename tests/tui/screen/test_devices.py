@@ -7,7 +7,7 @@ import dataclasses
 from sessions.devices.gpu import GpuReading, Throttle
 from supervisor.model.snapshot import Device, LabSnapshot
 from tests.tui.screen import snapshots
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import LabApp
 from tui.screen.panels.devices import DevicesPanel, device_lines
 from tui.views.as_json import status_view
@@ -52,7 +52,7 @@ def test_cores_have_one_line_as_before() -> None:
 
 
 async def test_the_screen_shows_them() -> None:
-    app = LabApp(MemoryPort(on_gpus()), now=lambda: snapshots.NOW)
+    app = LabApp(MemoryClient(on_gpus()), now=lambda: snapshots.NOW)
     async with app.run_test(size=(160, 50)) as pilot:
         while app.snapshot is None or not app.screen.query(DevicesPanel):
             await pilot.pause()

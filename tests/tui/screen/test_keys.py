@@ -3,13 +3,19 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+from textual.screen import Screen
+
 from tests.tui.screen import snapshots
 from tests.tui.screen.driving import driving
-from tui.screen.keys import COMMANDS, Needs, keys_page
+from tui.screen.actions.dialogs import AskLine, Confirm, TextScreen
+from tui.screen.actions.footer import footer_line
+from tui.screen.actions.help import Help, HelpText
+from tui.screen.actions.keys import COMMANDS, MODAL_TABLE, MOVES, Heading, Needs, keys_page
+from tui.screen.app import LabCommands
 from tui.screen.lab import LabScreen
-from tui.screen.palette import LabCommands
-from tui.screen.panels.help import HelpText
-from tui.screen.widgets.footer import footer_line
+from tui.screen.panels.promotion import PromotionScreen
+from tui.screen.verbs import VERBS
 
 PAGE = Path(__file__).parents[3] / "docs" / "keys.md"
 
@@ -24,6 +30,33 @@ def test_every_command_is_bound_and_nothing_else_is() -> None:
 def test_every_command_has_its_action() -> None:
     for command in COMMANDS:
         assert callable(getattr(LabScreen, f"action_{command.action.partition('(')[0]}")), command.id
+
+
+@pytest.mark.parametrize(
+    ("heading", "screen"),
+    [
+        (Heading.QUESTION, Confirm),
+        (Heading.LINE, AskLine),
+        (Heading.TEXT, TextScreen),
+        (Heading.HELP, Help),
+        (Heading.PROMOTION, PromotionScreen),
+    ],
+)
+def test_every_key_of_a_dialog_is_in_the_table_and_works(
+    heading: Heading, screen: type[Screen[None]]
+) -> None:
+    bound = {(binding.key, binding.action) for binding in vars(screen)["BINDINGS"]}
+    table = {(key, one.action) for one in MODAL_TABLE[heading] for key in one.keys}
+    moves = {(key, one.action) for one in MOVES for key in one.keys}
+    assert table <= bound <= table | moves
+    for _, action in bound:
+        assert callable(getattr(screen, f"action_{action.partition('(')[0]}")), action
+
+
+def test_every_verb_of_the_table_is_one_and_every_verb_has_a_key() -> None:
+    assert {one.action for one in COMMANDS if one.action.startswith("ask(")} == {
+        f"ask('{verb}')" for verb in VERBS
+    }
 
 
 def test_two_commands_share_a_key_only_where_one_of_them_can_work() -> None:
@@ -49,7 +82,9 @@ def test_every_line_of_help_fits() -> None:
 
 
 def test_the_docs_page_is_fresh() -> None:
-    assert PAGE.read_text(encoding="utf-8") == keys_page(), "python -P -m tui.screen.keys > docs/keys.md"
+    assert PAGE.read_text(encoding="utf-8") == keys_page(), (
+        "python -P -m tui.screen.actions.keys > docs/keys.md"
+    )
 
 
 def test_the_footer_drops_the_least_important_keys_first() -> None:

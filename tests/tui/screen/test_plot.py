@@ -7,10 +7,9 @@ import pytest
 from supervisor.analysis.overfitting import Lineage, Step
 from supervisor.model.states import Direction, Verdict
 from tests.tui.screen import snapshots
-from tui.screen.panels.lineage_plot import lineage_plot
+from tui.screen.panels.plot import Point, lineage_plot, plot
 from tui.screen.panels.progress import beside, progress_points
 from tui.screen.widgets.lines import line, width_of
-from tui.screen.widgets.plot import Point, plot
 
 
 def drawn(points: list[Point], width: int = 60, height: int = 14, sd: float | None = 0.01) -> list[str]:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from supervisor.model.states import AgentState, Wanted
+from supervisor.model.states import AgentState, Role, Wanted
 from tests.tui.screen import snapshots
 from tests.tui.screen.driving import driving
 
@@ -41,7 +41,7 @@ async def test_nothing_is_shown_before_the_lab_says_so() -> None:
     [
         ("x", ("stop", ("chief",)), "stay"),
         ("r", ("restart", ("chief",)), "takes over"),
-        ("n", ("add_junior",), "branch"),
+        ("n", ("add_agent", Role.JUNIOR), "branch"),
     ],
 )
 async def test_what_changes_a_lot_asks_first(key: str, request_: tuple[object, ...], stays: str) -> None:

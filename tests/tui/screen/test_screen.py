@@ -6,7 +6,7 @@ from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
 from tests.tui.screen import snapshots
 from tests.tui.screen.driving import driving
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import LabApp
 from tui.screen.lab import LabScreen
 from tui.screen.panels.branches import branch_rows
@@ -214,7 +214,7 @@ async def test_keys_typed_at_once_go_where_the_key_before_led() -> None:
 
 
 async def test_keys_that_come_before_everything_is_mounted_do_no_harm() -> None:
-    app = LabApp(MemoryPort(snapshots.mid()), now=lambda: snapshots.NOW)
+    app = LabApp(MemoryClient(snapshots.mid()), now=lambda: snapshots.NOW)
     async with app.run_test(size=(120, 40)):
         screen = app.screen
         assert isinstance(screen, LabScreen)

@@ -17,12 +17,12 @@ POLL_S = 0.02
 PROGRAM = """
 import subprocess
 from tests.tui.screen import snapshots
-from tests.tui.screen.memory_port import MemoryPort
+from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import run
-class Port(MemoryPort):
+class Client(MemoryClient):
     def attach(self, agent):
         subprocess.run(["sh", "-c", f"echo; echo inside {agent}; read answer"], check=True)
-run(Port(snapshots.mid(), attach_takes_terminal=True))
+run(Client(snapshots.mid(), attach_takes_terminal=True))
 """
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from textual.reactive import reactive
 
 from supervisor.model.snapshot import Agent, LabSnapshot
-from tui.screen.messages import AgentHighlighted
 from tui.screen.panels.agent_lines import agent_lines, waits_for_person
 from tui.screen.widgets.lines import Line, Tone, prose
 from tui.screen.widgets.listing import GUTTER, Listing
@@ -30,11 +29,6 @@ class AgentsPanel(Listing):
     def watch_now(self) -> None:
         """Ages grow."""
         self.refresh()
-
-    def watch_cursor(self) -> None:
-        """Say who is selected."""
-        super().watch_cursor()
-        self.post_message(AgentHighlighted(self.cursor))
 
     def on_resize(self) -> None:
         """What fits depends on the height."""

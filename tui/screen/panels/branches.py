@@ -10,7 +10,6 @@ from supervisor.analysis.leaderboard import dots
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
-from tui.screen.messages import ExperimentHighlighted
 from tui.screen.panels.verdicts import dots_span
 from tui.screen.widgets.lines import Line, Span, Tone, prose
 from tui.screen.widgets.table import Column, Table
@@ -47,12 +46,6 @@ def branch_rows(snapshot: LabSnapshot) -> list[BranchRow]:
 
 class Branches(Table[BranchRow]):
     """The table of branches."""
-
-    def watch_cursor(self) -> None:
-        """Say which experiment is selected."""
-        super().watch_cursor()
-        if (row := self.row_under_cursor()) and row.experiment:
-            self.post_message(ExperimentHighlighted(row.experiment.id))
 
     def columns(self) -> Sequence[Column]:
         """The columns."""

@@ -10,9 +10,9 @@ from supervisor.analysis.verdict_basis import Part, held_s, part_of
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import RunState, Verdict
-from tui.screen.messages import Diff, ReadingDone, ReadingWanted
+from tui.screen.actions.requests import AskedText
 from tui.screen.panels.verdicts import verdict_span
-from tui.screen.widgets.lines import Line, LinesView, Span, Tone, fact, line, prose
+from tui.screen.widgets.lines import Line, Span, Tone, fact, line, prose
 from tui.views.experiment import confidence_in_words, more_commands, story_facts
 from tui.views.figures import NONE, change, clock, gigabytes, metric
 from tui.views.text import plain, plain_lines
@@ -24,16 +24,11 @@ _PART_MARKS = {Part.DECIDED: "▸", Part.ESTIMATES: "○", Part.CHECKS: "◌", P
 _RUNS_HEAD: Line = (("Runs      ", Tone.MUTED), ("▸ decided the verdict   ○ estimates it", Tone.FAINT))
 
 
-class ExperimentView(LinesView):
+class ExperimentView(AskedText):
     """The selected experiment, with its diff."""
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
     experiment_id: reactive[str | None] = reactive(None)
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._read: Diff | None = None
-        self._diff = ""
 
     def watch_snapshot(self) -> None:
         """Its runs go on; its diff is there once it is committed."""
@@ -47,19 +42,10 @@ class ExperimentView(LinesView):
     def rebuild(self) -> None:
         """Draw anew, and read the diff when it is another one than the last."""
         experiment = self._experiment
-        wanted = Diff(experiment.id) if experiment and experiment.commit else None
-        if self.display and wanted != self._read:
-            self._read, self._diff = wanted, ""
-            if wanted:
-                self.post_message(ReadingWanted(self, wanted))
+        has_diff = experiment is not None and experiment.commit not in (None, experiment.parent_commit)
+        changed = experiment.id if experiment is not None and has_diff else None
+        self.want(changed, lambda lab: lab.diff(str(changed)))
         super().rebuild()
-
-    def on_reading_done(self, message: ReadingDone) -> None:
-        """The diff is there."""
-        message.stop()
-        if message.reading == self._read:
-            self._diff = message.text or message.problem
-            super().rebuild()
 
     @property
     def _experiment(self) -> Experiment | None:
@@ -81,7 +67,7 @@ class ExperimentView(LinesView):
                     (" there comes back here.", Tone.PLAIN),
                 ),
             ]
-        return [*experiment_lines(experiment, self.snapshot, width), *diff_lines(self._diff)]
+        return [*experiment_lines(experiment, self.snapshot, width), *diff_lines(self.text)]
 
 
 def experiment_lines(one: Experiment, snapshot: LabSnapshot, width: int) -> list[Line]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from textual.reactive import reactive
-from textual.strip import Strip
-from textual.widget import Widget
 
 from supervisor.model.promotion import ANSWERABLE
 from supervisor.model.snapshot import Campaign, LabSnapshot
 from supervisor.model.states import CampaignState, RunState
 from supervisor.promotion.next_step import active_promotion
 from supervisor.promotion.progress import progress_of
-from tui.screen.widgets.lines import TONE_CLASSES, Line, Tone, to_strip, width_of
+from tui.screen.widgets.lines import Line, OneLine, Tone, width_of
 from tui.views.figures import age, change, clock, dollars, metric, percent
 from tui.views.text import plain
 
@@ -19,24 +17,16 @@ _GAP: Line = (("   ", Tone.PLAIN),)
 Part = tuple[int, Line]  # parts with the largest number go first when there is too little room
 
 
-class Header(Widget):
+class Header(OneLine):
     """One line; parts of it go as the terminal gets narrow."""
 
-    COMPONENT_CLASSES = TONE_CLASSES
     snapshot: reactive[LabSnapshot | None] = reactive(None)
     now: reactive[float] = reactive(0.0)
     problem: reactive[str] = reactive("")
 
-    def render_line(self, y: int) -> Strip:
-        """The line."""
-        width = self.size.width
-        spans = header_line(self.snapshot, self.now, self.problem, width - 2) if y == 0 else ()
-        return to_strip(
-            ((" ", Tone.PLAIN), *spans),
-            width,
-            lambda tone: self.get_component_rich_style(f"tone--{tone}", partial=True),
-            self.rich_style,
-        )
+    def line(self, width: int) -> Line:
+        """The parts that fit."""
+        return header_line(self.snapshot, self.now, self.problem, width)
 
 
 def header_line(snapshot: LabSnapshot | None, now: float, problem: str, width: int) -> Line:

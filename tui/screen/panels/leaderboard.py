@@ -11,7 +11,6 @@ from textual.reactive import reactive
 from supervisor.analysis.leaderboard import Row, leaderboard
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
-from tui.screen.messages import ExperimentHighlighted
 from tui.screen.panels.verdicts import dots_span, verdict_span
 from tui.screen.widgets.lines import Line, Span, Tone, prose
 from tui.screen.widgets.table import Column, Table
@@ -56,12 +55,6 @@ class Leaderboard(Table[BoardRow]):
     def watch_order(self) -> None:
         """Sort anew; the cursor stays on its experiment."""
         self.rebuild()
-
-    def watch_cursor(self) -> None:
-        """Say which experiment is selected."""
-        super().watch_cursor()
-        if self.cursor is not None:
-            self.post_message(ExperimentHighlighted(self.cursor))
 
     def sort(self) -> Order:
         """Go to the next order."""

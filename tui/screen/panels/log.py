@@ -9,12 +9,12 @@ from textual.reactive import reactive
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import RunState
-from tui.screen.messages import LogTail, ReadingDone, ReadingWanted
-from tui.screen.widgets.lines import Line, LinesView, Tone, line, prose
+from tui.screen.actions.requests import Answer, AskedText
+from tui.screen.widgets.lines import Line, Tone, line, prose
 from tui.views.text import plain_lines
 
 
-class LogView(LinesView):
+class LogView(AskedText):
     """Follows the end while the end is in sight."""
 
     follows = True
@@ -22,17 +22,13 @@ class LogView(LinesView):
     now: reactive[float] = reactive(0.0)
     experiment_id: reactive[str | None] = reactive(None)
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._read: LogTail | None = None
-        self._reading = False
-        self._text = ""
+    _is_asking = False
 
     def watch_now(self) -> None:
         """While it runs there is more every second."""
         run = self._run
         if self.display and run and run.state is RunState.RUNNING:
-            self._want(LogTail(run.id))
+            self._ask(run.id)
 
     def watch_snapshot(self) -> None:
         """There may be a newer run."""
@@ -44,22 +40,14 @@ class LogView(LinesView):
 
     def rebuild(self) -> None:
         """Draw anew, and read when it is another run than the last."""
-        run = self._run
-        wanted = LogTail(run.id) if run else None
-        if self.display and wanted != self._read:
-            self._read, self._text = wanted, ""
-            if wanted:
-                self._reading = False
-                self._want(wanted)
+        run_id = self._run.id if self._run else None
+        self.want(run_id, lambda lab: lab.log_tail(str(run_id)))
         super().rebuild()
 
-    def on_reading_done(self, message: ReadingDone) -> None:
-        """The text is there."""
-        message.stop()
-        self._reading = False
-        if message.reading == self._read:
-            self._text = message.text or message.problem
-            super().rebuild()
+    def on_answer(self, message: Answer) -> None:
+        """The text is there; more of it may be asked for."""
+        self._is_asking = False
+        super().on_answer(message)
 
     def build(self, width: int) -> Sequence[Line]:
         """The lines."""
@@ -71,7 +59,7 @@ class LogView(LinesView):
                 *prose("l shows it for the selected experiment or agent.", width, Tone.MUTED),
             ]
         head = ((f"{run.id}", Tone.STRONG), (f"  {run.kind}  {run.device or ''}", Tone.MUTED))
-        return [head, (), *(line(text) for text in plain_lines(self._text))]
+        return [head, (), *(line(text) for text in plain_lines(self.text))]
 
     @property
     def _run(self) -> Run | None:
@@ -79,7 +67,7 @@ class LogView(LinesView):
         started = [run for run in experiment.runs if run.state is not RunState.QUEUED] if experiment else []
         return started[-1] if started else None
 
-    def _want(self, reading: LogTail) -> None:
-        if not self._reading:
-            self._reading = True
-            self.post_message(ReadingWanted(self, reading))
+    def _ask(self, run_id: str) -> None:
+        if not self._is_asking:
+            self._is_asking = True
+            self.ask_again(lambda lab: lab.log_tail(run_id))

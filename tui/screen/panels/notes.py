@@ -9,8 +9,8 @@ from textual.containers import Vertical
 from textual.reactive import reactive
 
 from supervisor.model.snapshot import LabSnapshot, Note
-from tui.screen.messages import NoteText, ReadingDone, ReadingWanted
-from tui.screen.widgets.lines import Line, LinesView, Span, Tone, line, prose
+from tui.screen.actions.requests import AskedText
+from tui.screen.widgets.lines import Line, Span, Tone, line, prose
 from tui.screen.widgets.table import Column, Table
 from tui.views.figures import NONE, age
 from tui.views.text import plain, plain_lines, wrap
@@ -48,7 +48,7 @@ class NotesTable(Table[Note]):
     def watch_cursor(self) -> None:
         """The other half shows the note in full."""
         super().watch_cursor()
-        if isinstance(self.parent, Notes):
+        if isinstance(self.parent, NotesPanel):
             self.parent.note_id = self.cursor
 
     def lesson(self, width: int) -> Sequence[Line]:
@@ -62,34 +62,22 @@ class NotesTable(Table[Note]):
         ]
 
 
-class NoteReader(LinesView):
+class NoteReader(AskedText):
     """One note in full."""
 
     note_id: reactive[str | None] = reactive(None)
 
-    def __init__(self, *, classes: str | None = None) -> None:
-        super().__init__(classes=classes)
-        self._text = ""
-
     def watch_note_id(self) -> None:
         """Another note: it has to be read first."""
-        self._text = ""
+        note_id = self.note_id
+        self.want(note_id, lambda lab: lab.note_text(str(note_id)))
         self.scroll_to(y=0, animate=False)
         self.rebuild()
-        if self.note_id is not None:
-            self.post_message(ReadingWanted(self, NoteText(self.note_id)))
-
-    def on_reading_done(self, message: ReadingDone) -> None:
-        """The text is there."""
-        message.stop()
-        if message.reading == NoteText(self.note_id or ""):
-            self._text = message.text or message.problem
-            self.rebuild()
 
     def build(self, width: int) -> Sequence[Line]:
         """Markdown as it was written; headings stand out."""
         lines: list[Line] = []
-        for paragraph in plain_lines(self._text):
+        for paragraph in plain_lines(self.text):
             indent = paragraph[: len(paragraph) - len(paragraph.lstrip())]
             tone = Tone.STRONG if paragraph.startswith("#") else Tone.PLAIN
             parts = wrap(paragraph, width - len(indent)) or [""]
@@ -97,7 +85,7 @@ class NoteReader(LinesView):
         return lines
 
 
-class Notes(Vertical):
+class NotesPanel(Vertical):
     """The table above, the text below."""
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
@@ -106,5 +94,5 @@ class Notes(Vertical):
 
     def compose(self) -> ComposeResult:
         """Both halves."""
-        yield NotesTable().data_bind(Notes.snapshot, Notes.now)
-        yield NoteReader(classes="below").data_bind(Notes.note_id)
+        yield NotesTable().data_bind(NotesPanel.snapshot, NotesPanel.now)
+        yield NoteReader(classes="below").data_bind(NotesPanel.note_id)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from textual.geometry import Region, Size
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.screen.messages import PaneText, ReadingDone, ReadingWanted
+from tui.screen.actions.requests import Answer, Reading
 from tui.screen.widgets.ansi import AnsiText
-from tui.screen.widgets.lines import TONE_CLASSES, Tone, line, to_strip
+from tui.screen.widgets.lines import Scrolling, Tone, line, styles_of, to_strip
 
 _REFRESH_S = 0.5
 
 
-class PaneView(ScrollView, can_focus=True, inherit_bindings=False):
+class PaneView(Scrolling):
     """The pane's visible part, its last lines in sight; only lines that changed are drawn again."""
 
-    COMPONENT_CLASSES = TONE_CLASSES
     agent_name: reactive[str | None] = reactive(None)
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -40,14 +38,14 @@ class PaneView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def rebuild(self) -> None:
         """Ask for the pane's text, unless the last answer is still under way."""
-        if self.display and self.agent_name is not None and not self._reading:
+        if self.display and (name := self.agent_name) is not None and not self._reading:
             self._reading = True
-            self.post_message(ReadingWanted(self, PaneText(self.agent_name)))
+            self.post_message(Reading(self, name, lambda lab: lab.capture(name)))
 
-    def on_reading_done(self, message: ReadingDone) -> None:
+    def on_answer(self, message: Answer) -> None:
         """The text is there."""
         message.stop()
-        if message.reading != PaneText(self.agent_name or ""):
+        if message.about != self.agent_name:
             return
         self._reading = False
         if (message.problem, message.text) != (self._problem, "") and not message.text:
@@ -86,22 +84,4 @@ class PaneView(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             lines = [line(f"{self.agent_name} has printed nothing yet.", Tone.MUTED)]
         spans = lines[y] if y < len(lines) else ()
-        return to_strip(
-            spans,
-            width,
-            lambda tone: self.get_component_rich_style(f"tone--{tone}", partial=True),
-            self.rich_style,
-        )
-
-    def move(self, lines: int) -> None:
-        """Scroll by some lines."""
-        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
-
-    def move_to_end(self, end: bool) -> None:
-        """Scroll to the last line, or to the first."""
-        self.scroll_to(y=self.max_scroll_y if end else 0, animate=False)
-
-    @property
-    def page(self) -> int:
-        """How many lines a page has."""
-        return max(1, self.size.height - 1)
+        return to_strip(spans, width, styles_of(self), self.rich_style)

@@ -13,8 +13,8 @@ from supervisor.model.states import HypothesisState
 from tui.screen.panels.verdicts import verdict_span
 from tui.screen.widgets.lines import Line, LinesView, Span, Tone, line, prose
 from tui.screen.widgets.table import Column, Table
+from tui.views.experiment import hypothesis_facts
 from tui.views.figures import NONE, change
-from tui.views.hypothesis import hypothesis_facts
 from tui.views.text import plain
 
 _ORDER = {
@@ -75,7 +75,7 @@ class PlanTable(Table[Hypothesis]):
     def watch_cursor(self) -> None:
         """The other half shows the hypothesis in full."""
         super().watch_cursor()
-        if isinstance(self.parent, Plan):
+        if isinstance(self.parent, PlanPanel):
             self.parent.hypothesis_id = self.cursor
 
     def lesson(self, width: int) -> Sequence[Line]:
@@ -117,7 +117,7 @@ class HypothesisText(LinesView):
         return lines
 
 
-class Plan(Vertical):
+class PlanPanel(Vertical):
     """The table above, the text below."""
 
     snapshot: reactive[LabSnapshot | None] = reactive(None)
@@ -126,5 +126,5 @@ class Plan(Vertical):
 
     def compose(self) -> ComposeResult:
         """Both halves."""
-        yield PlanTable().data_bind(Plan.snapshot, Plan.now)
-        yield HypothesisText(classes="below").data_bind(Plan.snapshot, Plan.hypothesis_id)
+        yield PlanTable().data_bind(PlanPanel.snapshot, PlanPanel.now)
+        yield HypothesisText(classes="below").data_bind(PlanPanel.snapshot, PlanPanel.hypothesis_id)

@@ -13,9 +13,8 @@ from supervisor.analysis.overfitting import Lineage, on_both_texts
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
-from tui.screen.panels.lineage_plot import lineage_plot
+from tui.screen.panels.plot import Point, lineage_plot, plot
 from tui.screen.widgets.lines import Line, LinesView, Tone, cut, prose, width_of
-from tui.screen.widgets.plot import Point, plot
 
 _BESIDE_WIDTH = 96  # cells from which both plots have room beside each other
 _ABOVE_HEIGHT = 24

@@ -42,13 +42,13 @@ def _view(tab: Tab) -> Widget:
 
             return Branches()
         case Tab.PLAN:
-            from tui.screen.panels.plan import Plan
+            from tui.screen.panels.plan import PlanPanel
 
-            return Plan()
+            return PlanPanel()
         case Tab.NOTES:
-            from tui.screen.panels.notes import Notes
+            from tui.screen.panels.notes import NotesPanel
 
-            return Notes()
+            return NotesPanel()
         case Tab.PROGRESS:
             from tui.screen.panels.progress import ProgressPlot
 

@@ -12,6 +12,7 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from tui.views.text import plain, shorten, wrap
 
@@ -113,10 +114,48 @@ def to_strip(spans: Line, width: int, styles: Styles, base: Style) -> Strip:
     return Strip(segments).adjust_cell_length(width, base)
 
 
-class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
-    """A text that scrolls. Subclasses build its lines for the width there is."""
+def styles_of(widget: Widget) -> Styles:
+    """The theme's styles for a widget that has `TONE_CLASSES`."""
+    return lambda tone: widget.get_component_rich_style(f"tone--{tone}", partial=True)
+
+
+class OneLine(Widget):
+    """A line as wide as the screen. Subclasses say what is in it."""
 
     COMPONENT_CLASSES = TONE_CLASSES
+
+    def line(self, width: int) -> Line:
+        """At most `width` cells."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """The line, with a blank at both ends."""
+        spans = self.line(self.size.width - 2) if y == 0 else ()
+        return to_strip(((" ", Tone.PLAIN), *spans), self.size.width, styles_of(self), self.rich_style)
+
+
+class Scrolling(ScrollView, can_focus=True, inherit_bindings=False):
+    """What scrolls by the screen's keys; see `Movable`."""
+
+    COMPONENT_CLASSES = TONE_CLASSES
+
+    def move(self, lines: int) -> None:
+        """Scroll by some lines."""
+        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
+
+    def move_to_end(self, end: bool) -> None:
+        """Scroll to the last line, or to the first."""
+        self.scroll_to(y=self.max_scroll_y if end else 0, animate=False)
+
+    @property
+    def page(self) -> int:
+        """How many lines a page has."""
+        return max(1, self.size.height - 1)
+
+
+class LinesView(Scrolling):
+    """A text that scrolls. Subclasses build its lines for the width there is."""
+
     follows = False  # True: stays at the end while the end is in sight, as a log does
 
     def build(self, width: int) -> Sequence[Line]:
@@ -142,26 +181,9 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         """The lines depend on the width."""
         self.rebuild()
 
-    def tone(self, tone: Tone) -> Style:
-        """The theme's style for a tone."""
-        return self.get_component_rich_style(f"tone--{tone}", partial=True)
-
     def render_line(self, y: int) -> Strip:
         """One line of the visible part."""
         lines: Sequence[Line] = getattr(self, "_lines", ())
         number = self.scroll_offset.y + y
         spans = lines[number] if number < len(lines) else ()
-        return to_strip(spans, self.scrollable_content_region.width, self.tone, self.rich_style)
-
-    def move(self, lines: int) -> None:
-        """Scroll by some lines."""
-        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
-
-    def move_to_end(self, end: bool) -> None:
-        """Scroll to the last line, or to the first."""
-        self.scroll_to(y=self.max_scroll_y if end else 0, animate=False)
-
-    @property
-    def page(self) -> int:
-        """How many lines a page has."""
-        return max(1, self.size.height - 1)
+        return to_strip(spans, self.scrollable_content_region.width, styles_of(self), self.rich_style)

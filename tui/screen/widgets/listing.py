@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.screen.messages import CursorMoved, OpenRequested
-from tui.screen.widgets.lines import CURSOR, CURSOR_UNFOCUSED, TONE_CLASSES, Line, Tone, to_strip
+from tui.screen.widgets.lines import CURSOR, CURSOR_UNFOCUSED, Line, Scrolling, Tone, styles_of, to_strip
 
 GUTTER = 2  # cells before an item: the cursor's mark and a space
 _MARK = "▌ "
 
 
-class Listing(ScrollView, can_focus=True, inherit_bindings=False):
+class Listing(Scrolling):
     """Items of one or more lines each, known by their keys.
 
     Subclasses call `set_items` and say what an item's lines are; the cursor is the screen's, not the lab's.
     """
 
-    COMPONENT_CLASSES = TONE_CLASSES
+    @dataclass
+    class CursorMoved(Message):
+        """Another item of the list is selected."""
+
+        listing: Listing
+
+    @dataclass
+    class Opened(Message):
+        """The person clicked twice on the item under the cursor."""
+
     head_lines = 0  # lines at the top that do not scroll
     cursor: reactive[str | None] = reactive(None, init=False)
 
@@ -74,7 +82,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         """Keep the cursor in sight, and say that it moved."""
         self._show_cursor()
         self.refresh()
-        self.post_message(CursorMoved())
+        self.post_message(self.CursorMoved(self))
 
     def move(self, lines: int) -> None:
         """Move the cursor by some items."""
@@ -92,10 +100,6 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
     def page(self) -> int:
         """How many items a page has, about."""
         return max(1, self.size.height - self.head_lines - 1)
-
-    def tone(self, tone: Tone) -> Style:
-        """The theme's style for a tone."""
-        return self.get_component_rich_style(f"tone--{tone}", partial=True)
 
     def render_line(self, y: int) -> Strip:
         """One line of the visible part."""
@@ -126,7 +130,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
             if under_cursor
             else (" " * GUTTER, Tone.PLAIN)
         )
-        return to_strip((mark, *spans), self._width, self.tone, base)
+        return to_strip((mark, *spans), self._width, styles_of(self), base)
 
     def _show_cursor(self) -> None:
         index = self.cursor_index
@@ -158,4 +162,4 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         if 0 <= number < self._starts[-1]:
             self.cursor = self._keys[bisect_right(self._starts, number) - 1]
             if event.chain == 2:
-                self.post_message(OpenRequested())
+                self.post_message(self.Opened())

@@ -5,34 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual.reactive import reactive
-from textual.strip import Strip
-from textual.widget import Widget
 
-from tui.screen.keys import Command
-from tui.screen.widgets.lines import TONE_CLASSES, Line, Tone, to_strip, width_of
+from tui.screen.actions.keys import KeyCommand
+from tui.screen.widgets.lines import Line, OneLine, Tone, width_of
 
 _ALWAYS = ("help", "quit")
 
 
-class Footer(Widget):
+class Footer(OneLine):
     """One line of keys; those that matter least go first as the terminal gets narrow."""
 
-    COMPONENT_CLASSES = TONE_CLASSES
-    offered: reactive[tuple[Command, ...]] = reactive(())
+    offered: reactive[tuple[KeyCommand, ...]] = reactive(())
 
-    def render_line(self, y: int) -> Strip:
-        """The line."""
-        width = self.size.width
-        spans = footer_line(self.offered, width - 2) if y == 0 else ()
-        return to_strip(
-            ((" ", Tone.PLAIN), *spans),
-            width,
-            lambda tone: self.get_component_rich_style(f"tone--{tone}", partial=True),
-            self.rich_style,
-        )
+    def line(self, width: int) -> Line:
+        """The keys that fit."""
+        return footer_line(self.offered, width)
 
 
-def footer_line(offered: Sequence[Command], width: int) -> Line:
+def footer_line(offered: Sequence[KeyCommand], width: int) -> Line:
     """As many keys as fit in `width` cells, help and quit at the right end."""
     shown = [one for one in offered if one.footer]
     right = _keys([one for one in shown if one.id in _ALWAYS])
@@ -43,7 +33,7 @@ def footer_line(offered: Sequence[Command], width: int) -> Line:
     return (*_keys(left), (" " * gap, Tone.PLAIN), *right)
 
 
-def _keys(commands: Sequence[Command]) -> Line:
+def _keys(commands: Sequence[KeyCommand]) -> Line:
     spans: Line = ()
     for command in commands:
         gap: Line = (("   ", Tone.PLAIN),) if spans else ()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
+from textual.binding import BindingType
 
-from tui.screen.keys import grouped
+from tui.screen.actions.dialogs import TextScreen
+from tui.screen.actions.keys import TABLE, Heading, bindings
 from tui.screen.widgets.lines import Line, LinesView, Tone, line
 from tui.views.text import wrap
 
@@ -34,8 +34,8 @@ class HelpText(LinesView):
     def build(self, width: int) -> Sequence[Line]:
         """The lines."""
         lines: list[Line] = []
-        for group, commands in grouped():
-            lines += [line(str(group), Tone.TITLE)]
+        for heading, commands in TABLE.items():
+            lines += [line(str(heading), Tone.TITLE)]
             for one in commands:
                 lines += _entry(one.shown, one.help, width)
             lines.append(())
@@ -54,16 +54,10 @@ def _entry(mark: str, text: str, width: int) -> list[Line]:
     ]
 
 
-class Help(ModalScreen[None]):
+class Help(TextScreen):
     """Shown until a key closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark", "dismiss"),
-        Binding("j,down", "scroll(1)"),
-        Binding("k,up", "scroll(-1)"),
-        Binding("pagedown,space", "scroll(10)"),
-        Binding("pageup", "scroll(-10)"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(TABLE[Heading.HELP])
 
     def compose(self) -> ComposeResult:
         """The text."""
@@ -71,7 +65,3 @@ class Help(ModalScreen[None]):
         text.border_title = "Keys"
         text.border_subtitle = "Esc closes"
         yield text
-
-    def action_scroll(self, lines: int) -> None:
-        """Move through the text."""
-        self.query_one(HelpText).move(lines)

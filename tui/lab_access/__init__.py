@@ -1,1 +1,0 @@
-"""All that the screen and the command line ask of a lab."""
