@@ -5,7 +5,6 @@ Heavy imports (SQLite and tmux clients, the screen) happen inside the functions 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -294,10 +293,6 @@ def lay_out_afresh(lab: Lab, agent: str) -> str:
 
     parent = open_workbench(lab, agent).start_afresh()
     return parent.id if parent else "nothing: there is no baseline yet"
-
-
-def _run_attached(argv: Sequence[str]) -> int:
-    return os.spawnvp(os.P_WAIT, argv[0], list(argv))
 
 
 def _store(lab: Lab) -> Store:
