@@ -37,7 +37,7 @@ help:
 	@echo "make launch   set everything up and open the lab (chief + 2 juniors, offline backend);"
 	@echo "              with no terminal: $(EXPERIMENTS) experiments with a progress bar, then the leaderboard"
 	@echo "make test     everything that 'make check' checks, and the tests"
-	@echo "make check    ruff, strict types, import contracts"
+	@echo "make check    ruff, strict types, import contracts, dead code"
 	@echo "make test-clients   the real Claude Code, Codex, pi, aider, … against a model on loopback (installs them)"
 	@echo "make bench    the benchmarks, in order"
 	@echo "make clean    remove what make made (.venv, .make, caches; never .autoresearch)"
@@ -60,7 +60,8 @@ check: tool dev
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "ruff format would change files: .venv/bin/ruff format ." >&2; exit 1; }
 	@$(PY) -P -m mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-cache > $(DONE)/imports.log || { cat $(DONE)/imports.log >&2; exit 1; }
-	@echo "check: ruff, types and import contracts hold"
+	@$(PY) -m vulture
+	@echo "check: ruff, types and import contracts hold, and nothing is dead"
 
 bench: tool dev tmux data
 	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py; done

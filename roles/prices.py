@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from roles.backend import Cost
 
 
@@ -26,8 +24,3 @@ def priced(cost: Cost) -> tuple[float, bool, str]:
         return float(calc_price(usage, model_ref=cost.model).total_price), True, ""
     except LookupError:
         return 0.0, True, f"no price is known for {cost.model or 'a model without a name'}"
-
-
-def table_as_of() -> str:
-    """Which price table is used, for people."""
-    return f"genai-prices {version('genai-prices')}"

@@ -12,7 +12,7 @@ from supervisor.recognition.tree import Tree
 from tui.views.printing import console, say
 from tui.views.text import plain
 
-BACK, OUT, HELP = "back", "quit", "?"
+OUT = "quit"
 HOW = "Enter takes what stands in [brackets]; `?` explains, `back` goes back, `quit` leaves everything as it is."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,6 @@ def read_agent(path: Path) -> AgentFile:
     if spec.format is not Format.TEXT and not spec.events.done:
         raise ConfigError(f"{path.name}: [events] done is missing: how a step ended is read from an event")
     return spec
-
-
-def read_agents(folder: Path | None) -> Iterator[AgentFile]:
-    """All of them. Raises ConfigError."""
-    for path in agent_files(folder).values():
-        yield read_agent(path)
 
 
 def _laid_over(data: dict[str, Any], path: Path, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from roles.backend import BackendContext, BackendError, EditResult
-from roles.backends.clients.catalogue_files import agent_files, read_agent, read_agents
+from roles.backends.clients.catalogue_files import agent_files, read_agent
 from roles.backends.clients.client import ClientBackend
 from roles.backends.clients.home import Auth
 from roles.backends.clients.limits import ends_at, is_limit
@@ -54,7 +54,7 @@ def test_a_new_agent_is_one_toml_and_a_short_script_and_both_are_in_the_document
 
 
 def test_our_own_are_good() -> None:
-    assert {spec.name for spec in read_agents(None)} == {
+    assert {spec.name for spec in map(read_agent, agent_files(None).values())} == {
         "claude", "codex", "pi", "opencode", "gemini", "aider", "command",
     }  # fmt: skip
     assert {"offline", "claude", "command"} <= set(known_backends())
@@ -92,7 +92,7 @@ def test_a_file_may_be_like_one_of_ours(tmp_path: Path) -> None:
 
 
 def test_what_a_model_wrote_is_one_argument_and_no_placeholder() -> None:
-    spec = next(spec for spec in read_agents(None) if spec.name == "codex")
+    spec = next(spec for spec in map(read_agent, agent_files(None).values()) if spec.name == "codex")
     values = {"model": "m; rm -rf {home} $(x)", "session": "--evil {tmp}", "home": "/h", "tmp": "/t"}
     argv = argv_of(spec, spec.edit or (), values)
     assert "m; rm -rf {home} $(x)" in argv and argv[1:3] == ["resume", "--evil {tmp}"]
