@@ -17,8 +17,8 @@ from roles.briefs.tasks import edit_task, read_program
 from roles.workbench import mcp_texts
 from roles.workbench.client_hooks import tools_ready_file
 from roles.workbench.workbench import TEXT_LIMIT, TITLE_LIMIT, Workbench, bounded
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError, line_for_person
-from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment
 from supervisor.model.states import AgentState, ExperimentState
 from supervisor.store import agents

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sessions.locks import held
+from supervisor.client.lab_client import LabClient
 from supervisor.drafts.guard import Refusal
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
 from supervisor.model.snapshot import Agent, LabSnapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from supervisor.analysis.lineage import Branch, branches_of
-from supervisor.lab_client import LabClient
+from supervisor.client.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.views.as_json import branches_view

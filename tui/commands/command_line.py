@@ -124,7 +124,7 @@ def command_line(ctx: click.Context, lab_dir: str | None, state_dir: str | None,
 
         click.echo(f"{PROGRAM} {installed_version(PROGRAM)}")
     elif ctx.invoked_subcommand is None:
-        from tui.commands.windows import open_screen
+        from tui.screen.open import open_screen
 
         open_screen(client_of(lab_dir, state_dir))
 

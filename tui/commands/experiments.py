@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.analysis.verdict_basis import held_s, part_of
-from supervisor.lab_client import LabClient, experiment_named
+from supervisor.client.lab_client import LabClient
+from supervisor.client.readings import experiment_named
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PromotionState
 from supervisor.promotion.candidates import simpler_ones
 from tui.commands.command_line import Command

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Event, LabSnapshot
 from supervisor.model.states import CampaignState, RunState, Verdict

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.lab.config import AgentSpec
-from supervisor.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
 from tui.views.printing import say
@@ -103,7 +103,7 @@ def launch(
 
         follow_to_the_end(client)
     elif sys.stdin.isatty() and sys.stdout.isatty():
-        from tui.commands.windows import open_screen
+        from tui.screen.open import open_screen
 
         sys.exit(open_screen(client))
     else:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.experiment import Run
 from supervisor.model.states import RunState
 from tui.commands.command_line import Command

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from supervisor.lab_client import LabClient
+from supervisor.client.lab_client import LabClient
 from tui.commands.command_line import Group
 from tui.commands.options import client_of, json_option, lab_flags, lab_options
 from tui.views.as_json import SCHEMA, note_record, notes_view

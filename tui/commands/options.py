@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from supervisor.client.lab_client import LabClient
     from supervisor.lab.paths import Lab
-    from supervisor.lab_client import LabClient
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 
@@ -46,7 +46,7 @@ def lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def client_of(lab_dir: str | None, state_dir: str | None) -> LabClient:
     """A client of the lab that the flags of this command, or of the one above it, choose. Raises LabError."""
-    from supervisor.lab_client import LabClient
+    from supervisor.client.lab_client import LabClient
 
     above = click.get_current_context().parent
     return LabClient(

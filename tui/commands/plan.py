@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import HypothesisState
 from tui.commands.command_line import Group

@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.promotion import ACTIVE, Promotion, PromotionState
 from supervisor.model.snapshot import LabSnapshot
 from tui.commands.command_line import Command

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from supervisor.lab_client import LabClient
+from supervisor.client.lab_client import LabClient
 from supervisor.model.promotion import Promotion
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion.progress import progress_of

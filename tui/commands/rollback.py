@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PromotionState
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
 from tui.views.printing import say

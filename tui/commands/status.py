@@ -7,7 +7,7 @@ import time
 
 import click
 
-from supervisor.lab_client import LabClient
+from supervisor.client.lab_client import LabClient
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Agent, Device, LabSnapshot
 from supervisor.model.states import CampaignState, HypothesisState, RunState

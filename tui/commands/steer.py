@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.lab_client import LabClient
+from supervisor.client.lab_client import LabClient
 from supervisor.model.states import Role
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options

@@ -45,7 +45,7 @@ def check_gpus(lab: Lab | None) -> Iterator[Check]:
 
 def _of_lab(lab: Lab | None) -> tuple[dict[str, Path], dict[str, str]]:
     """By UUID: the directory of the lab's run that holds it, and why the lab has taken it out."""
-    from supervisor.lab_client import LabClient
+    from supervisor.client.lab_client import LabClient
     from supervisor.runs.spec import run_directory
 
     if lab is None or not lab.db.exists():

@@ -149,7 +149,7 @@ def check_training(lab: Lab) -> Check:
 
 def check_guarantees(lab: Lab) -> Check:
     """What the lab's scores can be trusted for."""
-    from supervisor.lab_client import LabClient
+    from supervisor.client.lab_client import LabClient
 
     given = LabClient(lab).snapshot().guarantees
     if given is None or not given.weaker:
@@ -195,7 +195,7 @@ def check_state(lab: Lab) -> Check:
 
 def check_supervisor(lab: Lab) -> Check:
     """Whether somebody measures."""
-    from supervisor.lab_client import LabClient
+    from supervisor.client.lab_client import LabClient
 
     snapshot = LabClient(lab).snapshot()
     if snapshot.campaign is None:

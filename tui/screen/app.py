@@ -19,8 +19,8 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import line_for_person
-from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import LabSnapshot
 from tui.screen.actions.keys import KeyCommand
 from tui.screen.actions.requests import Answer, AttachRequested, Reading, Request

@@ -24,7 +24,7 @@ from tui.views.printing import Column, print_table, say, say_diff, say_fact
 from tui.views.text import plain
 
 if TYPE_CHECKING:
-    from supervisor.promotion.requests import PromotionRequests
+    from supervisor.client.promotions import PromotionRequests
 
 GOOD = frozenset(
     {PromotionState.EVIDENCE, PromotionState.ACCEPTED, PromotionState.WAITING, PromotionState.LANDED}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.promotion import PieceState, PromotionState
 from supervisor.model.states import CampaignState, RunState
 from supervisor.promotion.commands import ask_finalize

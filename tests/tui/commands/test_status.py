@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sessions.runs.contract import RunPhase, RunProgress
+from supervisor.client.lab_client import LabClient
 from supervisor.lab.paths import Lab
-from supervisor.lab_client import LabClient
 from supervisor.model.snapshot import Limits
 from supervisor.model.states import CampaignState, RunKind
 from supervisor.store import campaigns, runs
@@ -122,7 +122,7 @@ def test_watching_tells_each_verdict_once_and_ends_with_the_leaderboard(
             campaigns.set_campaign_state(world.store, TAG, CampaignState.FINISHED, "2 experiments", world.now)
 
     monkeypatch.setattr(
-        "supervisor.lab_client.LabClient.wait_for_change", next_step
+        "supervisor.client.lab_client.LabClient.wait_for_change", next_step
     )  # the world moves while we wait
     follow_to_the_end(LabClient(lab))
     watched, _, board = capfd.readouterr().out.partition("\n\n")
@@ -141,8 +141,8 @@ def test_ctrl_c_leaves_the_lab_running_and_says_how_to_stop_it(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("supervisor.lab_client.LabClient.wait_for_change", interrupt)
-    monkeypatch.setattr("supervisor.lab_client.LabClient.launch", lambda *_: None)
+    monkeypatch.setattr("supervisor.client.lab_client.LabClient.wait_for_change", interrupt)
+    monkeypatch.setattr("supervisor.client.lab_client.LabClient.launch", lambda *_: None)
     result = run("launch", "--headless")
     assert result.code == 130
     assert "the lab goes on" in result.out

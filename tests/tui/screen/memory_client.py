@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from supervisor.client.lab_client import LabClient
+from supervisor.client.promotions import PromotionRequests
 from supervisor.errors import LabError
-from supervisor.lab_client import LabClient
 from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.promotion.requests import PromotionRequests
 
 PANE = (
     "\x1b[1mjunior-1\x1b[0m  e0039 · \x1b[38;5;108mhalve the batch\x1b[0m\n"

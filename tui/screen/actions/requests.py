@@ -13,7 +13,7 @@ from textual.screen import Screen
 from tui.screen.widgets.lines import LinesView
 
 if TYPE_CHECKING:
-    from supervisor.lab_client import LabClient
+    from supervisor.client.lab_client import LabClient
 
 
 @dataclass

@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from supervisor.client.readings import LabReadings
 from supervisor.errors import LabError
 from supervisor.model.promotion import ACTIVE, Promotion
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion import commands
 from supervisor.promotion.candidates import open_wish
 from supervisor.promotion.land import merge_line
-
-if TYPE_CHECKING:
-    from supervisor.lab_client import LabClient
 
 SUPERVISOR_RETRY_S = 10.0  # between two attempts to start a supervisor
 EVIDENCE_POLL_S = 1.0
@@ -24,9 +21,9 @@ EVIDENCE_POLL_S = 1.0
 class PromotionRequests:
     """The part of `LabClient` that is about main. Any call may raise ExpectedError."""
 
-    def __init__(self, client: LabClient) -> None:
-        self._client = client
-        self._lab, self._store, self._repository = client.lab, client.store, client.repository
+    def __init__(self, readings: LabReadings) -> None:
+        self._readings = readings
+        self._lab, self._store, self._repository = readings.lab, readings.store, readings.repository
 
     def promote(self, names: Sequence[str]) -> Promotion:
         """Have the champion, or what is named, measured against main."""
@@ -42,7 +39,7 @@ class PromotionRequests:
 
     def numbered(self, number: int) -> Promotion:
         """The promotion of that number."""
-        return commands.promotion_numbered(self._client.launched(), number)
+        return commands.promotion_numbered(self._readings.launched(), number)
 
     def diff(self, number: int) -> str:
         """What a promotion changes on main as a unified diff, "" while nothing is prepared."""
@@ -57,7 +54,7 @@ class PromotionRequests:
         """Wait until the supervisor has done its part, and see that there is one; `look` is called at each change."""
         started_at = 0.0
         while True:
-            snapshot = self._client.launched()
+            snapshot = self._readings.launched()
             promotion = commands.promotion_numbered(snapshot, number)
             if promotion.state not in ACTIVE:
                 return snapshot, promotion
@@ -65,14 +62,14 @@ class PromotionRequests:
             if time.monotonic() - started_at > SUPERVISOR_RETRY_S:
                 started_at = time.monotonic()
                 self._ensure_supervisor(promotion)
-            self._client.wait_for_change(EVIDENCE_POLL_S)
+            self._readings.wait_for_change(EVIDENCE_POLL_S)
 
     def _ensure_supervisor(self, promotion: Promotion) -> None:
         """Where it is still to be measured, see that there is a supervisor to do so."""
-        if promotion.state in ACTIVE and not self._client.launched().supervisor_alive:
+        if promotion.state in ACTIVE and not self._readings.launched().supervisor_alive:
             from supervisor.campaign.launch import start_supervisor
 
-            start_supervisor(self._lab, self._client.server)
+            start_supervisor(self._lab, self._readings.server)
 
     def land(self, number: int) -> Promotion:
         """The person's yes: put it on main. Raises LabError also when the evidence does not say yes."""
@@ -84,7 +81,7 @@ class PromotionRequests:
 
     def cancel(self, names: Sequence[str]) -> Promotion:
         """Decline what is open of these names, or of any."""
-        promotion = open_wish(self._client.launched(), names)
+        promotion = open_wish(self._readings.launched(), names)
         if promotion is None:
             raise LabError("no such promotion is open")
         return self.decline(promotion.number)
@@ -95,7 +92,7 @@ class PromotionRequests:
 
     def roll_back(self) -> Promotion:
         """Take the last promotion off main with a commit that reverts it."""
-        return commands.roll_back(self._lab, self._store, self._repository, self._client.tag, time.time())
+        return commands.roll_back(self._lab, self._store, self._repository, self._readings.tag, time.time())
 
     def merge_line(self, promotion: Promotion) -> str:
         """The line that lands a waiting commit, to be typed in the current folder."""
