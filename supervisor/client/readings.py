@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions.git.repository import Repository
-from sessions.tmux.terminal import TmuxServer
+from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.errors import LabError
 from supervisor.lab.config import guarantees_of
 from supervisor.lab.notes import read_note, read_notes
