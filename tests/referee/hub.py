@@ -32,7 +32,7 @@ class Hub:
     tokens: set[tuple[str, str]] = field(default_factory=set)  # who was told which Authorization
     sent: Counter[str] = field(default_factory=Counter)  # bytes of each file
     port: int = 0
-    storage_port: int = 0  # another origin: what is meant for the hub must not go there
+    storage_port: int = 0  # another host by its name: what is meant for the hub must not go there
     sending: int = 0
     most_at_once: int = 0  # bodies
 
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
                 "X-Linked-Size": size,
                 "X-Repo-Commit": "0" * 40,
             }
-            location = f"http://127.0.0.1:{hub.storage_port}/storage/{name}"
+            location = f"http://localhost:{hub.storage_port}/storage/{name}"
             self.refuse(302, {"Location": location, **linked})
         else:
             self.send_file(name, with_body)
