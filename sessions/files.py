@@ -1,8 +1,10 @@
-"""Files that are replaced whole or not at all, and the ends of long ones."""
+"""Files that are replaced whole or not at all, the ends of long ones, folders that go whatever their modes."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 from pathlib import Path
 
 
@@ -24,3 +26,21 @@ def read_tail(path: Path, most_bytes: int) -> str:
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def remove_folder(path: Path) -> None:
+    """Remove `path` with all that lies in it, read-only folders too; none there is no error."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        make_writable(path)
+        shutil.rmtree(path)
+
+
+def make_writable(path: Path) -> None:
+    """Let us change what lies in the folder and in every one below it."""
+    path.chmod(path.stat().st_mode | stat.S_IRWXU)
+    for parent, names, _ in os.walk(path):
+        for folder in (Path(parent, name) for name in names):
+            if not folder.is_symlink():
+                folder.chmod(folder.stat().st_mode | stat.S_IRWXU)

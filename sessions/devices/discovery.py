@@ -108,17 +108,10 @@ def _cpu_quota() -> int | None:
 
 def listed_uuids() -> frozenset[str]:
     """Every GPU and slice that the driver lists now, visible to this process or not."""
-    from sessions.devices.nvml import Driver
-
-    try:
-        driver = Driver()
-    except DriverMissing:
-        return frozenset()
-    driver.close()
-    return frozenset(gpu.uuid for gpu in driver.gpus)
+    return frozenset(gpu.uuid for gpu in _listed_gpus())
 
 
-def _nvidia_gpus() -> tuple[FoundDevice, ...]:
+def _listed_gpus() -> tuple[Gpu, ...]:
     from sessions.devices.nvml import Driver
 
     try:
@@ -126,7 +119,11 @@ def _nvidia_gpus() -> tuple[FoundDevice, ...]:
     except DriverMissing:
         return ()
     driver.close()
-    chosen = visible(driver.gpus, os.environ)
+    return driver.gpus
+
+
+def _nvidia_gpus() -> tuple[FoundDevice, ...]:
+    chosen = visible(_listed_gpus(), os.environ)
     # CUDA counts what it sees from 0; slices are told by a second number.
     parents = list(dict.fromkeys(gpu.parent_uuid for gpu in chosen))
     return tuple(_describe_gpu(parents.index(gpu.parent_uuid), gpu) for gpu in chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,12 +41,11 @@ def run_git(
     path: Path, *arguments: str, env: Mapping[str, str] | None = None, input_text: str | None = None
 ) -> GitAnswer:
     """Run git in `path`; the status is the caller's to judge. Raises GitError when there is no git."""
-    try:
-        # Here, not at the top: GitPython takes 0.1 s to import and refuses to without a git.
-        from git.cmd import Git
-        from git.exc import GitCommandNotFound
-    except ImportError:
-        raise GitError(["git"], f"fatal: not installed; install it with: {install_line('git')}") from None
+    if shutil.which("git") is None:
+        raise GitError(["git"], f"fatal: not installed; install it with: {install_line('git')}")
+    # Here, not at the top: GitPython takes 0.1 s to import, and refuses to without a git.
+    from git.cmd import Git
+
     command = ["git", *(part for key, value in _SETTINGS for part in ("-c", f"{key}={value}")), *arguments]
     # From our own environment: GitPython can add to what git gets, and take nothing away.
     for name in CALLING_GIT:
@@ -55,18 +55,15 @@ def run_git(
     with tempfile.TemporaryFile() as standard_input:
         standard_input.write((input_text or "").encode("utf-8", "surrogateescape"))
         standard_input.seek(0)
-        try:
-            status, output, words = Git(path).execute(
-                command,
-                istream=standard_input,
-                env={**_QUIET, **(env or {})},
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
-        except GitCommandNotFound:
-            raise GitError(["git"], f"fatal: not found; install it with: {install_line('git')}") from None
+        status, output, words = Git(path).execute(
+            command,
+            istream=standard_input,
+            env={**_QUIET, **(env or {})},
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
     return GitAnswer(int(status), bytes(output), str(words))
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from sessions.errors import GitError, WorktreeError
+from sessions.files import make_writable, remove_folder
 from sessions.git.command import ask_git, run_git
 from sessions.git.repository import Repository
 from sessions.locks import FOR_EVER, held
@@ -39,7 +37,7 @@ class Worktrees:
             try:
                 self._set_to(path, commit)
             except GitError:
-                _make_writable(path)
+                make_writable(path)
                 try:
                     self._set_to(path, commit)
                 except GitError as error:
@@ -109,7 +107,7 @@ class Worktrees:
             return
         if self._administration(path) is None:
             raise WorktreeError(f"{path} is in the way and no worktree of this lab; move it elsewhere")
-        _remove_folder(path)
+        remove_folder(path)
 
     def _drop_stale_locks(self, path: Path) -> None:
         folder = self._administration(path)
@@ -135,26 +133,3 @@ def _git_at_work_in(path: Path) -> int | None:
         if name and name.startswith("git") and folder and Path(folder).is_relative_to(path.resolve()):
             return int(process.pid)
     return None
-
-
-def _remove_folder(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path, onerror=_make_removable)
-
-
-def _make_removable(function: Callable[..., object], path: str, _: object) -> None:
-    # What stops rmtree is a read-only folder, the entry's own or the one it lies in.
-    for folder in (Path(path).parent, Path(path)):
-        if folder.is_dir() and not folder.is_symlink():
-            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
-    if function in (os.rmdir, os.unlink):
-        function(path)
-    else:
-        shutil.rmtree(path, onerror=_make_removable)
-
-
-def _make_writable(path: Path) -> None:
-    for folder, _, _ in os.walk(path):
-        Path(folder).chmod(Path(folder).stat().st_mode | stat.S_IRWXU)

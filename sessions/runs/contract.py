@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from sessions.runs.metric_formats import MetricFormat
 
@@ -138,42 +140,53 @@ class RunOutcome:
     also: dict[str, float] = dataclasses.field(default_factory=dict)  # secondary metrics that were printed
 
 
+_Record = TypeVar("_Record", RunSpec, RunOutcome, RunProgress)
+
+
 def to_json(record: RunSpec | RunOutcome | RunProgress) -> str:
     """The record as one JSON object."""
     return json.dumps(dataclasses.asdict(record), default=str, indent=1)
 
 
 def read_spec(directory: Path) -> RunSpec:
-    """The spec of the run in `directory`. Raises OSError or ValueError when it is not there or not whole."""
-    data = json.loads((directory / SPEC_FILE).read_text(encoding="utf-8"))
-    data["directory"], data["cwd"] = Path(data["directory"]), Path(data["cwd"])
-    for name in ("argv", "also", "smoke_argv"):
-        data[name] = tuple(data.get(name, ()))
-    data["metric_format"] = MetricFormat(data.get("metric_format", MetricFormat.AUTO))
-    for name in ("readable", "caches", "protected", "hidden"):
-        data[name] = tuple(Path(entry) for entry in data.get(name, ()))
-    for name in ("referee", "holdout", "device_file"):
-        data[name] = None if data.get(name) is None else Path(data[name])
-    data["expected"] = Expected(**data.get("expected", {}))
-    return RunSpec(**data)
+    """The spec of the run in `directory`. Raises an OSError, ValueError, TypeError or KeyError when it is not whole."""
+    return _read(directory / SPEC_FILE, RunSpec)
 
 
 def read_outcome(directory: Path) -> RunOutcome | None:
     """The outcome of the run in `directory`, or None while it has none."""
     try:
-        data = json.loads((directory / OUTCOME_FILE).read_text(encoding="utf-8"))
+        return _read(directory / OUTCOME_FILE, RunOutcome)
     except FileNotFoundError:
         return None
-    data["ending"] = RunEnding(data["ending"])
-    data["suspicions"] = tuple(Suspicion(**entry) for entry in data.get("suspicions", ()))
-    return RunOutcome(**data)
 
 
 def read_progress(directory: Path) -> RunProgress | None:
     """The latest progress of the run in `directory`, or None before the first."""
     try:
-        data = json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))
+        return _read(directory / PROGRESS_FILE, RunProgress)
     except FileNotFoundError:
         return None
-    data["phase"] = RunPhase(data["phase"])
-    return RunProgress(**data)
+
+
+def _read(path: Path, record: type[_Record]) -> _Record:
+    value: _Record = _from_json(json.loads(path.read_text(encoding="utf-8")), record)
+    return value
+
+
+def _from_json(value: Any, kind: Any) -> Any:
+    """A value of JSON as what its field is declared to be."""
+    inner = get_args(kind)
+    if value is None or kind is Any:
+        return value
+    if isinstance(kind, UnionType):
+        return _from_json(value, inner[0])
+    if get_origin(kind) is tuple:
+        return tuple(_from_json(item, inner[0]) for item in value)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        fields = _fields_of(kind)
+        return kind(**{name: _from_json(item, fields[name]) for name, item in value.items()})
+    return kind(value) if isinstance(kind, type) and issubclass(kind, (Path, StrEnum)) else value
+
+
+_fields_of = functools.cache(get_type_hints)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import deque
 from pathlib import Path
 
 _KEPT_TAIL = 65536
@@ -22,12 +21,11 @@ class RunLog:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._room = limit
         self._dropped = 0
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = b""
 
     def write(self, data: bytes) -> None:
         """Take some output in; never fails and never grows beyond its tail."""
-        self._remember(data)
+        self._tail = (self._tail + data)[-_KEPT_TAIL:]
         if self._dropped == 0 and len(data) <= self._room:
             written = self._append(data)
             self._room -= written
@@ -39,19 +37,17 @@ class RunLog:
     def start_part(self, title: str) -> None:
         """Begin another part of the log; `tail` then starts afresh."""
         self.write(f"\n===== {title} =====\n".encode())
-        self._tail.clear()
-        self._tail_size = 0
+        self._tail = b""
 
     def tail(self) -> str:
         """The last 64 KiB of this part."""
-        return b"".join(self._tail)[-_KEPT_TAIL:].decode("utf-8", "replace")
+        return self._tail.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Put the end of the output behind a gap, if there is one, and close the file."""
         if self._dropped:
-            tail = b"".join(self._tail)[-_KEPT_TAIL:]
-            left_out = max(0, self._dropped - len(tail))
-            self._append(f"\n===== {left_out} bytes left out; the end was =====\n".encode() + tail)
+            left_out = max(0, self._dropped - len(self._tail))
+            self._append(f"\n===== {left_out} bytes left out; the end was =====\n".encode() + self._tail)
         os.close(self._file)
 
     def _append(self, data: bytes) -> int:
@@ -62,12 +58,6 @@ class RunLog:
         except OSError:  # a full disk must not take the run with it
             pass
         return written
-
-    def _remember(self, data: bytes) -> None:
-        self._tail.append(data[-_KEPT_TAIL:])
-        self._tail_size += len(self._tail[-1])
-        while self._tail_size - len(self._tail[0]) >= _KEPT_TAIL:
-            self._tail_size -= len(self._tail.popleft())
 
 
 def without_escapes(text: str) -> str:

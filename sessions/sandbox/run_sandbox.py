@@ -53,6 +53,7 @@ def works(grade: Confinement) -> bool:
 
 
 def confined_argv(grade: Confinement, argv: Sequence[str], view: View) -> list[str]:
+    """`argv` confined that way to what `view` shows."""
     view = view.with_program(argv[0])
     match grade:
         case Confinement.BWRAP:

@@ -5,7 +5,6 @@ Runs happen in a clone in a temporary folder: the person's checkout, branches an
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import tempfile
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sessions.devices.discovery import discover
-from sessions.files import read_tail
+from sessions.files import read_tail, remove_folder
 from sessions.git.command import ask_git
 from sessions.git.repository import Repository
 from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, read_outcome
@@ -182,7 +181,7 @@ def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
         referee = write_referee(lab.referee_dir, referee_files(repository, "HEAD", canvas))
         yield Trial(lab, clone, referee)
     finally:
-        shutil.rmtree(folder, onerror=_unlock)
+        remove_folder(folder)
 
 
 def follow(directory: Path, tell: Tell) -> None:
@@ -210,13 +209,6 @@ def _tell_new(log: Path, offset: int, pending: bytes, tell: Tell) -> tuple[int, 
         if line.strip():
             tell(line.decode("utf-8", "replace"))
     return offset + len(data), rest[-4096:]
-
-
-def _unlock(function: Callable[..., object], path: str, _: object) -> None:
-    for folder in (Path(path).parent, Path(path)):
-        if folder.is_dir() and not folder.is_symlink():
-            folder.chmod(0o700)
-    function(path)
 
 
 def spread_of(runs: Sequence[Measured], metric: str) -> Spread | None:

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sessions.runs.confinement import wrap
-from sessions.runs.contract import RunSpec
-from sessions.sandbox.filesystem_view import programs_on
+from sessions.sandbox.filesystem_view import View, programs_on
+from sessions.sandbox.run_sandbox import confined_argv, probe
 from supervisor.lab.paths import STATE_FOLDER, Lab, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
 from supervisor.lab.uv_environment import uv_readable
@@ -27,28 +26,21 @@ def failed_check(lab: Lab, worktree: Path) -> str:
     timeout_s = lab.config.checks.timeout_s
     with tempfile.TemporaryDirectory() as own, _to_check(lab, worktree) as checked:
         argv = command_argv(lab.config.checks.command, lab_python(lab))
-        spec = RunSpec(
-            run_id="checks",
-            directory=Path(own),
-            cwd=checked,
-            argv=argv,
-            env=training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own},
-            seed=0,
-            budget_s=timeout_s,
-            clock="wall",
-            device="cpu",
-            timeout_s=timeout_s,
-            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", ""))),
-            caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
-            has_referee=checked == worktree,
-            referee=checked,  # nothing in it may change: what is checked is what is committed
-            hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
+        env = training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own}
+        caches = (Path(cache).expanduser() for cache in lab.config.lab.caches)
+        view = View(
+            checked.resolve(),
+            env,
+            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", "")), *caches),
+            hidden=tuple(path.resolve() for path in (lab.state_dir, lab.root / STATE_FOLDER, sealed_data())),
+            # Nothing in it may change: what is checked is what is committed.
+            bench_is_open=checked != worktree,
         )
         try:
             process = subprocess.run(
-                wrap(argv, spec),
+                confined_argv(probe(), argv, view),
                 cwd=checked,
-                env=spec.env,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
