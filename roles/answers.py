@@ -57,7 +57,7 @@ def plan_of(
     """The hypotheses, `wanted` of them at the most, and the summary. Raises AnswerError."""
     plan = _validated(text, _PlanAnswer)
     wanted = min(max(wanted, 1), MOST_HYPOTHESES)
-    return tuple(Hypothesis(**one.model_dump()) for one in plan.hypotheses[:wanted]), plan.summary
+    return tuple(Hypothesis(**answer.model_dump()) for answer in plan.hypotheses[:wanted]), plan.summary
 
 
 def edit_of(text: str | Mapping[str, Any]) -> EditAnswer:
@@ -86,7 +86,7 @@ def _clean(value: object, longest: int, *, line: bool) -> object:
 
 def _known_ids(value: object) -> object:
     if isinstance(value, list | tuple):
-        value = " ".join(each for each in value if isinstance(each, str))
+        value = " ".join(text for text in value if isinstance(text, str))
     if isinstance(value, str):
         return tuple(dict.fromkeys(_EXPERIMENT.findall(value)))[:MOST_IDS]
     return () if value is None else value

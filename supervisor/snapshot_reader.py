@@ -28,8 +28,8 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
     rows = replace(rows, trouble=disk_trouble(lab.state_dir) or device_trouble(rows))
-    given = guarantees_of(lab.config, has_referee=lab.has_referee)
-    return with_analysis(rows, lab.config.decide.noise_floor, given)
+    guarantees = guarantees_of(lab.config, has_referee=lab.has_referee)
+    return with_analysis(rows, lab.config.decide.noise_floor, guarantees)
 
 
 @dataclass(slots=True)

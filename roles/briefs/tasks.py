@@ -19,13 +19,12 @@ from supervisor.lab.notes import read_note
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis, LabSnapshot, Note
-from supervisor.model.states import HypothesisState, Role
+from supervisor.model.states import UNTESTED, HypothesisState, Role
 from supervisor.store.connection import Store
 from supervisor.store.reading import earlier_experiments
 
 PLAN_AHEAD = 3  # hypotheses a plan holds per junior
 NOTES_READ = 200  # the newest
-_KNOWN = (HypothesisState.OPEN, HypothesisState.PROPOSED, HypothesisState.CLAIMED)
 
 
 def edit_task(
@@ -64,7 +63,7 @@ def plan_brief(
     campaign = snapshot.campaign
     assert campaign is not None
     champion = snapshot.experiment(snapshot.champion_id)
-    known = tuple(h for h in snapshot.hypotheses if h.state in _KNOWN)
+    known = tuple(h for h in snapshot.hypotheses if h.state in UNTESTED)
     untaken = sum(h.state is not HypothesisState.CLAIMED for h in known)
     juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
     brief = PlanBrief(

@@ -17,11 +17,10 @@ from roles.pane import stamp
 from sessions.errors import SessionError
 from supervisor.lab.paths import Lab
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
-from supervisor.model.states import AgentState, ExperimentState, HypothesisState
+from supervisor.model.states import UNTESTED, AgentState, ExperimentState, HypothesisState
 from supervisor.store import campaigns, hypotheses
 
 NAMED = 5  # changed paths that an event names
-PLANNED = (HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED)
 
 
 def run_chief(lab: Lab, name: str) -> int:
@@ -109,7 +108,7 @@ def _tell(process: AgentProcess, what: str, names: tuple[str, ...], after: str) 
 
 def _unplanned(process: AgentProcess, proposed: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
     """What the plan does not hold already, in the same words, on the same parent."""
-    planned = {_words(h): h.id for h in process.snapshot().hypotheses if h.state in PLANNED}
+    planned = {_words(h): h.id for h in process.snapshot().hypotheses if h.state in UNTESTED}
     new: list[Hypothesis] = []
     for hypothesis in proposed:
         words = _words(hypothesis)

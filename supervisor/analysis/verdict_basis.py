@@ -10,11 +10,9 @@ from supervisor.analysis.champion import is_proven
 from supervisor.analysis.noise import mean
 from supervisor.analysis.sequential_test import Rule
 from supervisor.analysis.student_t import interval_reach
-from supervisor.model.experiment import DECIDED_BEFOREHAND, Experiment, Run
+from supervisor.model.experiment import DECIDED_BEFOREHAND, DECIDING, Experiment, Run
 from supervisor.model.snapshot import LabSnapshot, Noise
 from supervisor.model.states import RunKind, Verdict
-
-_DECIDING_KINDS = frozenset({RunKind.CANDIDATE, RunKind.REPLICATION})
 
 
 class Part(StrEnum):
@@ -74,7 +72,7 @@ def part_of(experiment: Experiment, run: Run) -> Part:
     if run.kind is RunKind.DRIFT:
         return Part.CHECKS
     failed = run.ending is not None and experiment.verdict not in (Verdict.KEEP, Verdict.DISCARD)
-    if experiment.verdict is not None and run.kind in _DECIDING_KINDS:
+    if experiment.verdict is not None and run.kind in DECIDING:
         return Part.DECIDED if run.metric is not None or failed else Part.NONE
     return Part.NONE
 

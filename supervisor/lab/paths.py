@@ -157,6 +157,10 @@ def _root_of(start: Path) -> Path:
     for folder in (start, *start.parents):
         if folder.name == STATE_FOLDER:
             start = folder.parent
+    # Where there is state, git need not be asked: importing it costs as much as reading the lab.
+    top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
+    if top is not None and (top / STATE_FOLDER).is_dir():
+        return top
     try:
         return Repository.find(start).root
     except NotARepository as error:

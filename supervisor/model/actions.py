@@ -1,4 +1,4 @@
-"""What the supervisor can do next, as data: decided purely in `policy`, done in `acting`."""
+"""What the supervisor can do next, as data: decided purely in `policy`, done by the executor."""
 
 from __future__ import annotations
 

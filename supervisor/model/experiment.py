@@ -12,6 +12,8 @@ from supervisor.model.states import ExperimentState, RunKind, RunState, Verdict
 # Decided before any outcome was known: these runs, and only these, estimate incumbents. Drift checks were too, but
 # they measure the machine: a baseline that followed it would hide that it changed. They count for the noise alone.
 DECIDED_BEFOREHAND = frozenset({RunKind.BASELINE, RunKind.FRESH, RunKind.VERIFICATION})
+# Made for an experiment's own verdict, one after the other as it needs them.
+DECIDING = frozenset({RunKind.CANDIDATE, RunKind.REPLICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Run:
     voided: tuple[str, ...] = ()  # why earlier attempts did not count
     progress: RunProgress | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it waits for a device or runs."""
+        return self.state is not RunState.FINISHED
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -120,8 +127,7 @@ class Experiment:
     @property
     def deciding_runs(self) -> tuple[Run, ...]:
         """Measured runs that its own verdict rests on."""
-        kinds = (RunKind.CANDIDATE, RunKind.REPLICATION)
-        return tuple(run for run in self.runs if run.kind in kinds and run.metric is not None)
+        return tuple(run for run in self.runs if run.kind in DECIDING and run.metric is not None)
 
     @property
     def unbiased_runs(self) -> tuple[Run, ...]:
@@ -137,8 +143,8 @@ class Experiment:
     @property
     def also(self) -> dict[str, float]:
         """The means of its secondary metrics, over the runs that its metric is from."""
-        found: dict[str, list[float]] = {}
+        values_by_name: dict[str, list[float]] = {}
         for run in self.unbiased_runs or self.deciding_runs:
             for name, value in run.also.items():
-                found.setdefault(name, []).append(value)
-        return {name: sum(values) / len(values) for name, values in found.items()}
+                values_by_name.setdefault(name, []).append(value)
+        return {name: sum(values) / len(values) for name, values in values_by_name.items()}

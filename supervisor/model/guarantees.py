@@ -20,13 +20,13 @@ class Guarantees:
     @property
     def weaker(self) -> tuple[str, ...]:
         """In a word or two each, what is weaker than under our referee; empty: nothing."""
-        missing = (
+        gaps = (
             ("" if self.referee else "printed metric"),
             ("" if self.seeds else "no seeds" + (", exact repeats" if self.deterministic else "")),
             ("" if self.smoke else "no smoke run"),
             ("" if self.holdout else "no holdout"),
         )
-        return tuple(word for word in missing if word)
+        return tuple(word for word in gaps if word)
 
     @property
     def line(self) -> str:
@@ -36,19 +36,19 @@ class Guarantees:
     @property
     def explained(self) -> tuple[str, ...]:
         """A sentence each, for whoever begins to work with the lab."""
-        said = []
+        sentences = []
         if not self.referee:
-            said.append(
+            sentences.append(
                 "the score is what the command printed: edited code that runs with it could print anything"
             )
         if not self.seeds and self.deterministic:
-            said.append(
+            sentences.append(
                 "every repeat gave the very same number: any gain counts as one; [decide] noise_floor sets the least"
             )
         elif not self.seeds:
-            said.append(
+            sentences.append(
                 "runs have no seed: a repeat has whatever randomness it has ([lab] seed_env names a variable)"
             )
         if not self.holdout:
-            said.append("there is no holdout: a gain may be fitted to what is measured")
-        return tuple(said)
+            sentences.append("there is no holdout: a gain may be fitted to what is measured")
+        return tuple(sentences)

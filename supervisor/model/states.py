@@ -63,6 +63,10 @@ class HypothesisState(StrEnum):
     WITHDRAWN = "withdrawn"  # rejected by the person, or it could not be applied
 
 
+UNCLAIMED = frozenset({HypothesisState.PROPOSED, HypothesisState.OPEN})  # they wait for a yes or a taker
+UNTESTED = UNCLAIMED | {HypothesisState.CLAIMED}
+
+
 class Purpose(StrEnum):
     """What an experiment is for."""
 

@@ -14,10 +14,10 @@ from supervisor.model.experiment import Experiment
 from supervisor.model.promotion import PromotionState
 from supervisor.model.snapshot import Agent, Campaign, LabSnapshot
 from supervisor.model.states import (
+    UNCLAIMED,
     AgentState,
     CampaignState,
     ExperimentState,
-    HypothesisState,
     Role,
     RunState,
     Verdict,
@@ -161,7 +161,7 @@ def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
     has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
     if not has_chief or not accepts_work(snapshot):
         return
-    waiting = sum(h.state in (HypothesisState.OPEN, HypothesisState.PROPOSED) for h in snapshot.hypotheses)
+    waiting = sum(h.state in UNCLAIMED for h in snapshot.hypotheses)
     reasons = [
         f"{agent.name}: {count} without progress: invert an assumption"
         for agent, count in stuck_juniors(snapshot)

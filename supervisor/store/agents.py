@@ -26,8 +26,8 @@ def add_agent(
         if role is Role.CHIEF:
             name, branch = "chief", ""
         else:
-            taken = {row["name"] for row in db.execute("SELECT name FROM agents WHERE tag = ?", (tag,))}
-            number = next(n for n in range(1, len(taken) + 2) if f"junior-{n}" not in taken)
+            names = {row["name"] for row in db.execute("SELECT name FROM agents WHERE tag = ?", (tag,))}
+            number = next(n for n in range(1, len(names) + 2) if f"junior-{n}" not in names)
             name = f"junior-{number}"
             branch = f"autoresearch/{tag}-{name}"
         baseline = db.execute("SELECT baseline_id FROM campaigns WHERE tag = ?", (tag,)).fetchone()[0]

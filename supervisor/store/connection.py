@@ -89,15 +89,15 @@ def _open(path: Path) -> Connection:
 def _migrate(connection: Connection) -> None:
     folder = resources.files("supervisor.store") / "migrations"
     scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    known = len(scripts)
+    newest = len(scripts)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        done = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if done > known:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > newest:
             raise StoreError(
-                f"this lab was written by a newer autoresearch-tui (schema {done}, known {known}): update the tool"
+                f"this lab was written by a newer autoresearch-tui (schema {version}, known {newest}): update the tool"
             )
-        for number, name in enumerate(scripts[done:], start=done + 1):
+        for number, name in enumerate(scripts[version:], start=version + 1):
             for statement in _statements((folder / name).read_text(encoding="utf-8")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")

@@ -24,11 +24,11 @@ def record_devices(
     has every UUID that the driver lists: one that was in use and is not among them is shown as gone, once.
     """
     with store.transaction() as db:
-        missed = db.execute("SELECT id, uuid, gone FROM devices WHERE in_use = 1 AND uuid != ''").fetchall()
+        in_use = db.execute("SELECT id, uuid, gone FROM devices WHERE in_use = 1 AND uuid != ''").fetchall()
         db.execute("UPDATE devices SET in_use = 0, gone = 0")
         for device in devices:
             _take_into_use(db, device, now)
-        for row in missed:
+        for row in in_use:
             if listed is not None and row["uuid"] not in listed and not row["gone"]:
                 shown = {"in_use": 1, "gone": 1, "problem": GONE, "since": now, "reading": None}
                 rows.update(db, "devices", {"id": row["id"]}, shown)
@@ -45,9 +45,9 @@ def _take_into_use(db: Connection, device: FoundDevice, now: float) -> None:
 def _known_id(db: Connection, device: FoundDevice) -> str:
     if not device.uuid:
         return device.id
-    known = db.execute("SELECT id FROM devices WHERE uuid = ?", (device.uuid,)).fetchone()
-    if known is not None:
-        return str(known["id"])
+    row = db.execute("SELECT id FROM devices WHERE uuid = ?", (device.uuid,)).fetchone()
+    if row is not None:
+        return str(row["id"])
     # A row without a UUID is from before they were kept: it is taken over by whoever has its number.
     others = {row["id"] for row in db.execute("SELECT id FROM devices WHERE uuid != ''")}
     own_id = device.id

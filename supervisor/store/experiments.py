@@ -71,8 +71,8 @@ def source_was_tried(store: Store, tag: str, source_hash: str) -> str | None:
         "(SELECT setting_id FROM campaigns WHERE tag = ?))) ORDER BY id",
         (source_hash, tag, ExperimentState.DECIDED, tag),
     )
-    tried = ((ids.experiment_id(number), verdict) for number, verdict in experiments)
-    return next((twin for twin, verdict in tried if not _is_to_be_ported(store, tag, twin, verdict)), None)
+    twins = ((ids.experiment_id(number), verdict) for number, verdict in experiments)
+    return next((twin for twin, verdict in twins if not _is_to_be_ported(store, tag, twin, verdict)), None)
 
 
 def _is_to_be_ported(store: Store, tag: str, experiment: str, verdict: str | None) -> bool:

@@ -7,12 +7,10 @@ from dataclasses import replace
 from supervisor.errors import LabError
 from supervisor.model import ids
 from supervisor.model.snapshot import Hypothesis
-from supervisor.model.states import HypothesisState
+from supervisor.model.states import UNCLAIMED, HypothesisState
 from supervisor.store import rows
 from supervisor.store.campaigns import record_event
 from supervisor.store.connection import Connection, Store
-
-WAITING = frozenset({HypothesisState.PROPOSED, HypothesisState.OPEN})  # in the plan, for a yes or a taker
 
 
 def add_hypotheses(
@@ -44,15 +42,15 @@ def insert_hypotheses(
     low, high = db.execute(
         "SELECT coalesce(min(position), 0), coalesce(max(position), 0) FROM hypotheses WHERE tag = ?", (tag,)
     ).fetchone()
-    added = []
+    new_ids = []
     for offset, entry in enumerate(new):
         position = low - len(new) + offset if first else high + 1 + offset
         entry = replace(entry, state=state, author=author, position=position, created_at=now)
         columns = rows.columns_of(entry, without=("id", "claimed_by", "experiment_id"))
-        added.append(ids.hypothesis_id(rows.insert(db, "hypotheses", columns, tag=tag)))
-    if added:
-        record_event(db, tag, now, author, f"proposed {', '.join(added)}")
-    return tuple(added)
+        new_ids.append(ids.hypothesis_id(rows.insert(db, "hypotheses", columns, tag=tag)))
+    if new_ids:
+        record_event(db, tag, now, author, f"proposed {', '.join(new_ids)}")
+    return tuple(new_ids)
 
 
 def claim_hypothesis(db: Connection, tag: str, agent: str) -> int | None:
@@ -71,7 +69,7 @@ def set_hypothesis_state(store: Store, tag: str, hypothesis: str, state: Hypothe
     """The person's yes or no, or a return to the queue. Raises LabError when it is no longer waiting."""
     number = _number(hypothesis)
     with store.transaction() as db:
-        waiting = {"tag": tag, "id": number, "state": WAITING}
+        waiting = {"tag": tag, "id": number, "state": UNCLAIMED}
         if not rows.update(db, "hypotheses", waiting, state=state, claimed_by=None):
             raise LabError(f"{hypothesis} is not waiting in the plan; `autoresearch-tui plan` shows what is")
         record_event(db, tag, now, "person", f"{hypothesis}: {state}")
@@ -85,9 +83,9 @@ def move_hypothesis(store: Store, tag: str, hypothesis: str, before: str | None,
         places: dict[int, float] = dict(db.execute(query, (tag,)).fetchall())
         order = [(entry, position) for entry, position in places.items() if entry != number]
         target = order[0][0] if before is None and order else _number(before or hypothesis)
-        for wanted in (number, target):
-            if wanted not in places:
-                raise LabError(f"there is no {ids.hypothesis_id(wanted)}; `autoresearch-tui plan` lists them")
+        for entry in (number, target):
+            if entry not in places:
+                raise LabError(f"there is no {ids.hypothesis_id(entry)}; `autoresearch-tui plan` lists them")
         index = next((i for i, (entry, _) in enumerate(order) if entry == target), 0)
         above = order[index - 1][1] if index else order[0][1] - 2 if order else 0.0
         below = order[index][1] if order else 0.0

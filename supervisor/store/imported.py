@@ -12,21 +12,21 @@ def import_lines(store: Store, source: str, history: RawHistory, now: float) -> 
     """Record a file's lines; one that was imported before stays as it is. Returns how many are new."""
     query = "SELECT line FROM imported WHERE source = ?"
     with store.transaction() as db:
-        known = {line for (line,) in db.execute(query, (source,))}
-        new = [one for one in history.lines if one.number not in known]
-        for one in new:
-            columns = rows.columns_of(one, without=("number", "commit"))
+        numbers = {number for (number,) in db.execute(query, (source,))}
+        new_lines = [line for line in history.lines if line.number not in numbers]
+        for line in new_lines:
+            columns = rows.columns_of(line, without=("number", "commit"))
             rows.insert(
                 db,
                 "imported",
                 columns,
                 source=source,
-                line=one.number,
-                run_commit=one.commit,
+                line=line.number,
+                run_commit=line.commit,
                 metric_name=history.metric_name,
                 imported_at=now,
             )
-    return len(new)
+    return len(new_lines)
 
 
 def read_imported(db: Connection) -> tuple[ImportedLine, ...]:

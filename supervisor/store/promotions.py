@@ -45,10 +45,10 @@ def take_piece(store: Store, number: int, ordinal: int, prepared: Prepared, reas
     piece = {"commit_sha": prepared.commit, "branch": prepared.branch, "reason": reason}
     whole = {"base_commit": prepared.main, "commit_sha": prepared.commit}
     with store.transaction() as db:
-        taken = rows.update(db, "promotion_pieces", waiting, piece, state=PieceState.TAKEN)
-        if taken:
-            rows.update(db, "promotions", {"id": number}, whole, state=PromotionState.MEASURING)
-    return bool(taken)
+        if not rows.update(db, "promotion_pieces", waiting, piece, state=PieceState.TAKEN):
+            return False
+        rows.update(db, "promotions", {"id": number}, whole, state=PromotionState.MEASURING)
+    return True
 
 
 def measure_piece(
@@ -88,7 +88,7 @@ def queue_trials(
     store: Store, tag: str, number: int, ordinal: int, base_runs: int, candidate_runs: int, now: float
 ) -> bool:
     """Have at least so many runs of each side; the k-th of both takes the same seed."""
-    added = False
+    queued = 0
     with store.transaction() as db:
         piece = db.execute(
             "SELECT base_id, candidate_id FROM promotion_pieces WHERE promotion = ? AND ordinal = ? AND state = ?",
@@ -96,12 +96,12 @@ def queue_trials(
         ).fetchone()
         if piece is None:
             return False
-        for side, wanted in ((piece["base_id"], base_runs), (piece["candidate_id"], candidate_runs)):
-            count = "SELECT count(*) FROM runs WHERE experiment_id = ?"
-            for _ in range(wanted - int(db.execute(count, (side,)).fetchone()[0])):
+        for side, least in zip(piece, (base_runs, candidate_runs), strict=True):
+            query = "SELECT count(*) FROM runs WHERE experiment_id = ?"
+            for _ in range(least - int(db.execute(query, (side,)).fetchone()[0])):
                 insert_run(db, tag, side, RunKind.VERIFICATION, now)
-                added = True
-    return added
+                queued += 1
+    return bool(queued)
 
 
 def settle_piece(
@@ -115,13 +115,13 @@ def settle_piece(
         if not rows.update(db, "promotion_pieces", key, columns):
             return False
         _end_trials(db, piece)
-        taken = settlement.state is PieceState.TAKEN
-        if piece.kind is PieceKind.STEP and taken:
+        helps = settlement.state is PieceState.TAKEN
+        if piece.kind is PieceKind.STEP and helps:
             rows.update(db, "promotions", {"id": promotion.number}, commit_sha=piece.commit)
         if piece.kind is PieceKind.WHOLE:
-            state = PromotionState.EVIDENCE if taken else PromotionState.REFUSED
+            state = PromotionState.EVIDENCE if helps else PromotionState.REFUSED
             _set_state(db, promotion, state, settlement.reason)
-        outcome = f"{promotion.kind} {promotion.number}: {piece.title} {settlement.state}"
+        outcome = f"{_name(promotion)}: {piece.title} {settlement.state}"
         record_event(db, promotion.tag, now, "", f"{outcome}: {settlement.reason}")
     return True
 
@@ -129,13 +129,13 @@ def settle_piece(
 def end_promotion(store: Store, promotion: Promotion, state: PromotionState, reason: str, now: float) -> bool:
     """It ends here; False when it had ended."""
     with store.transaction() as db:
-        changed = _set_state(db, promotion, state, reason)
-        if changed:
-            for piece in promotion.pieces:
-                _end_trials(db, piece)
-            text = f"{promotion.kind} {promotion.number} {state}" + (f": {reason}" if reason else "")
-            record_event(db, promotion.tag, now, "", text)
-    return changed
+        if not _set_state(db, promotion, state, reason):
+            return False
+        for piece in promotion.pieces:
+            _end_trials(db, piece)
+        text = f"{_name(promotion)} {state}" + (f": {reason}" if reason else "")
+        record_event(db, promotion.tag, now, "", text)
+    return True
 
 
 def start_again(store: Store, promotion: Promotion, why: str, now: float) -> bool:
@@ -143,19 +143,17 @@ def start_again(store: Store, promotion: Promotion, why: str, now: float) -> boo
     with store.transaction() as db:
         still_open = {"id": promotion.number, "state": OPEN}
         unprepared = {"base_commit": "", "commit_sha": "", "author": "", "accepted_at": None, "message": ""}
-        changed = rows.update(
-            db, "promotions", still_open, unprepared, state=PromotionState.REQUESTED, reason=why
-        )
-        if changed:
-            for piece in promotion.pieces:
-                _end_trials(db, piece)
-            unmeasured = {"base_id": None, "candidate_id": None, "commit_sha": "", "reason": ""}
-            intervals = _interval("gain", None) | _interval("holdout_gain", None)
-            key = {"promotion": promotion.number}
-            rows.update(db, "promotion_pieces", key, unmeasured | intervals, state=PieceState.WAITING)
-            text = f"{promotion.kind} {promotion.number} starts again: {why}"
-            record_event(db, promotion.tag, now, "", text)
-    return bool(changed)
+        anew = {"state": PromotionState.REQUESTED, "reason": why}
+        if not rows.update(db, "promotions", still_open, unprepared | anew):
+            return False
+        for piece in promotion.pieces:
+            _end_trials(db, piece)
+        unmeasured = {"base_id": None, "candidate_id": None, "commit_sha": "", "reason": ""}
+        intervals = _interval("gain", None) | _interval("holdout_gain", None)
+        key = {"promotion": promotion.number}
+        rows.update(db, "promotion_pieces", key, unmeasured | intervals, state=PieceState.WAITING)
+        record_event(db, promotion.tag, now, "", f"{_name(promotion)} starts again: {why}")
+    return True
 
 
 def accept(
@@ -164,7 +162,7 @@ def accept(
     """The person said yes: from here on the commit is the same however often it is made."""
     before = PromotionState.REQUESTED if promotion.kind is PromotionKind.ROLLBACK else PromotionState.EVIDENCE
     with store.transaction() as db:
-        changed = rows.update(
+        is_new = rows.update(
             db,
             "promotions",
             {"id": promotion.number, "state": before},
@@ -175,20 +173,17 @@ def accept(
             base_commit=base,
             accepted_at=float(int(now)),
         )
-        text = f"the person said yes to {promotion.kind} {promotion.number}"
-        record_event(db, promotion.tag, now, "", text)
-    return bool(changed)
+        record_event(db, promotion.tag, now, "", f"the person said yes to {_name(promotion)}")
+    return bool(is_new)
 
 
 def record_landed(store: Store, promotion: Promotion, commit: str, now: float) -> bool:
     """Main has the commit."""
     with store.transaction() as db:
-        changed = _set_state(db, promotion, PromotionState.LANDED, "")
-        if changed:
-            rows.update(db, "promotions", {"id": promotion.number}, landed_commit=commit)
-            text = f"{promotion.kind} {promotion.number} is on main as {commit[:7]}"
-            record_event(db, promotion.tag, now, "", text)
-    return changed
+        if not _set_state(db, promotion, PromotionState.LANDED, "", landed_commit=commit):
+            return False
+        record_event(db, promotion.tag, now, "", f"{_name(promotion)} is on main as {commit[:7]}")
+    return True
 
 
 def record_waiting(
@@ -196,17 +191,16 @@ def record_waiting(
 ) -> bool:
     """Git did not let main be advanced: the commit waits on a branch of its own."""
     with store.transaction() as db:
-        changed = _set_state(db, promotion, PromotionState.WAITING, why)
-        if changed:
-            rows.update(db, "promotions", {"id": promotion.number}, landed_commit=commit, branch=branch)
-            text = f"{promotion.kind} {promotion.number} waits on {branch}: {why}"
-            record_event(db, promotion.tag, now, "", text)
-    return changed
+        waiting = PromotionState.WAITING
+        if not _set_state(db, promotion, waiting, why, landed_commit=commit, branch=branch):
+            return False
+        record_event(db, promotion.tag, now, "", f"{_name(promotion)} waits on {branch}: {why}")
+    return True
 
 
 def _first_unused_ordinal(db: Connection, tag: str) -> int:
-    used = "SELECT coalesce(max(ordinal), 0) FROM runs JOIN experiments ON experiments.id = experiment_id WHERE tag = ?"
-    return 1 + int(db.execute(used, (tag,)).fetchone()[0])
+    query = "SELECT max(ordinal) FROM runs JOIN experiments ON experiments.id = experiment_id WHERE tag = ?"
+    return 1 + int(db.execute(query, (tag,)).fetchone()[0] or 0)
 
 
 def _insert_side(db: Connection, tag: str, title: str, parent: str, commit: str, now: float) -> int:
@@ -227,9 +221,15 @@ def _insert_side(db: Connection, tag: str, title: str, parent: str, commit: str,
     )
 
 
-def _set_state(db: Connection, promotion: Promotion, state: PromotionState, reason: str) -> bool:
+def _name(promotion: Promotion) -> str:
+    return f"{promotion.kind} {promotion.number}"
+
+
+def _set_state(
+    db: Connection, promotion: Promotion, state: PromotionState, reason: str, **columns: str
+) -> bool:
     before = {"id": promotion.number, "state": OPEN | {PromotionState.WAITING}}
-    return bool(rows.update(db, "promotions", before, state=state, reason=reason))
+    return bool(rows.update(db, "promotions", before, columns, state=state, reason=reason))
 
 
 def _interval(column: str, interval: Interval | None) -> dict[str, float | None]:

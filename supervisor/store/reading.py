@@ -61,9 +61,8 @@ def read_rows(
 
 def tags(store: Store) -> tuple[str, ...]:
     """The tags of all campaigns of the lab, oldest first."""
-    return tuple(
-        row["tag"] for row in store.connection.execute("SELECT tag FROM campaigns ORDER BY started_at")
-    )
+    query = "SELECT tag FROM campaigns ORDER BY started_at"
+    return tuple(tag for (tag,) in store.connection.execute(query))
 
 
 def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
@@ -74,8 +73,12 @@ def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
         "ORDER BY started_at",
         (tag, tag),
     ).fetchall()
-    experiments = (one for row in others for one in _experiments(db, row["tag"], Purpose.RESEARCH))
-    return tuple(one for one in experiments if one.state is ExperimentState.DECIDED)
+    return tuple(
+        experiment
+        for (other,) in others
+        for experiment in _experiments(db, other, Purpose.RESEARCH)
+        if experiment.state is ExperimentState.DECIDED
+    )
 
 
 def measured_baseline_runs(store: Store, tag: str) -> tuple[Run, ...]:

@@ -90,8 +90,8 @@ def update(
     values = {**(columns or {}), **more}
     settings = ", ".join(f"{column} = ?" for column in values)
     conditions, parameters = [], list(values.values())
-    for column, wanted in where.items():
-        choice = sorted(wanted) if isinstance(wanted, frozenset) else [wanted]
+    for column, value in where.items():
+        choice = sorted(value) if isinstance(value, frozenset) else [value]
         conditions.append(f"{column} IN ({', '.join('?' * len(choice))})")
         parameters += choice
     return db.execute(f"UPDATE {table} SET {settings} WHERE {' AND '.join(conditions)}", parameters).rowcount

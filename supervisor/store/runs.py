@@ -58,7 +58,9 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
         if not rows.update(db, "runs", running, result, state=RunState.FINISHED, progress=None):
             return False
         (number,) = db.execute("SELECT experiment_id FROM runs WHERE id = ?", (run,)).fetchone()
-        insert_flags(db, number, (Flag(each.rule, detail=each.detail) for each in outcome.suspicions))
+        insert_flags(
+            db, number, (Flag(suspicion.rule, detail=suspicion.detail) for suspicion in outcome.suspicions)
+        )
         _free_device(db, run, outcome.finished_at)
         text = (
             f"{outcome.metric:.4f}" if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
@@ -105,11 +107,11 @@ def _free_device(db: Connection, run: str, now: float) -> None:
 def insert_flags(db: Connection, experiment: int, flags: Iterable[Flag]) -> None:
     """Remember what was flagged, each thing once: a second run that shows the same adds nothing."""
     for flag in flags:
-        known = db.execute(
+        twin = db.execute(
             "SELECT 1 FROM flags WHERE experiment_id = ? AND rule = ? AND path = ? AND line IS ? AND excerpt = ?",
             (experiment, flag.rule, flag.path, flag.line, flag.excerpt),
         ).fetchone()
-        if known is None:
+        if twin is None:
             rows.insert(db, "flags", rows.columns_of(flag), experiment_id=experiment)
 
 

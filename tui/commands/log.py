@@ -11,7 +11,6 @@ import click
 from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
 from supervisor.model.experiment import Run
-from supervisor.model.states import RunState
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
 from tui.views.printing import say_lines
@@ -51,7 +50,7 @@ def _text_as_it_comes(client: LabClient, run: Run, file: Path) -> Iterator[str]:
     while True:
         # The state first: what is written after it was read is seen in the next round.
         now = client.snapshot().run(run.id)
-        over = now is None or now.state not in (RunState.QUEUED, RunState.RUNNING)
+        over = now is None or not now.is_under_way
         while chunk := _read_from(file, offset):
             offset += len(chunk)
             whole, newline, rest = (rest + chunk).rpartition(b"\n")

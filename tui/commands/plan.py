@@ -7,7 +7,7 @@ import click
 from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
 from supervisor.model.snapshot import Hypothesis
-from supervisor.model.states import HypothesisState
+from supervisor.model.states import UNTESTED
 from tui.commands.command_line import Group
 from tui.commands.options import client_of, json_option, lab_flags, lab_options
 from tui.views.as_json import SCHEMA, hypotheses_view
@@ -24,7 +24,6 @@ COLUMNS = (
     Column("experiment", spare=3),
     Column("hypothesis", wide=True),
 )
-WAITING = frozenset({HypothesisState.PROPOSED, HypothesisState.OPEN, HypothesisState.CLAIMED})
 
 
 @click.group(
@@ -51,7 +50,7 @@ def plan(
     if as_json:
         print_json(hypotheses_view(everything))
         return
-    shown = [one for one in everything if with_done or one.state in WAITING]
+    shown = [one for one in everything if with_done or one.state in UNTESTED]
     print_table(
         COLUMNS,
         (_row(one) for one in shown),

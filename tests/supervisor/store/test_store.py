@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import AgentState, CampaignState, HypothesisState, Verdict, Wanted
 from supervisor.store import agents, campaigns, experiments, hypotheses
 from supervisor.store.connection import Store
+from supervisor.store.reading import read_rows
 from tests.worlds.fast_motion import TAG, World
 from tests.worlds.racers import claim_many
 
@@ -61,6 +63,31 @@ def test_a_store_of_a_newer_tool_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="newer autoresearch-tui") as error:
         Store(tmp_path / "lab.db")
     assert "\n" not in str(error.value)
+
+
+def test_a_lab_of_an_earlier_schema_opens_with_what_it_holds(tmp_path: Path) -> None:
+    folder = resources.files("supervisor.store") / "migrations"
+    connection = sqlite3.connect(tmp_path / "lab.db")
+    for script in sorted(entry.name for entry in folder.iterdir())[:6]:
+        connection.executescript((folder / script).read_text())
+    connection.executescript(
+        """
+        PRAGMA user_version = 6;
+        INSERT INTO settings VALUES ('s', 'r', 'd', 'loss', 20.0, 'cpu', 'cpu');
+        INSERT INTO campaigns (tag, state, wanted, base_commit, metric, direction, setting_id, started_at, seed)
+        VALUES ('nov20', 'running', 'running', 'c', 'loss', 'lower', 's', 1.0, 1);
+        INSERT INTO agents (tag, name, role, backend, state, state_since, wanted, cost_usd, tokens)
+        VALUES ('nov20', 'chief', 'chief', 'offline', 'idle', 1.0, 'running', 0.5, 9);
+        INSERT INTO hypotheses (tag, title, rationale, change, category, state, author, position, created_at,
+        builds_on, claimed_at)
+        VALUES ('nov20', 'an idea', 'r', 'c', 'x', 'claimed', 'chief', 1.0, 1.0, 'e0000 e0001', 2.0);
+        """
+    )
+    connection.close()
+    store = Store(tmp_path / "lab.db")
+    lab = read_rows(store, tmp_path, 2.0, notes=(), supervisor_alive=False)
+    assert [agent.name for agent in lab.agents] == ["chief"]
+    assert [(one.title, one.builds_on) for one in lab.hypotheses] == [("an idea", ("e0000", "e0001"))]
 
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessions.runs.contract import RunPhase
-from supervisor.model.experiment import Experiment, Run
+from supervisor.model.experiment import DECIDING, Experiment, Run
 from supervisor.model.snapshot import Agent, LabSnapshot
-from supervisor.model.states import AgentState, ExperimentState, RunKind, RunState, Wanted
+from supervisor.model.states import AgentState, ExperimentState, RunState, Wanted
 from tui.screen.widgets.lines import Line, Span, Tone, bar, spread
 from tui.views.figures import age, clock, share
 from tui.views.text import plain
@@ -30,9 +30,6 @@ _BADGES: dict[AgentState, tuple[str, Tone]] = {
     AgentState.STOPPED: ("■", Tone.MUTED),
 }
 _AT_WORK = frozenset({AgentState.PLANNING, AgentState.THINKING, AgentState.EDITING, AgentState.REFLECTING})
-
-
-_OF_AN_AGENT = frozenset({RunKind.CANDIDATE, RunKind.REPLICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def running_run(snapshot: LabSnapshot, agent: str) -> Run | None:
     """The run that the agent's next verdict hangs on, while it is on a device; the lab's own runs are not."""
     for device in snapshot.devices:
         run = snapshot.run(device.run_id)
-        if run is None or run.state is not RunState.RUNNING or run.kind not in _OF_AN_AGENT:
+        if run is None or run.state is not RunState.RUNNING or run.kind not in DECIDING:
             continue
         experiment = snapshot.experiment(run.experiment_id)
         if experiment is not None and experiment.agent == agent:
