@@ -9,7 +9,7 @@ from supervisor.analysis.noise import estimate_noise, mean
 from supervisor.analysis.student_t import upper_tail
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Drift, LabSnapshot, Noise
-from supervisor.model.states import ExperimentState, RunKind, RunState
+from supervisor.model.states import ExperimentState, RunKind
 
 CERTAIN = 0.001  # p below which a change is told, from two checks
 SUSPICIOUS = 0.05  # p below which one check asks for a second one at once
@@ -62,7 +62,7 @@ def check_due(snapshot: LabSnapshot, every: int, noise_floor: float = 0.0) -> st
     if every == 0 or baseline is None or not baseline.unbiased_runs:
         return ""
     drift_runs = [run for run in baseline.runs if run.kind is RunKind.DRIFT]
-    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in drift_runs):
+    if any(run.is_under_way for run in drift_runs):
         return ""
     if _is_newly_suspicious(snapshot, baseline, noise_floor):
         return "the last drift check looks different: once more"

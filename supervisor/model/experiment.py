@@ -68,6 +68,11 @@ class Run:
     voided: tuple[str, ...] = ()  # why earlier attempts did not count
     progress: RunProgress | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it waits for a device or holds one."""
+        return self.state in (RunState.QUEUED, RunState.RUNNING)
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:

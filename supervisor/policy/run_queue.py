@@ -171,15 +171,14 @@ def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) ->
 
 def _pending(experiment: Experiment) -> int:
     # A failed one counts too, or a commit that fails now and then would be run for ever.
-    under_way = (RunState.QUEUED, RunState.RUNNING)
-    waiting = sum(run.kind in FRESH_KINDS and run.state in under_way for run in experiment.runs)
-    return waiting + len(failed_fresh_runs(experiment))
+    under_way = sum(run.kind in FRESH_KINDS and run.is_under_way for run in experiment.runs)
+    return under_way + len(failed_fresh_runs(experiment))
 
 
 def _verdict_hangs_on(snapshot: LabSnapshot, parent: Experiment) -> bool:
     return any(
         e.parent_id == parent.id
         and e.state is ExperimentState.MEASURING
-        and not any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in e.runs)
+        and not any(run.is_under_way for run in e.runs)
         for e in snapshot.experiments
     )

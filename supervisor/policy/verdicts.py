@@ -15,7 +15,7 @@ from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.model.states import PORT, ExperimentState, RunKind, RunState, Verdict
+from supervisor.model.states import PORT, ExperimentState, RunKind, Verdict
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
@@ -43,7 +43,7 @@ def baseline_runs_for(devices: int) -> int:
 
 def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaseline | Judge | QueueRun | None:
     """Settle the baseline when all its runs are in; one that fails as often as it runs ends as what it was."""
-    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in baseline.runs):
+    if any(run.is_under_way for run in baseline.runs):
         return None
     measured = values(baseline, unbiased=True)
     if len(measured) >= BASELINE_RUNS:
@@ -66,7 +66,7 @@ def judge(
     if (
         parent is None
         or campaign is None
-        or any(_under_way(run) for run in experiment.runs)
+        or any(run.is_under_way for run in experiment.runs)
         or not (current := _runs_of_commit(experiment))
     ):
         return None
@@ -115,7 +115,7 @@ def _is_to_be_mended(snapshot: LabSnapshot, experiment: Experiment, failure: Run
 
 
 def _fresh_runs(experiment: Experiment, parent: Experiment, count: int, why: str) -> Judge | QueueRun | None:
-    if any(_under_way(run) for run in parent.runs):
+    if any(run.is_under_way for run in parent.runs):
         return None
     if len(failed_fresh_runs(parent)) >= FAILED_FRESH_RUNS:
         text = f"can't be judged: fresh runs of its incumbent {parent.id} fail ({failed_fresh_runs(parent)[-1].reason})"
@@ -157,10 +157,6 @@ def _judgement(verdict: Verdict, decision: Decision, reason: str) -> Judgement:
     return Judgement(
         verdict, reason, decision.gain, decision.gain_low, decision.gain_high, decision.confidence
     )
-
-
-def _under_way(run: Run) -> bool:
-    return run.state in (RunState.QUEUED, RunState.RUNNING)
 
 
 def lost_keeps(snapshot: LabSnapshot, agent: Agent, champion: Experiment) -> tuple[Experiment, ...]:

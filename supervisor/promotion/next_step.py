@@ -85,7 +85,7 @@ def _measured(
 ) -> Iterator[PromotionAction]:
     assert piece.base is not None and piece.candidate is not None
     runs = (*piece.base.runs, *piece.candidate.runs)
-    if any(run.state in (RunState.QUEUED, RunState.RUNNING) for run in runs):
+    if any(run.is_under_way for run in runs):
         return
     weighing = weigh_piece(piece, direction, snapshot)
     match weighing.answer:
