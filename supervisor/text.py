@@ -32,6 +32,11 @@ def one_line(text: str) -> str:
     return " ".join(plain(text).split())
 
 
+def slug(text: str, longest: int) -> str:
+    """The text as a part of a file's or a branch's name: a-z, 0-9 and single dashes; "" when it has none of these."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:longest].strip("-")
+
+
 def parsed(source: str) -> ast.Module | None:
     """The source as a tree; None for what is no Python."""
     try:

@@ -57,19 +57,13 @@ def on_both_texts(snapshot: LabSnapshot) -> Lineage | None:
     sign = campaign.direction.sign
     best = max(keeps, key=lambda pair: sign * pair[0])[1]
     chain = [one for one in lineage_of(snapshot, best.id) if pairs_of(one)]
-    steps = tuple(_step(snapshot, baseline, one) for one in chain)
+    steps = tuple(_step(snapshot, one) for one in chain)
     return Lineage(steps, _since(steps))
 
 
-def _step(snapshot: LabSnapshot, baseline: Experiment, one: Experiment) -> Step:
-    on_validation, on_holdout = (_gain(snapshot, baseline, one, axis) for axis in (0, 1))
-    return Step(one, on_validation, on_holdout, check_holdout(snapshot, one))
-
-
-def _gain(snapshot: LabSnapshot, baseline: Experiment, one: Experiment, axis: int) -> float:
-    assert snapshot.campaign is not None
-    ours, base = (mean([pair[axis] for pair in pairs_of(each)]) for each in (one, baseline))
-    return snapshot.campaign.direction.sign * (ours - base)
+def _step(snapshot: LabSnapshot, one: Experiment) -> Step:
+    check = check_holdout(snapshot, one)
+    return Step(one, check.validation_gain if check else 0.0, check.holdout_gain if check else 0.0, check)
 
 
 def _since(steps: tuple[Step, ...]) -> str | None:

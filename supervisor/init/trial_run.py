@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sessions.devices.discovery import discover
@@ -22,12 +22,12 @@ from sessions.runs.start import end_runner, runner_alive, start_runner
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LabError
 from supervisor.lab.config import LabConfig
-from supervisor.lab.paths import Lab, Layout, data_cache, has_referee, sealed_data
-from supervisor.lab.programs import cli_path, command_argv, lab_python
+from supervisor.lab.paths import Lab, Layout, has_referee
+from supervisor.lab.programs import cli_path
 from supervisor.lab.referee_copy import referee_files, write_referee
-from supervisor.lab.uv_environment import make_environment, uses_uv, uv_readable
+from supervisor.lab.uv_environment import make_environment, uses_uv
 from supervisor.recognition.printed import PrintedValue, printed_values
-from supervisor.runs.spec import training_env
+from supervisor.runs.spec import DevicePlace, spec_on_bench
 
 RUNS = 3
 _TAIL_BYTES = 2**18
@@ -132,36 +132,16 @@ class Trial:
         return Measured(outcome, printed_values(tail), tail)
 
     def _spec(self, metric: str) -> RunSpec:
-        lab, config = self._lab, self._lab.config.lab
+        lab, name = self._lab, f"trial-{self._made}"
         device = discover(None)[0]
-        directory = lab.runs_dir / f"trial-{self._made}"
-        directory.mkdir(parents=True)
-        budget = lab.config.resolved(device.kind)
-        env = training_env(lab, self._referee, self._clone, device.id) | device.environment
-        if config.seed_env:
-            env[config.seed_env] = str(self._made)
-        return RunSpec(
-            run_id=f"trial-{self._made}",
-            directory=directory,
-            cwd=self._clone,
-            argv=command_argv(config.command, lab_python(lab)),
-            env=env,
-            seed=self._made,
-            budget_s=budget.seconds,
-            clock=budget.clock,
-            device="cuda:0" if device.id.startswith("cuda") else device.id,
-            timeout_s=budget.timeout_s,
-            metric=metric,
-            smoke=False,
-            has_referee=lab.has_referee,
-            core=device.core,
-            metric_format=lab.config.metric.format,
-            readable=(self._referee, data_cache(), *uv_readable(lab)),
-            caches=tuple(Path(cache).expanduser() for cache in config.caches),
-            referee=self._referee,
-            hidden=(sealed_data(),),
-            protected=tuple(self._clone / path.name for path in sorted(self._referee.glob("*.py"))),
+        place, budget = (
+            DevicePlace(device.id, device.core, device.environment),
+            lab.config.resolved(device.kind),
         )
+        spec = spec_on_bench(
+            lab, name, lab.runs_dir / name, self._clone, self._referee, place, self._made, budget
+        )
+        return replace(spec, metric=metric, smoke=False)
 
 
 @contextmanager

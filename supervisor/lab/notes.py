@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
 from sessions.files import write_atomically
 from supervisor.errors import LabError
 from supervisor.model.snapshot import Note
+from supervisor.text import slug
 
 
 def publish_note(
@@ -17,13 +17,10 @@ def publish_note(
     """Write a finding for everybody; returns the note's id."""
     folder.mkdir(parents=True, exist_ok=True)
     title = " ".join(title.split())
-    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48] or "note"
+    name = slug(title, 48) or "note"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    note_id = next(
-        name
-        for name in (f"{stamp}-{slug}" + (f"-{n}" if n else "") for n in range(1000))
-        if not (folder / f"{name}.md").exists()
-    )
+    ids = (f"{stamp}-{name}" + (f"-{n}" if n else "") for n in range(1000))
+    note_id = next(each for each in ids if not (folder / f"{each}.md").exists())
     header = f"---\ntitle: {title}\nauthor: {author}\ncreated_at: {now:.3f}\nexperiment: {experiment_id or ''}\n---\n\n"
     write_atomically(folder / f"{note_id}.md", f"{header}{text.strip()}\n")
     return note_id

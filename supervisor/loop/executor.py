@@ -27,7 +27,7 @@ from supervisor.model.actions import (
 )
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState, HypothesisState
-from supervisor.promotion.apply import prepare_piece
+from supervisor.promotion.apply import PieceApplier
 from supervisor.promotion.next_step import active_promotion
 from supervisor.runs.run import start_run
 from supervisor.runs.spec import Job
@@ -89,7 +89,9 @@ class Executor:
         piece = promotion.pieces[action.piece - 1]
         match action:
             case PreparePiece():
-                return prepare_piece(self.lab, store, self.repository, campaign, promotion, piece, now)
+                return PieceApplier(
+                    self.lab, store, self.repository, campaign, promotion, piece, now
+                ).prepare()
             case QueueTrials():
                 runs_wanted = (action.base_runs, action.candidate_runs)
                 return promotions.queue_trials(

@@ -25,6 +25,7 @@ from supervisor.model.snapshot import Campaign
 from supervisor.promotion.paired_test import LOOKS
 from supervisor.store import promotions
 from supervisor.store.connection import Store
+from supervisor.text import slug
 
 REF = "refs/autoresearch/promotion"  # keeps prepared commits from being collected as garbage
 
@@ -38,57 +39,81 @@ class Applied:
     empty: bool = False  # it changes nothing there
 
 
-def prepare_piece(
-    lab: Lab,
-    store: Store,
-    repository: Repository,
-    campaign: Campaign,
-    promotion: Promotion,
-    piece: Piece,
-    now: float,
-) -> bool:
-    """Apply the next piece and have it measured, or end what cannot be; True when the lab changed."""
-    try:
-        _, main = main_of(repository)
-        if promotion.base_commit and promotion.base_commit != main:
-            return promotions.start_again(store, promotion, f"main has moved to {main[:7]}", now)
-        files = referee_files(repository, main, lab.config.lab.canvas(repository.list_files(main)))
-        if hash_referee(files) != campaign.setting.referee_hash:
-            text = f"the referee on main is not the one that {campaign.tag} was measured by; `launch --tag` a new run"
-            return promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
-        return _prepare(store, repository, campaign, promotion, piece, main, now)
-    except (SessionError, LabError) as error:
-        text = f"it could not be prepared: {error}"
-        return promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
+@dataclass(frozen=True, slots=True)
+class PieceApplier:
+    """One piece of a promotion, on its way to being measured."""
 
+    lab: Lab
+    store: Store
+    repository: Repository
+    campaign: Campaign
+    promotion: Promotion
+    piece: Piece
+    now: float
 
-def _prepare(
-    store: Store,
-    repository: Repository,
-    campaign: Campaign,
-    promotion: Promotion,
-    piece: Piece,
-    main: str,
-    now: float,
-) -> bool:
-    number = promotion.number
-    if piece.kind is PieceKind.WHOLE:
-        whole = _prepared(repository, main, main, promotion.commit)
-        return promotions.measure_piece(store, campaign.tag, number, piece.ordinal, whole, LOOKS[0], now)
-    on_top = piece.kind in (PieceKind.STEP, PieceKind.WITHOUT)
-    onto = (promotion.commit or main) if on_top else main
-    applied = apply_piece(repository, promotion, piece, onto)
-    if applied.conflict:
-        return _conflict(store, promotion, piece, applied.conflict, now)
-    if applied.empty:
-        return _nothing_left(store, promotion, piece, now)
-    branch = (
-        _final_branch(repository, campaign, piece, applied.commit) if piece.kind is PieceKind.ALONE else ""
-    )
-    prepared = _prepared(repository, main, onto, applied.commit, branch)
-    if piece.kind is PieceKind.GROUND or not promotion.measured:
-        return promotions.take_piece(store, number, piece.ordinal, prepared)
-    return promotions.measure_piece(store, campaign.tag, number, piece.ordinal, prepared, LOOKS[0], now)
+    def prepare(self) -> bool:
+        """Apply the piece and have it measured, or end what cannot be; True when the lab changed."""
+        repository, tag = self.repository, self.campaign.tag
+        try:
+            _, main = main_of(repository)
+            if self.promotion.base_commit and self.promotion.base_commit != main:
+                return promotions.start_again(
+                    self.store, self.promotion, f"main has moved to {main[:7]}", self.now
+                )
+            canvas = self.lab.config.lab.canvas(repository.list_files(main))
+            if hash_referee(referee_files(repository, main, canvas)) != self.campaign.setting.referee_hash:
+                return self._refuse(
+                    f"the referee on main is not the one that {tag} was measured by; `launch --tag` a new run"
+                )
+            return self._apply(main)
+        except (SessionError, LabError) as error:
+            return self._refuse(f"it could not be prepared: {error}")
+
+    def _refuse(self, reason: str, state: PromotionState = PromotionState.REFUSED) -> bool:
+        return promotions.end_promotion(self.store, self.promotion, state, reason, self.now)
+
+    def _apply(self, main: str) -> bool:
+        piece, promotion = self.piece, self.promotion
+        if piece.kind is PieceKind.WHOLE:
+            return self._measure(self._prepared(main, main, promotion.commit))
+        on_top = piece.kind in (PieceKind.STEP, PieceKind.WITHOUT)
+        onto = (promotion.commit or main) if on_top else main
+        applied = apply_piece(self.repository, promotion, piece, onto)
+        if applied.conflict or applied.empty:
+            return self._settle_unapplied(applied.conflict)
+        branch = self._final_branch(applied.commit) if piece.kind is PieceKind.ALONE else ""
+        prepared = self._prepared(main, onto, applied.commit, branch)
+        if piece.kind is PieceKind.GROUND or not promotion.measured:
+            return promotions.take_piece(self.store, promotion.number, piece.ordinal, prepared)
+        return self._measure(prepared)
+
+    def _prepared(self, main: str, base: str, commit: str, branch: str = "") -> Prepared:
+        added, removed = self.repository.numstat(base, commit)
+        return Prepared(main, base, commit, added, removed, branch)
+
+    def _measure(self, prepared: Prepared) -> bool:
+        number, ordinal = self.promotion.number, self.piece.ordinal
+        return promotions.measure_piece(
+            self.store, self.campaign.tag, number, ordinal, prepared, LOOKS[0], self.now
+        )
+
+    def _settle_unapplied(self, conflict: str) -> bool:
+        """End what can't be put there; without a conflict it is there already."""
+        # A finalize has branches to show even when the whole does not fit on main.
+        if self.piece.kind is PieceKind.GROUND and self.promotion.kind is not PromotionKind.FINALIZE:
+            if conflict:
+                return self._refuse(conflict, PromotionState.CONFLICT)
+            return self._refuse("main has this change already")
+        settlement = Settlement(PieceState.DROPPED, "what it is put on has this change already")
+        if conflict:
+            settlement = Settlement(PieceState.CONFLICT, conflict)
+        return promotions.settle_piece(self.store, self.promotion, self.piece, settlement, self.now)
+
+    def _final_branch(self, commit: str) -> str:
+        name = slug(self.piece.title, 40) or "change"
+        branch = f"autoresearch/{self.campaign.tag}-final/{self.piece.ordinal}-{name}"
+        keep(self.repository, f"refs/heads/{branch}", commit)
+        return branch
 
 
 def apply_piece(repository: Repository, promotion: Promotion, piece: Piece, onto: str) -> Applied:
@@ -112,37 +137,3 @@ def keep(repository: Repository, ref: str, commit: str) -> None:
     before = repository.refs(ref).get(ref)
     if before != commit:
         repository.set_ref(ref, commit, before)
-
-
-def _prepared(repository: Repository, main: str, base: str, commit: str, branch: str = "") -> Prepared:
-    added, removed = repository.numstat(base, commit)
-    return Prepared(main, base, commit, added, removed, branch)
-
-
-def _conflict(store: Store, promotion: Promotion, piece: Piece, text: str, now: float) -> bool:
-    if _is_all(promotion, piece):
-        return promotions.end_promotion(store, promotion, PromotionState.CONFLICT, text, now)
-    return promotions.settle_piece(store, promotion, piece, Settlement(PieceState.CONFLICT, text), now)
-
-
-def _is_all(promotion: Promotion, piece: Piece) -> bool:
-    # A finalize has branches to show even when the whole does not fit on main.
-    return piece.kind is PieceKind.GROUND and promotion.kind is not PromotionKind.FINALIZE
-
-
-def _nothing_left(store: Store, promotion: Promotion, piece: Piece, now: float) -> bool:
-    if _is_all(promotion, piece):
-        text = "main has this change already"
-        return promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
-    settlement = Settlement(PieceState.DROPPED, "what it is put on has this change already")
-    return promotions.settle_piece(store, promotion, piece, settlement, now)
-
-
-def _final_branch(repository: Repository, campaign: Campaign, piece: Piece, commit: str) -> str:
-    words = "".join(
-        letter if letter.isascii() and letter.isalnum() else " " for letter in piece.title.lower()
-    )
-    slug = "-".join(words.split())[:40].strip("-") or "change"
-    branch = f"autoresearch/{campaign.tag}-final/{piece.ordinal}-{slug}"
-    keep(repository, f"refs/heads/{branch}", commit)
-    return branch

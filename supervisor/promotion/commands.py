@@ -88,15 +88,13 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
     """Take the last promotion off main with a commit; one that was begun goes on. Raises LabError, SessionError."""
     with held(lab.state_dir / "promotion.lock", FOR_EVER):
         notice_merges(store, repository, now)
-        rollbacks = [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK]
-        rollback = next(
-            (p for p in rollbacks if p.state in (PromotionState.REQUESTED, PromotionState.ACCEPTED)), None
-        )
+        # One whose commit waits for the person gives way to one that can go on.
+        unfinished = sorted(_unfinished_rollbacks(store), key=lambda p: p.state is PromotionState.WAITING)
+        rollback = next(iter(unfinished), None)
+        if rollback is not None and rollback.state is PromotionState.WAITING:
+            land_waiting(store, repository, rollback, now)
+            return _of(store, rollback.number)
         if rollback is None:
-            waiting = next((p for p in rollbacks if p.state is PromotionState.WAITING), None)
-            if waiting is not None:
-                land_waiting(store, repository, waiting, now)
-                return _of(store, waiting.number)
             last = last_landed(store, repository)
             title = f"promotion {last.number}: {last.title}"
             new = NewPromotion(PromotionKind.ROLLBACK, title, reverts=last.number)
@@ -111,13 +109,15 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
 def to_roll_back(store: Store, repository: Repository, now: float) -> Promotion:
     """The promotion that `roll_back` would take off main. Raises LabError."""
     notice_merges(store, repository, now)
-    open_states = (PromotionState.REQUESTED, PromotionState.ACCEPTED, PromotionState.WAITING)
-    rollbacks = [
-        p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in open_states
-    ]
-    if rollbacks and rollbacks[-1].reverts is not None:
-        return _of(store, rollbacks[-1].reverts)
+    unfinished = _unfinished_rollbacks(store)
+    if unfinished and unfinished[-1].reverts is not None:
+        return _of(store, unfinished[-1].reverts)
     return last_landed(store, repository)
+
+
+def _unfinished_rollbacks(store: Store) -> list[Promotion]:
+    states = (PromotionState.REQUESTED, PromotionState.ACCEPTED, PromotionState.WAITING)
+    return [p for p in all_promotions(store) if p.kind is PromotionKind.ROLLBACK and p.state in states]
 
 
 def _begin(

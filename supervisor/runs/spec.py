@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sessions.environment import TRAINING_RUN, passed_on
 from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
+from supervisor.lab.config import Budget
 from supervisor.lab.paths import STATE_FOLDER, Lab, data_cache, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
 from supervisor.lab.referee_copy import verify_referee
@@ -29,6 +30,15 @@ class Job:
     experiment: Experiment
     run: Run
     device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlace:
+    """Where on the machine a run computes."""
+
+    id: str
+    core: int | None
+    environment: dict[str, str]
 
 
 def run_directory(lab: Lab, run: Run) -> Path:
@@ -60,43 +70,64 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
     return env | uv_variables(lab)
 
 
-def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
-    setting = campaign.setting
-    directory = run_directory(lab, job.run)
+def spec_on_bench(
+    lab: Lab,
+    run_id: str,
+    directory: Path,
+    bench: Path,
+    referee: Path,
+    device: DevicePlace,
+    seed: int,
+    budget: Budget,
+) -> RunSpec:
+    """What every run of the lab's command is given, whatever it is for."""
     directory.mkdir(parents=True, exist_ok=True)
-    referee = verify_referee(lab.referee_dir, setting.referee_hash)
-    python = lab_python(lab)
-    core, narrowed = reading.device_place(store, job.device.id)
-    env = training_env(lab, referee, bench, job.device.id) | narrowed
-    if lab.config.lab.seed_env:
-        env[lab.config.lab.seed_env] = str(job.run.seed)
+    config = lab.config.lab
+    env = training_env(lab, referee, bench, device.id) | device.environment
+    if config.seed_env:
+        env[config.seed_env] = str(seed)
     return RunSpec(
-        run_id=job.run.id,
+        run_id=run_id,
         directory=directory,
         cwd=bench,
-        argv=command_argv(lab.config.lab.command, python),
+        argv=command_argv(config.command, lab_python(lab)),
         env=env,
-        seed=job.run.seed,
-        smoke=not any(
-            run.metric is not None for run in job.experiment.runs
-        ),  # else it has shown that it works
-        smoke_argv=command_argv(lab.config.lab.smoke, python),
-        budget_s=setting.budget_s,
-        clock=setting.clock,
-        device="cuda:0" if job.device.id.startswith("cuda") else job.device.id,
-        timeout_s=lab.config.timeout_for(setting.budget_s, setting.clock),
-        metric=campaign.metric,
+        seed=seed,
+        budget_s=budget.seconds,
+        clock=budget.clock,
+        device="cuda:0" if device.id.startswith("cuda") else device.id,
+        timeout_s=budget.timeout_s,
+        metric=lab.config.metric.name,
         metric_format=lab.config.metric.format,
-        also=tuple(one.name for one in lab.config.metric.also),
-        core=core,
-        device_file=reading.device_file(store, job.device.id),
-        marker=run_marker(lab, job.run),
+        core=device.core,
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), *uv_readable(lab)),
-        caches=tuple(Path(cache).expanduser() for cache in lab.config.lab.caches),
+        caches=tuple(Path(cache).expanduser() for cache in config.caches),
         referee=referee,
         protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
-        hidden=(lab.state_dir, lab.root / STATE_FOLDER, sealed_data()),
+        hidden=(sealed_data(),),
+    )
+
+
+def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
+    """What this run of the campaign is given."""
+    setting = campaign.setting
+    referee = verify_referee(lab.referee_dir, setting.referee_hash)
+    device = DevicePlace(job.device.id, *reading.device_place(store, job.device.id))
+    timeout_s = lab.config.timeout_for(setting.budget_s, setting.clock)
+    budget = Budget(setting.budget_s, setting.clock, timeout_s)
+    directory = run_directory(lab, job.run)
+    spec = spec_on_bench(lab, job.run.id, directory, bench, referee, device, job.run.seed, budget)
+    has_shown_that_it_works = any(run.metric is not None for run in job.experiment.runs)
+    return replace(
+        spec,
+        metric=campaign.metric,
+        also=tuple(one.name for one in lab.config.metric.also),
+        smoke=not has_shown_that_it_works,
+        smoke_argv=command_argv(lab.config.lab.smoke, lab_python(lab)),
+        device_file=reading.device_file(store, job.device.id),
+        marker=run_marker(lab, job.run),
+        hidden=(lab.state_dir, lab.root / STATE_FOLDER, *spec.hidden),
         holdout=holdout_for(lab, setting.data_fingerprint, job.run.kind),
         expected=expected_of(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
     )
