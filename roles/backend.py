@@ -32,7 +32,7 @@ class BackendContext:
     agent: str
     model: str  # "": the backend's own default
     root: Path  # the lab's
-    folder: Path  # `.autoresearch/minds/<agent>`: its configuration, its TMPDIR and its transcripts lie below
+    folder: Path  # the agent's own: its configuration, its TMPDIR and its transcripts lie below
     auth: str = ""  # AgentSpec.auth
     command: str = ""  # AgentSpec.command
     agents_folder: Path | None = None  # the person's own agents, a TOML file each

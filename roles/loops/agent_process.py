@@ -18,6 +18,7 @@ from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.analysis.limits import spent_out
 from supervisor.campaign.launch import start_supervisor
 from supervisor.errors import LabError
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.paths import Lab
 from supervisor.model.records import ThinkingStep
 from supervisor.model.snapshot import Agent, LabSnapshot
@@ -172,7 +173,7 @@ def open_agent_process(lab: Lab, name: str, backend: Backend | None = None) -> A
     if snapshot.campaign is None or agent is None:
         raise LabError(f"there is no agent {name!r}; `autoresearch-tui status` lists them")
     spec = lab.config.agents.spec_like(agent.backend, chief=agent.role is Role.CHIEF)
-    folder = lab.state_dir / "minds" / name
+    folder = agent_folder(lab.state_dir, name)
     context = BackendContext(name, agent.model, lab.root, folder, spec.auth, spec.command, user_folder(lab))
     process = AgentProcess(
         lab,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
 import time
 from dataclasses import dataclass
@@ -10,17 +10,20 @@ from types import FrameType
 from typing import Never
 
 from roles.backend import BackendError
+from roles.backends.clients.catalogue_files import user_folder
+from roles.backends.clients.client_setup import Auth, ClientSetup
+from roles.backends.clients.interactive import InteractiveClient, interactive_spec
 from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
-from roles.loops.interactive_clients import Client, Place, client_named, configure
 from roles.pane import stamp
 from roles.workbench.client_hooks import tools_ready_file
 from roles.workbench.workbench import Workbench
-from sessions.environment import INTERACTIVE_CLIENT, passed_on
+from sessions.environment import passed_on
 from sessions.errors import SessionError
 from sessions.processes.foreground import Foreground
 from sessions.processes.marks import mark_of_agent
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import cli_path
 from supervisor.model.snapshot import Agent, LabSnapshot
@@ -35,7 +38,7 @@ LONGEST_PAUSE_S = 60.0
 
 def run_interactive(lab: Lab, name: str) -> int:
     """Keep the agent's client running until the campaign is over or the person says stop; returns the exit code."""
-    process = open_agent_process(lab, name, ItsClient())
+    process = open_agent_process(lab, name, NoSteps())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     keeper = Keeper(
@@ -47,7 +50,7 @@ def run_interactive(lab: Lab, name: str) -> int:
             return 0
         agent = keeper.bench.agent(snapshot)
         try:
-            keeper.sit(agent, client_named(agent.backend))
+            keeper.run_client(agent)
         except (LabError, SessionError) as error:
             return keeper.give_up(str(error))
         if keeper.ends >= GIVE_UP_AFTER:
@@ -62,26 +65,24 @@ class Keeper:
     bench: Workbench
     ends: int = 0  # in a row
 
-    def sit(self, agent: Agent, client: Client) -> None:
+    def run_client(self, agent: Agent) -> None:
         """Run the client until it ends or the person wants it to. Raises LabError or SessionError."""
-        program = shutil.which(client.program)
-        if program is None:
-            raise LabError(f"{client.program} is not installed; `{client.install}` installs it")
-        place = self._place(agent)
+        client = self._client(agent)
+        name, argv = client.setup.spec.binary, client.argv()
         self.bench.take_place()
-        configure(client, place)
+        client.configure()
         tools_ready_file(self.process.lab.state_dir, agent.name).unlink(missing_ok=True)
-        self.process.pane.heading(f"{stamp()} {agent.name}: {client.program} starts")
-        starting = f"{client.program} starts"
+        starting = f"{name} starts"
+        self.process.pane.heading(f"{stamp()} {agent.name}: {starting}")
         self.process.state(AgentState.IDLE, doing=starting)
         began = time.monotonic()
-        child = Foreground([program, *client.argv(place)], place.worktree, _environment(client, place))
+        child = Foreground(argv, client.worktree, client.environment() | mark_of_agent(agent.name))
         try:
             code = self._watch(child, starting)
         finally:
             child.end()
         if code is not None:
-            self._rest(client, code, time.monotonic() - began)
+            self._rest(name, code, time.monotonic() - began)
 
     def give_up(self, why: str) -> int:
         """Say why there is no client any more; only the person restarts it."""
@@ -114,24 +115,27 @@ class Keeper:
         self.process.watch_supervisor(snapshot)
         return self.process.wanted(snapshot) in (Wanted.STOPPED, Wanted.TAKEN)
 
-    def _rest(self, client: Client, code: int, lived_s: float) -> None:
+    def _rest(self, program: str, code: int, lived_s: float) -> None:
         self.ends = 1 if lived_s > HEALTHY_AFTER_S else self.ends + 1
         pause = min(2.0 ** (self.ends - 1), LONGEST_PAUSE_S)
-        text = f"{client.program} ended with code {code}; again in {pause:g} s"
+        text = f"{program} ended with code {code}; again in {pause:g} s"
         self.process.pane.heading(text)
         self.process.state(AgentState.IDLE, doing=text)
         until = time.monotonic() + pause
         while time.monotonic() < until and not self._must_end(self.process.snapshot()):
             time.sleep(min(STEP_S, pause))
 
-    def _place(self, agent: Agent) -> Place:
+    def _client(self, agent: Agent) -> InteractiveClient:
         lab = self.process.lab
+        spec, interactive = interactive_spec(agent.backend, user_folder(lab))
         cli, of_lab = str(cli_path()), ("--lab", str(lab.root), "--state-dir", str(lab.state_dir))
-        return Place(
+        return InteractiveClient(
+            setup=ClientSetup(spec, agent_folder(lab.state_dir, agent.name), Auth.OWN, os.environ),
+            interactive=interactive,
             agent=agent.name,
             model=agent.model,
             worktree=self.bench.workspace.worktree(),
-            home=lab.state_dir / "minds" / agent.name / "home",
+            state_dir=lab.state_dir,
             holdout=lab.holdout_dir,
             server=(cli, "mcp", *of_lab),
             # The lab's checks read the person's caches.
@@ -140,21 +144,12 @@ class Keeper:
         )
 
 
-def _environment(client: Client, place: Place) -> dict[str, str]:
-    """A short allow-list, its own provider's keys, and a HOME of its own."""
-    temporary = place.home.parent / "tmp"
-    temporary.mkdir(exist_ok=True, mode=0o700)
-    env = passed_on((*INTERACTIVE_CLIENT, *client.keys))
-    own = {name: value.format(home=place.home) for name, value in client.env.items()}
-    return env | own | {"HOME": str(place.home), "TMPDIR": str(temporary)} | mark_of_agent(place.agent)
-
-
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)  # through `finally`: the client goes along
 
 
-class ItsClient:
-    """In place of a mind: here the client orders the steps, and the lab calls none."""
+class NoSteps:
+    """In place of a backend: here the client orders the steps, and the lab calls none."""
 
     name = "interactive"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.model.states import AgentState
 from supervisor.store import agents
 from supervisor.store.connection import DB_FILE, Store
@@ -110,7 +111,7 @@ def record_event(state_dir: Path, agent: str, event: str, text: str) -> None:
 
 def tools_ready_file(state_dir: Path, agent: str) -> Path:
     """Where the MCP server leaves word that this client has its tools; removed before a client starts."""
-    return state_dir / "minds" / agent / "tools-ready"
+    return agent_folder(state_dir, agent) / "tools-ready"
 
 
 def _wait_for_tools(ready: Path) -> None:
@@ -125,8 +126,8 @@ def _wait_for_tools(ready: Path) -> None:
 
 
 def log(state_dir: Path, agent: str, text: str) -> None:
-    """A line for whoever wonders why a state is not what it should be: minds/<agent>/hooks.log."""
-    folder = state_dir / "minds" / agent
+    """A line for whoever wonders why a state is not what it should be: hooks.log in the agent's folder."""
+    folder = agent_folder(state_dir, agent)
     if not folder.is_dir():
         return
     file = folder / "hooks.log"

@@ -13,6 +13,7 @@ from roles.pane import TERMINAL, Pane
 from roles.workbench.workbench import Workbench
 from sessions.errors import ExpectedError
 from sessions.processes.foreground import Foreground
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.programs import cli_path
 from supervisor.model.states import AgentState, Wanted
 from supervisor.store import agents
@@ -58,8 +59,8 @@ def keep_aside(bench: Workbench) -> Path | None:
     files = [path for path in changed if (worktree / path).is_file() and not (worktree / path).is_symlink()]
     if not files:
         return None
-    minds = bench.workspace.lab.state_dir / "minds" / bench.workspace.agent
-    folder = minds / "left" / time.strftime("%Y%m%d-%H%M%S")
+    own_folder = agent_folder(bench.workspace.lab.state_dir, bench.workspace.agent)
+    folder = own_folder / "left" / time.strftime("%Y%m%d-%H%M%S")
     for path in files[:LEFT_LIMIT]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(worktree / path, folder / path)

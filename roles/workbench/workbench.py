@@ -14,6 +14,7 @@ from supervisor.client.lab_client import LabClient
 from supervisor.drafts.guard import Refusal
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
 from supervisor.model.snapshot import Agent, LabSnapshot
@@ -183,7 +184,7 @@ class Workbench:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         # One worktree: a client's parallel calls, and the person's, come one after the other.
-        lock = self.workspace.lab.state_dir / "minds" / self.workspace.agent / "workbench.lock"
+        lock = agent_folder(self.workspace.lab.state_dir, self.workspace.agent) / "workbench.lock"
         with held(lock, LOCK_PATIENCE_S) as mine:
             if not mine:
                 raise LabError("another call still works in this worktree; try again when it has answered")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sessions.git.repository import Repository
 from supervisor.errors import StateError
+from supervisor.lab.agent_folder import take_over_earlier_folders
 from supervisor.lab.paths import STATE_FOLDER, STATE_POINTER, Lab
 
 # SQLite's WAL keeps its index in memory shared between processes: not across machines.
@@ -31,6 +32,7 @@ def prepare_state(lab: Lab) -> None:
     _refuse_a_second_home(lab)
     try:
         _make_folders(lab)
+        take_over_earlier_folders(lab.state_dir)
         expect_space(lab.state_dir, LEAST_FREE_MB)
         # A nested repository: `git clean -fdx` in the lab passes it by.
         if not (lab.state_dir / ".git").exists():

@@ -20,9 +20,9 @@ from pathlib import Path
 from roles.backend import BackendContext, BackendError, Cost, EditResult, EditTask, PlanBrief
 from roles.backends.clients.catalogue_files import read_agent
 from roles.backends.clients.client import ClientBackend
-from roles.backends.clients.home import Auth, Rooms
-from roles.backends.clients.run import marker_of, version_of
-from roles.backends.clients.worktree_diff import look_at
+from roles.backends.clients.client_setup import Auth, ClientSetup, marker_of
+from roles.backends.clients.run import version_of
+from roles.backends.clients.worktree_state import read_worktree
 from sessions.processes.marks import find_marked
 from sessions.sandbox.client_sandbox import can_be_alone, can_limit
 from supervisor.lab.paths import Lab
@@ -151,7 +151,7 @@ class Bench:
         self._git("worktree", "add", "-q", "--detach", str(self.worktree))
         self.script = Scripted(self.worktree, self.does)
         self.server.script(self.script)
-        self.before, self.log_before = look_at(self.worktree), self.log()
+        self.before, self.log_before = read_worktree(self.worktree), self.log()
 
     def backend(self) -> ClientBackend:
         """The client as the catalogue describes it, pointed at the stand-in."""
@@ -160,7 +160,7 @@ class Bench:
         limits = "silence_s = 90\ntimeout_s = 150\n"
         file.write_text(f'like = "{self.name}"\n{limits}{real.files.replace("{url}", url)}')
         env = environment(self.name, self.folder, url)
-        context = BackendContext("agent", real.model, self.root, self.root / ".autoresearch/minds/agent")
+        context = BackendContext("agent", real.model, self.root, self.root / ".autoresearch/agents/agent")
         return ClientBackend(read_agent(file), context, Auth.OWN, env)
 
     def log(self) -> str:
@@ -169,7 +169,7 @@ class Bench:
 
     def left_over(self) -> int:
         """Processes that outlived the step."""
-        return len(find_marked(marker_of(self.root / ".autoresearch/minds/agent")))
+        return len(find_marked(marker_of(self.root / ".autoresearch/agents/agent")))
 
     def _git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=p", "-c", "user.email=p@p", *arguments]
@@ -231,8 +231,8 @@ def prove(name: str, folder: Path) -> Row:
 
 def _edit(bench: Bench, row: Row) -> str:
     backend, began = bench.backend(), time.monotonic()
-    rooms = Rooms(backend.spec, backend.context.folder, Auth.OWN, backend.env)
-    row.version = version_of(backend.spec, rooms)
+    setup = ClientSetup(backend.spec, backend.context.folder, Auth.OWN, backend.env)
+    row.version = version_of(setup)
     task = EditTask(
         "", bench.worktree, ("train.py",), (), None, None, "val_bpb", Direction.LOWER, None, (), 1,  # type: ignore[arg-type]
         text="Set DEPTH to 3 in train.py, then answer with the JSON object.",
@@ -242,7 +242,7 @@ def _edit(bench: Bench, row: Row) -> str:
     text = (bench.worktree / "train.py").read_text()
     assert outcome.result is EditResult.EDITED, f"{outcome.result}: {outcome.explanation}"
     assert text == "DEPTH = 3\nWIDTH = 64\n", f"the file holds {text!r}"
-    changes = look_at(bench.worktree).changes_since(bench.before)
+    changes = read_worktree(bench.worktree).changes_since(bench.before)
     assert changes == ("train.py",), f"changed {changes}"
     row.costs = _fields(outcome.cost)
     return f"yes, {took_s:.0f} s, by {' and '.join(dict.fromkeys(bench.script.called)) or 'words'}"
@@ -321,7 +321,7 @@ def _brief(bench: Bench, text: str) -> PlanBrief:
 
 
 def _nothing_changed(bench: Bench) -> None:
-    after = look_at(bench.worktree)
+    after = read_worktree(bench.worktree)
     assert after == bench.before, f"changed: {after.changes_since(bench.before)}"
     assert bench.log() == bench.log_before, "there is a new commit"
 

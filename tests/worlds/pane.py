@@ -40,7 +40,7 @@ class Pane:
 
     def __init__(self, toy: ToyLab, folder: Path, environment: dict[str, str] | None = None) -> None:
         self.toy = toy
-        self.home = toy.lab.state_dir / "minds" / "junior-1" / "home"
+        self.home = toy.lab.state_dir / "agents" / "junior-1" / "home"
         self.shown = b""
         programs = install_client(folder)
         path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"

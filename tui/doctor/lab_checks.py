@@ -49,19 +49,19 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
         check_worktrees,
     ):
         yield _guarded(check, lab)
-    yield from check_minds(lab)
+    yield from check_backends(lab)
 
 
-def check_minds(lab: Lab) -> Iterator[Check]:
+def check_backends(lab: Lab) -> Iterator[Check]:
     """What thinks for the agents: installed, which version, whose login; never a secret."""
     from roles.backends.clients.catalogue_files import user_folder
     from roles.backends.health import health_of
 
     config = lab.config.agents
     for agent in dict.fromkeys((config.chief, *config.junior)):
-        found = health_of(agent, user_folder(lab))
+        health = health_of(agent, user_folder(lab))
         name = f"backend {agent.backend}" + (f":{agent.model}" if agent.model else "")
-        yield Check(name, Health.GOOD if found.works else Health.BAD, found.found, found.mend)
+        yield Check(name, Health.GOOD if health.works else Health.BAD, health.summary, health.mend)
 
 
 def check_python() -> Check:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from roles.answers import AnswerError
 from roles.backend import BackendError, Cost, Report
-from roles.backends.clients.home import Rooms
+from roles.backends.clients.client_setup import ClientSetup
 from roles.backends.clients.run import ClientCall, ClientResult, run
 from roles.backends.clients.spec import AgentFile
 from supervisor.text import one_line
@@ -25,55 +25,61 @@ _AGAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client in its rooms."""
+    """A client that tells what it does."""
 
-    spec: AgentFile
-    rooms: Rooms
+    setup: ClientSetup
     report: Report
 
-    def run(self, call: ClientCall) -> ClientResult:
-        """See running.run."""
-        return run(self.spec, self.rooms, call, self.report)
+    @property
+    def spec(self) -> AgentFile:
+        """What its file says."""
+        return self.setup.spec
 
-    def answer(self, parse: Parse[T], ran: ClientResult, call: ClientCall) -> tuple[T, Cost]:
+    def run(self, call: ClientCall) -> ClientResult:
+        """Run it to its end. Raises ParkedError or BackendError."""
+        return run(self.setup, call, self.report)
+
+    def answer(self, parse: Parse[T], result: ClientResult, call: ClientCall) -> tuple[T, Cost]:
         """What a run answered, and what it cost with the repair. Raises BackendError."""
-        if ran.transcript.refused:
+        if result.transcript.refused:
             raise BackendError(
-                f"{self.spec.name} refused: {one_line(ran.transcript.refused)[:200]}", ran.cost
+                f"{self.spec.name} refused: {one_line(result.transcript.refused)[:200]}", result.cost
             )
         try:
-            return parsed(parse, ran), ran.cost
+            return parsed(parse, result), result.cost
         except AnswerError as error:
             problem = str(error)
         if self.spec.plan is None:
-            raise BackendError(f"{self.spec.name}: {problem}", ran.cost)
+            raise BackendError(f"{self.spec.name}: {problem}", result.cost)
         self.report.say(f"the answer can't be used ({problem}); asking once more")
         try:
-            second = self.run(self._again(ran, call, self.spec.plan, problem))
+            second = self.run(self._again(result, call, self.spec.plan, problem))
         except BackendError as error:
-            error.cost = ran.cost + error.cost
+            error.cost = result.cost + error.cost
             raise
-        cost = ran.cost + second.cost
+        cost = result.cost + second.cost
         try:
             return parsed(parse, second), cost
         except AnswerError as error:
             raise BackendError(f"{self.spec.name}: {error}", cost) from None
 
-    def _again(self, ran: ClientResult, call: ClientCall, argv: tuple[str, ...], problem: str) -> ClientCall:
+    def _again(
+        self, result: ClientResult, call: ClientCall, argv: tuple[str, ...], problem: str
+    ) -> ClientCall:
         text = _AGAIN.format(error=problem, schema=json.dumps(call.schema))
-        session = ran.transcript.session if self.spec.resume else ""
-        counters = ran.transcript.counters() if session else {}
+        session = result.transcript.session if self.spec.resume else ""
+        counters = result.transcript.counters() if session else {}
         if not session:
-            said = ran.transcript.last_words[-_LONGEST_WORDS:]
-            text = f"{call.text}\n\n# Again\n\nYou said:\n\n{said}\n\n{text}"
+            words = result.transcript.last_words[-_LONGEST_WORDS:]
+            text = f"{call.text}\n\n# Again\n\nYou said:\n\n{words}\n\n{text}"
         return replace(call, argv=argv, text=text, may_write=False, session=session, counters=counters)
 
 
-def parsed(parse: Parse[T], ran: ClientResult) -> T:
+def parsed(parse: Parse[T], result: ClientResult) -> T:
     """The structured answer, else the last words. Raises AnswerError."""
-    if ran.transcript.structured is not None:
+    if result.transcript.structured is not None:
         try:
-            return parse(ran.transcript.structured)
+            return parse(result.transcript.structured)
         except AnswerError:
             pass  # its words may be better
-    return parse(ran.transcript.last_words)
+    return parse(result.transcript.last_words)

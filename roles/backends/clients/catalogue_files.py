@@ -7,6 +7,7 @@ from typing import Any
 
 from roles.backends.clients.spec import AgentFile, Format
 from supervisor.errors import ConfigError
+from supervisor.lab.agent_folder import AGENTS
 from supervisor.lab.config_errors import parse_toml, validated
 from supervisor.lab.paths import Lab
 
@@ -15,16 +16,16 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 
 def user_folder(lab: Lab) -> Path:
     """Where the person's own agents lie."""
-    named = lab.config.agents.folder
-    return lab.root / Path(named).expanduser() if named else lab.state_dir / "agents"
+    folder = lab.config.agents.folder
+    return lab.root / Path(folder).expanduser() if folder else lab.state_dir / AGENTS
 
 
 def agent_files(folder: Path | None) -> dict[str, Path]:
     """The file of every agent by its name: ours, and those in `folder`, which win."""
-    found = {path.stem: path for path in sorted(CATALOGUE.glob("*.toml"))}
+    files = {path.stem: path for path in sorted(CATALOGUE.glob("*.toml"))}
     if folder is not None:
-        found |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return found
+        files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return files
 
 
 def read_agent(path: Path) -> AgentFile:
@@ -50,12 +51,13 @@ def _laid_over(data: dict[str, Any], path: Path, seen: tuple[str, ...]) -> dict[
         raise ConfigError(f"{path.name}: [like]: there is no {like!r}; there are {known}")
     below = _laid_over(parse_toml(base)[1], base, (*seen, like))
     below.pop("name", None)
-    return _merged(below, data)
+    return merged(below, data)
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """What `below` says, with `above` over it, table by table."""
     both = below | above
     for key in below.keys() & above.keys():
         if isinstance(below[key], dict) and isinstance(above[key], dict):
-            both[key] = _merged(below[key], above[key])
+            both[key] = merged(below[key], above[key])
     return both

@@ -32,10 +32,10 @@ from roles.backend import (
     Report,
 )
 from roles.backends.clients.answer_or_repair import Client, parsed
-from roles.backends.clients.home import Auth, Rooms, auth_of
-from roles.backends.clients.run import ClientCall, ClientResult, told_version
+from roles.backends.clients.client_setup import Auth, ClientSetup, auth_of
+from roles.backends.clients.run import ClientCall, ClientResult, version_line
 from roles.backends.clients.spec import AgentFile
-from roles.backends.clients.worktree_diff import Look, look_at, restore_link
+from roles.backends.clients.worktree_state import WorktreeState, read_worktree, restore_link
 from sessions.sandbox.client_sandbox import can_limit
 from supervisor.model.experiment import Experiment
 from supervisor.text import one_line
@@ -77,35 +77,37 @@ class ClientBackend:
         return Reflection(text, title, note, cost)
 
     def edit(self, task: EditTask, report: Report) -> EditOutcome:
-        """See Backend. It may write in the worktree and in its own rooms."""
+        """See Backend. It may write in the worktree and in its own folders."""
         if self.spec.edit is None:
             raise BackendError(f"{self.name} has no command line for edits; choose another backend for this")
         client = self._client(report)
         call = ClientCall(
             self.spec.edit, task.text, task.worktree, True, self.context.model, EDIT_SCHEMA, task.editable
         )
-        before = look_at(task.worktree)
+        before = read_worktree(task.worktree)
         try:
-            ran = client.run(call)
+            result = client.run(call)
         finally:
             moved = restore_link(task.worktree, before)
         if moved:
             raise BackendError(
-                f"{self.name} changed where git finds the repository; it was put back", ran.cost
+                f"{self.name} changed where git finds the repository; it was put back", result.cost
             )
-        changes = look_at(task.worktree).changes_since(before)
-        if ran.transcript.refused and not changes:
-            words = one_line(ran.transcript.refused)[:_LONGEST_WORDS]
-            return EditOutcome(EditResult.REFUSED, _title(task), "", words, cost=ran.cost)
-        return _outcome(task, ran, *self._answer(client, ran, call), changes, report)
+        changes = read_worktree(task.worktree).changes_since(before)
+        if result.transcript.refused and not changes:
+            words = one_line(result.transcript.refused)[:_LONGEST_WORDS]
+            return EditOutcome(EditResult.REFUSED, _title(task), "", words, cost=result.cost)
+        return _outcome(task, result, *self._answer(client, result, call), changes, report)
 
-    def _answer(self, client: Client, ran: ClientResult, call: ClientCall) -> tuple[EditAnswer | None, Cost]:
+    def _answer(
+        self, client: Client, result: ClientResult, call: ClientCall
+    ) -> tuple[EditAnswer | None, Cost]:
         try:
             if not self.spec.answers:
-                return parsed(edit_of, ran), ran.cost
-            return client.answer(edit_of, ran, call)
+                return parsed(edit_of, result), result.cost
+            return client.answer(edit_of, result, call)
         except AnswerError:
-            return None, ran.cost
+            return None, result.cost
         except BackendError as error:  # the edit is there all the same
             client.report.say(f"no usable answer: {error}")
             return None, error.cost
@@ -121,23 +123,23 @@ class ClientBackend:
 
     def _client(self, report: Report) -> Client:
         auth = auth_of(self.spec, self.auth, self.env)
-        rooms = Rooms(self.spec, self.context.folder, auth, self.env)
+        setup = ClientSetup(self.spec, self.context.folder, auth, self.env)
         if not self._introduced:
             limits = "limited by the system" if can_limit() else "not limited: this system has no Landlock"
-            report.say(f"{told_version(self.spec, rooms)}; auth: {auth}; its files: {limits}")
+            report.say(f"{version_line(setup)}; auth: {auth}; its files: {limits}")
             self._introduced = True
-        return Client(self.spec, rooms, report)
+        return Client(setup, report)
 
     @contextmanager
     def _watched(self, place: Path, report: Report) -> Iterator[None]:
-        before = look_at(place)
+        before = read_worktree(place)
         try:
             yield
         finally:
             restore_link(place, before)
-            told = _told_changes(before, look_at(place))
-            if told:
-                report.say(f"{self.name} was to read only, and the worktree changed: {told}")
+            changes = _changes_line(before, read_worktree(place))
+            if changes:
+                report.say(f"{self.name} was to read only, and the worktree changed: {changes}")
 
     def _empty(self) -> Path:
         place = self.context.folder / "empty"
@@ -147,28 +149,28 @@ class ClientBackend:
 
 def _outcome(
     task: EditTask,
-    ran: ClientResult,
+    result: ClientResult,
     answer: EditAnswer | None,
     cost: Cost,
     changes: tuple[str, ...],
     report: Report,
 ) -> EditOutcome:
     if answer is None:
-        words = one_line(ran.transcript.last_words)[-_LONGEST_WORDS:]
+        words = one_line(result.transcript.last_words)[-_LONGEST_WORDS:]
         if changes:
             return EditOutcome(EditResult.EDITED, _title(task), f"not said; {words}", words, cost=cost)
-        asks = EditResult.QUESTION if words.endswith("?") else EditResult.UNCHANGED
-        return EditOutcome(asks, _title(task), "", words or "it ended without a word", cost=cost)
+        ending = EditResult.QUESTION if words.endswith("?") else EditResult.UNCHANGED
+        return EditOutcome(ending, _title(task), "", words or "it ended without a word", cost=cost)
     if answer.result is EditResult.EDITED and not changes:
-        said = f"it said that it edited ({answer.title}), and nothing changed"
-        return EditOutcome(EditResult.UNCHANGED, answer.title, answer.expectation, said, cost=cost)
+        why = f"it said that it edited ({answer.title}), and nothing changed"
+        return EditOutcome(EditResult.UNCHANGED, answer.title, answer.expectation, why, cost=cost)
     if answer.result is not EditResult.EDITED and changes:
         report.say(f"it answered {answer.result}, and changed {', '.join(changes[:5])}: not taken")
     title = answer.title or _title(task)
     return EditOutcome(answer.result, title, answer.expectation, answer.explanation, cost=cost)
 
 
-def _told_changes(before: Look, after: Look) -> str:
+def _changes_line(before: WorktreeState, after: WorktreeState) -> str:
     changes = after.changes_since(before)
     head = [] if after.head == before.head else [f"HEAD is {after.head[:10] or 'gone'}"]
     return ", ".join([*changes[:5], *head])

@@ -35,7 +35,7 @@ def is_limit(text: str, patterns: Sequence[str] = ()) -> bool:
 
 def ends_at(text: str, now: float, epochs: Iterable[object] = ()) -> float:
     """When to try again, in epoch seconds: as an event or the words say, else after a minute, or 15 for quotas."""
-    waits = [found - now for found in (_epoch(value) for value in epochs) if found is not None]
+    waits = [epoch - now for value in epochs if (epoch := _epoch(value)) is not None]
     waits = waits or list(_waits(text, now))
     default = LONG_WAIT_S if _LONG.search(text) else SHORT_WAIT_S
     wait_s = next((wait for wait in waits if 0 < wait <= LONGEST_WAIT_S), default)
@@ -43,17 +43,17 @@ def ends_at(text: str, now: float, epochs: Iterable[object] = ()) -> float:
 
 
 def _waits(text: str, now: float) -> Iterable[float]:
-    if found := _EPOCH.search(text):
-        yield float(found[1]) - now
-    if found := _RETRY_AFTER.search(text):
-        yield float(found[1])
-    if found := _DURATION.search(text):
+    if match := _EPOCH.search(text):
+        yield float(match[1]) - now
+    if match := _RETRY_AFTER.search(text):
+        yield float(match[1])
+    if match := _DURATION.search(text):
         yield sum(
             float(n.strip(".") or 0) * (0.001 if u.lower() == "ms" else _UNITS[u.lower()])
-            for n, u in _PART.findall(found[1])
+            for n, u in _PART.findall(match[1])
         )
-    if found := _CLOCK.search(text):
-        yield _until_clock(int(found[1]), int(found[2] or 0), (found[3] or "").lower(), now)
+    if match := _CLOCK.search(text):
+        yield _until_clock(int(match[1]), int(match[2] or 0), (match[3] or "").lower(), now)
 
 
 def _until_clock(hour: int, minute: int, half: str, now: float) -> float:

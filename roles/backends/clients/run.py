@@ -1,12 +1,9 @@
-"""One run of a client: its command line, its rooms, its events, and how it ended."""
+"""One run of a client: its command line, its events, and how it ended."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.backend import BackendError, Cost, ParkedError, Report
-from roles.backends.clients.home import Rooms
+from roles.backends.clients.client_setup import ClientSetup, marker_of
 from roles.backends.clients.limits import ends_at, is_limit
 from roles.backends.clients.spec import AgentFile, BriefBy, Format, argv_of, filled
 from roles.backends.clients.transcript import Transcript
@@ -27,6 +24,8 @@ LINGER_S = 15.0  # a client that said it is done, and does not go
 LONGEST_ARGUMENT = 120_000  # bytes; the kernel takes 128 KiB
 LONGEST_REASON = 300
 _EVENTS_READ = 16 * 2**20  # bytes of an events file
+_NUMBER = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
+_VERSION_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +51,15 @@ class ClientResult:
     cost: Cost
 
 
-def program_of(spec: AgentFile, env: Mapping[str, str]) -> Path:
-    """Where the client is installed. Raises BackendError."""
-    found = shutil.which(spec.binary, path=env.get("PATH", os.defpath))
-    if found is None:
-        raise BackendError(f"{spec.binary} is not installed" + (f"; {spec.install}" if spec.install else ""))
-    return Path(found)
-
-
-def run(spec: AgentFile, rooms: Rooms, call: ClientCall, report: Report) -> ClientResult:
+def run(setup: ClientSetup, call: ClientCall, report: Report) -> ClientResult:
     """Run it to its end. Raises ParkedError or BackendError, with what it cost until then."""
+    spec = setup.spec
     try:
-        rooms.make(call.worktree)
-        child = _child(spec, rooms, call)
+        setup.make(call.worktree)
+        child = _child(setup, call)
     except OSError as error:
-        raise BackendError(f"{spec.name} has no rooms: {error}") from None
-    transcript = Transcript(spec, report, rooms.hider(), session=call.session)
+        raise BackendError(f"{spec.name} has no folder of its own: {error}") from None
+    transcript = Transcript(spec, report, setup.without_secrets, session=call.session)
     hung = ""
     try:
         with child:
@@ -81,8 +73,8 @@ def run(spec: AgentFile, rooms: Rooms, call: ClientCall, report: Report) -> Clie
             except ChildHangs as error:
                 hung = str(error)
     except SessionError as error:
-        raise BackendError(rooms.hider()(str(error))) from None
-    _read_events_file(spec, rooms, call, transcript)
+        raise BackendError(setup.without_secrets(str(error))) from None
+    _read_events_file(setup, call, transcript)
     transcript.end_of_output()
     _settle_by_words(spec, transcript, child)
     cost = transcript.cost(call.counters)
@@ -91,17 +83,12 @@ def run(spec: AgentFile, rooms: Rooms, call: ClientCall, report: Report) -> Clie
     raise _failure(spec, transcript, child, hung, cost)
 
 
-def marker_of(folder: Path) -> str:
-    """In the environment of every process of this agent's clients."""
-    return f"mind-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
-
-
-def _child(spec: AgentFile, rooms: Rooms, call: ClientCall) -> GuardedChild:
-    program = program_of(spec, rooms.person_env)
-    prompt_file, schema_file = rooms.folder / "brief.md", rooms.folder / "schema.json"
+def _child(setup: ClientSetup, call: ClientCall) -> GuardedChild:
+    spec, program = setup.spec, setup.program
+    prompt_file, schema_file = setup.folder / "brief.md", setup.folder / "schema.json"
     prompt_file.write_text(call.text, encoding="utf-8")
     schema_file.write_text(json.dumps(call.schema), encoding="utf-8")
-    values = rooms.places(call.worktree) | {
+    values = setup.places(call.worktree) | {
         "model": call.model,
         "session": call.session,
         "prompt_file": str(prompt_file),
@@ -115,22 +102,22 @@ def _child(spec: AgentFile, rooms: Rooms, call: ClientCall) -> GuardedChild:
         if len(call.text.encode()) > LONGEST_ARGUMENT:
             raise BackendError(f"the brief is too long for a command line of {spec.name}")
         argv = [call.text if word == "{prompt}" else word for word in argv]
-    command = limited([str(program), *argv], rooms.reach(program, call.worktree, may_write=call.may_write))
+    command = limited([str(program), *argv], setup.reach(call.worktree, may_write=call.may_write))
     return GuardedChild(
         command,
         cwd=call.worktree,
-        env=rooms.environment(call.worktree, may_write=call.may_write),
+        env=setup.environment(call.worktree, may_write=call.may_write),
         stdin=prompt_file if spec.brief is BriefBy.STDIN else None,
-        marker=marker_of(rooms.folder),
+        marker=marker_of(setup.folder),
         silence_s=spec.silence_s,
         timeout_s=spec.timeout_s,
     )
 
 
-def _read_events_file(spec: AgentFile, rooms: Rooms, call: ClientCall, transcript: Transcript) -> None:
-    if not spec.events_file:
+def _read_events_file(setup: ClientSetup, call: ClientCall, transcript: Transcript) -> None:
+    if not setup.spec.events_file:
         return
-    path = Path(filled(spec.events_file, rooms.places(call.worktree)))
+    path = Path(filled(setup.spec.events_file, setup.places(call.worktree)))
     try:
         with path.open("rb") as file:
             for line in file.read(_EVENTS_READ).decode("utf-8", "replace").splitlines():
@@ -143,8 +130,8 @@ def _settle_by_words(spec: AgentFile, transcript: Transcript, child: GuardedChil
     # Text has no terminal event of its own; its errors are words, for some exit with 0 after one.
     if spec.format is not Format.TEXT:
         return
-    said = [*transcript.final.splitlines(), *child.stderr_tail]
-    wrong = next((line for line in said for pattern in spec.errors if re.search(pattern, line)), "")
+    lines = [*transcript.final.splitlines(), *child.stderr_tail]
+    wrong = next((line for line in lines for pattern in spec.errors if re.search(pattern, line)), "")
     if wrong:
         transcript.ending, transcript.reason = False, wrong
     elif transcript.ending is None and not spec.events.done:
@@ -161,46 +148,42 @@ def _failure(
     if not reason or (transcript.ending is None and not hung and not transcript.limited):
         # What came last on stderr is no more than a hint then.
         reason = f"ended with exit code {child.exit_code} and never said how; {reason or 'no word on stderr'}"
-    words = one_line(transcript.hide(reason))[:LONGEST_REASON]
-    told = "\n".join((reason, transcript.limited, *child.stderr_tail[-5:]))
-    if transcript.limited or is_limit(told, spec.limits.patterns):
-        until = ends_at(told, time.time(), transcript.resets)
+    words = one_line(transcript.without_secrets(reason))[:LONGEST_REASON]
+    output = "\n".join((reason, transcript.limited, *child.stderr_tail[-5:]))
+    if transcript.limited or is_limit(output, spec.limits.patterns):
+        until = ends_at(output, time.time(), transcript.resets)
         return ParkedError(f"{spec.name}: {words}", until, cost)
     return BackendError(f"{spec.name}: {words}", cost)
 
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
-_TIMEOUT_S = 30.0
-
-
-def version_of(spec: AgentFile, rooms: Rooms) -> str:
+def version_of(setup: ClientSetup) -> str:
     """As the client says it, "" when it does not. Raises BackendError when it is not installed."""
-    program = program_of(spec, rooms.person_env)
+    spec, program = setup.spec, setup.program
     if not spec.version:
         return ""
     try:
-        rooms.make(rooms.folder)
+        setup.make(setup.folder)
         with GuardedChild(
             [str(program), *spec.version],
-            cwd=rooms.folder,
-            env=rooms.environment(rooms.folder, may_write=False),
+            cwd=setup.folder,
+            env=setup.environment(setup.folder, may_write=False),
             stdin=None,
-            marker=marker_of(rooms.folder),
-            silence_s=_TIMEOUT_S,
-            timeout_s=_TIMEOUT_S,
+            marker=marker_of(setup.folder),
+            silence_s=_VERSION_TIMEOUT_S,
+            timeout_s=_VERSION_TIMEOUT_S,
         ) as child:
             printed = "\n".join([*child.lines(), *child.stderr_tail])
     except (SessionError, OSError) as error:
         raise BackendError(f"{spec.name} does not say its version: {error}") from None
-    found = _NUMBER.search(printed)
-    return found[0] if found else ""
+    number = _NUMBER.search(printed)
+    return number[0] if number else ""
 
 
-def told_version(spec: AgentFile, rooms: Rooms) -> str:
+def version_line(setup: ClientSetup) -> str:
     """One line for the pane. Raises BackendError."""
-    version = version_of(spec, rooms)
+    spec, version = setup.spec, version_of(setup)
     if not version or not spec.known_versions:
         return f"{spec.name} {version}".strip()
-    known = any(version.startswith(beginning) for beginning in spec.known_versions)
-    seen = "" if known else f" (proven with {', '.join(f'{each}x' for each in spec.known_versions)})"
-    return f"{spec.name} {version}{seen}"
+    if version.startswith(spec.known_versions):
+        return f"{spec.name} {version}"
+    return f"{spec.name} {version} (proven with {', '.join(f'{each}x' for each in spec.known_versions)})"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-_STEP = re.compile(r"(?P<name>[^.\[\]=&|\s]+)(?P<list>\[(?:(?P<key>[\w.-]+)=(?P<value>[^\]]*))?\])?")
+_PART = re.compile(r"(?P<name>[^.\[\]=&|\s]+)(?P<list>\[(?:(?P<key>[\w.-]+)=(?P<value>[^\]]*))?\])?")
 
 
 class SelectorError(ValueError):
@@ -24,7 +24,7 @@ class SelectorError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathPart:
     """One part of a path."""
 
     name: str
@@ -33,7 +33,7 @@ class Step:
     value: object = None
 
 
-Path = tuple[Step, ...]
+Path = tuple[PathPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +69,39 @@ def parse_selector(text: str) -> Selector:
 
 def parse_path(text: str) -> Path:
     """A dotted path. Raises SelectorError."""
-    steps, at = [], 0
+    parts, at = [], 0
     while at < len(text):
-        found = _STEP.match(text, at)
-        if found is None:
+        match = _PART.match(text, at)
+        if match is None:
             raise SelectorError(f"{text!r} is no path: name.name[].name or name[key=value].name")
-        steps.append(
-            Step(found["name"], bool(found["list"]), found["key"] or "", _value(found["value"] or ""))
-        )
-        at = found.end()
+        value = _value(match["value"] or "")
+        parts.append(PathPart(match["name"], bool(match["list"]), match["key"] or "", value))
+        at = match.end()
         if at < len(text):
             if text[at] != ".":
                 raise SelectorError(f"{text!r} is no path: a dot belongs at character {at + 1}")
             at += 1
-    return tuple(steps)
+    return tuple(parts)
 
 
 def walk(value: object, path: str) -> list[Any]:
     """What stands at a dotted path in any value."""
-    return [found for found in _walk(value, parse_path(path)) if found is not None]
+    return [each for each in _walk(value, parse_path(path)) if each is not None]
 
 
 def _walk(value: object, path: Path) -> Iterator[Any]:
     if not path:
         yield value
         return
-    step, rest = path[0], path[1:]
+    part, rest = path[0], path[1:]
     if not isinstance(value, Mapping):
         return
-    inner = value.get(step.name)
-    if not step.is_list:
+    inner = value.get(part.name)
+    if not part.is_list:
         yield from _walk(inner, rest)
     elif isinstance(inner, list):
         for each in inner:
-            if not step.key or any(_same(v, step.value) for v in _walk(each, parse_path(step.key))):
+            if not part.key or any(_same(v, part.value) for v in _walk(each, parse_path(part.key))):
                 yield from _walk(each, rest)
 
 

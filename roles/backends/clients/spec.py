@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -12,14 +13,12 @@ from roles.backends.clients.selectors import parse_path, parse_selector
 from supervisor.lab.config import Name, Seconds, Section
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-PLACES = {"home", "tmp", "context", "worktree", "person_home"}  # folders
-ARGUMENTS = PLACES | {"model", "session", "prompt_file", "prompt", "schema", "schema_file", "canvas"}
-SPREAD = (
-    "{resume_arguments}",
-    "{model_arguments}",
-    "{canvas_arguments}",
-    "{sandbox_arguments}",
-)  # elements that become several, or none
+# Folders; "office" is how files of before say "agent_folder".
+PLACES = {"home", "tmp", "agent_folder", "worktree", "person_home", "office"}
+# Elements that become several, or none.
+SPREAD = {"resume_arguments", "model_arguments", "canvas_arguments", "sandbox_arguments"}
+ARGUMENTS = PLACES | SPREAD | {"model", "session", "prompt_file", "prompt", "schema", "schema_file", "canvas"}
+INTERACTIVE_ARGUMENTS = PLACES | {"model_arguments", "first_words", "state_dir", "holdout"}
 
 
 class Format(StrEnum):
@@ -63,27 +62,23 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _argument(text: str) -> str:
-    known = ARGUMENTS | {name.strip("{}") for name in SPREAD}
-    unknown = [name for name in PLACEHOLDER.findall(text) if name not in known]
-    if unknown:
-        raise ValueError(f"knows no {{{unknown[0]}}}; there are {', '.join(sorted(known))}")
-    return text
+def _placeholders(known: set[str]) -> AfterValidator:
+    def expect_known(text: str) -> str:
+        unknown = [name for name in PLACEHOLDER.findall(text) if name not in known]
+        if unknown:
+            raise ValueError(f"knows no {{{unknown[0]}}} here; there are {', '.join(sorted(known))}")
+        return text
 
-
-def _place(text: str) -> str:
-    unknown = [name for name in PLACEHOLDER.findall(text) if name not in PLACES]
-    if unknown:
-        raise ValueError(f"knows no {{{unknown[0]}}} here; there are {', '.join(sorted(PLACES))}")
-    return text
+    return AfterValidator(expect_known)
 
 
 SelectorText = Annotated[str, AfterValidator(_selector)]
 Selectors = tuple[SelectorText, ...]
 PathText = Annotated[str, AfterValidator(_path)]
 Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
-Argv = tuple[Annotated[str, AfterValidator(_argument)], ...]
-Located = Annotated[str, AfterValidator(_place)]
+Argv = tuple[Annotated[str, _placeholders(ARGUMENTS)], ...]
+InteractiveArgv = tuple[Annotated[str, _placeholders(INTERACTIVE_ARGUMENTS)], ...]
+Located = Annotated[str, _placeholders(PLACES)]
 
 
 class ToolCalls(Section):
@@ -126,7 +121,7 @@ class Usage(Section):
     input_has_cache: bool = False  # `input` holds what was read from the cache too
 
 
-class Limits(Section):
+class LimitWords(Section):
     """`[limits]`: regular expressions over the reason of a failure and the last lines of stderr."""
 
     patterns: Patterns = ()  # beside those that every provider uses
@@ -138,6 +133,20 @@ class Sandbox(Section):
     limited: Argv = ()  # where the system limits its files
     plan: Argv = ()  # where it does not
     edit: Argv = ()
+
+
+class Interactive(Section):
+    """`[interactive]`: its own interface in an agent's pane, with a HOME of its own and the lab as tools and hooks.
+
+    What its files may name beside the folders: {state_dir} and {holdout}; {server} and {server_words}, the lab's MCP
+    server as a program and its arguments; {server_env} and {server_env_toml}; {hook}, the command that an event
+    follows, and {hook_words}. Words are strings in a list without its brackets.
+    """
+
+    argv: InteractiveArgv
+    environment: dict[str, Located] = Field(default_factory=dict)  # over `[environment]`
+    # Written before each start. The others of `[files]` keep what else they say, if they are JSON.
+    files: dict[Located, str] = Field(default_factory=dict)
 
 
 class Inherit(Section):
@@ -168,9 +177,8 @@ class AgentFile(Section):
     environment: dict[str, Located] = Field(default_factory=dict)
     plan_environment: dict[str, Located] = Field(default_factory=dict)
     edit_environment: dict[str, Located] = Field(default_factory=dict)
-    files: dict[Located, str] = Field(
-        default_factory=dict
-    )  # written before each run, not when `auth` is inherit
+    # Written before each run, not when `auth` is inherit.
+    files: dict[Located, str] = Field(default_factory=dict)
     readable: tuple[Located, ...] = ()  # beside the worktree and what is the system's
     format: Format = Format.JSONL
     events_file: Located = ""  # more events, a line each, written by the client to a file
@@ -180,31 +188,32 @@ class AgentFile(Section):
 
     events: Events = Events()
     usage: Usage = Usage()
-    limits: Limits = Limits()
+    limits: LimitWords = LimitWords()
     sandbox: Sandbox = Sandbox()
     inherit: Inherit | None = None
+    interactive: Interactive | None = None
 
 
-def filled(text: str, values: dict[str, str]) -> str:
+def filled(text: str, values: Mapping[str, str]) -> str:
     """The text with its placeholders replaced; what is not among `values` stays as it is."""
-    return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    return PLACEHOLDER.sub(lambda name: values.get(name[1], name[0]), text)
 
 
 def argv_of(
-    spec: AgentFile, argv: Argv, values: dict[str, str], canvas: tuple[str, ...] = (), sandbox: Argv = ()
+    spec: AgentFile, argv: Argv, values: Mapping[str, str], canvas: tuple[str, ...] = (), sandbox: Argv = ()
 ) -> list[str]:
     """The command line behind the binary. Every element stays one, whatever a model wrote into it."""
-    spread: dict[str, Any] = {
+    spread: dict[str, Argv] = {
         "{sandbox_arguments}": sandbox,
         "{resume_arguments}": spec.resume if values.get("session") else (),
         "{model_arguments}": spec.model if values.get("model") else (),
     }
-    made: list[str] = []
+    words: list[str] = []
     for element in argv:
         if element == "{canvas_arguments}":
-            made += [filled(each, {**values, "canvas": path}) for path in canvas for each in spec.canvas]
+            words += [filled(each, {**values, "canvas": path}) for path in canvas for each in spec.canvas]
         elif element in spread:
-            made += [filled(each, values) for each in spread[element]]
+            words += [filled(each, values) for each in spread[element]]
         else:
-            made.append(filled(element, values))
-    return made
+            words.append(filled(element, values))
+    return words

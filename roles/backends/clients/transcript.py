@@ -12,7 +12,7 @@ from roles.backend import Cost, Report
 from roles.backends.clients.selectors import parse_selector, walk
 from roles.backends.clients.spec import AgentFile, Format, Selectors, Take, ToolCalls
 
-PATIENCE_S = 15.0  # a client may wait so long for a limit by itself
+LONGEST_OWN_WAIT_S = 15.0  # a client may wait so long for a limit by itself
 LONGEST_DETAIL = 300
 LONGEST_TEXT = 400_000  # characters of an answer that are kept, its end
 _COUNTERS = ("usd", "input", "output", "cache_read", "cache_write")
@@ -24,7 +24,7 @@ class Transcript:
 
     spec: AgentFile
     report: Report
-    hide: Callable[[str], str]  # takes secrets out of a text
+    without_secrets: Callable[[str], str]
     ending: bool | None = None  # None: it never said
     reason: str = ""
     final: str = ""
@@ -33,7 +33,6 @@ class Transcript:
     refused: str = ""
     limited: str = ""
     resets: list[object] = field(default_factory=list)
-    attempts: list[str] = field(default_factory=list)  # tool calls that the client refused
     model: str = ""
     _done_text: str = ""
     _printed: list[str] = field(default_factory=list)
@@ -47,7 +46,7 @@ class Transcript:
             return
         self._keep(line)
         if self.spec.format is Format.TEXT:
-            self.report.stream(self.hide(line) + "\n")
+            self.report.stream(self.without_secrets(line) + "\n")
 
     def feed_event(self, line: str) -> None:
         """An event; anything else on the line is let pass."""
@@ -67,31 +66,31 @@ class Transcript:
             self.final = self.final or text
         elif self.spec.format is Format.JSON:
             try:
-                found = json.loads(text[text.index("{") :] if "{" in text else text)
+                document = json.loads(text[text.index("{") :] if "{" in text else text)
             except (ValueError, RecursionError):
                 return
-            if isinstance(found, dict):
-                self.read(found)
+            if isinstance(document, dict):
+                self.read(document)
 
     def read(self, event: dict[str, Any]) -> None:
         """One event."""
         events = self.spec.events
-        for tools, told in ((events.tools, self._tool), (events.denied, self._denied)):
+        for tools, tell in ((events.tools, self._tool), (events.denied, self._denied)):
             for calls in tools:
                 for call in parse_selector(calls.at).values(event):
-                    told(calls, call)
+                    tell(calls, call)
         for text in _texts(events.say, event):
-            self.report.stream(self.hide(text.rstrip("\n")) + "\n")
+            self.report.stream(self.without_secrets(text.rstrip("\n")) + "\n")
         for piece in _texts(events.pieces, event):
-            self.report.stream(self.hide(piece))
+            self.report.stream(self.without_secrets(piece))
             self.final = (self.final + piece)[-LONGEST_TEXT:]
         self.session = next(iter(_texts(events.session, event)), self.session)
         self.final = "\n".join(_texts(events.final, event))[-LONGEST_TEXT:] or self.final
-        self.refused = _told(events.refused, event) or self.refused
-        self.limited = _told(events.limited, event) or self.limited
+        self.refused = _reason(events.refused, event) or self.refused
+        self.limited = _reason(events.limited, event) or self.limited
         self.resets += _values(events.resets_at, event)
         waits = [v / 1000 for v in _values(events.waits_ms, event) if isinstance(v, int | float)]
-        if waits and max(waits) > PATIENCE_S:
+        if waits and max(waits) > LONGEST_OWN_WAIT_S:
             self.limited = f"a limit of its provider, for {max(waits):.0f} s"
             self.resets.append(time.time() + max(waits))
         self.structured = next(
@@ -122,23 +121,23 @@ class Transcript:
 
     def _end(self, event: dict[str, Any]) -> None:
         for selectors, well in ((self.spec.events.done, True), (self.spec.events.failed, False)):
-            if any(parse_selector(text).matches(event) for text in selectors):
-                said = "\n".join(_texts(selectors, event))
+            if any(parse_selector(each).matches(event) for each in selectors):
+                text = "\n".join(_texts(selectors, event))
                 self.ending = well
-                self.reason = "" if well else said or self.reason
-                self._done_text = said[-LONGEST_TEXT:] if well else self._done_text
+                self.reason = "" if well else text or self.reason
+                self._done_text = text[-LONGEST_TEXT:] if well else self._done_text
 
     def _count(self, event: dict[str, Any]) -> None:
         usage = self.spec.usage
         for name in _COUNTERS:
-            found = [
+            counts = [
                 float(v)
                 for v in _values(getattr(usage, name), event)
                 if isinstance(v, int | float) and not isinstance(v, bool)
             ]
-            if found:
+            if counts:
                 before = self._counters.get(name, 0.0) if usage.take is Take.SUM else 0.0
-                self._counters[name] = before + sum(found)
+                self._counters[name] = before + sum(counts)
         self.model = next(iter(_texts(usage.model, event)), self.model)
 
     def _tool(self, calls: ToolCalls, call: object) -> None:
@@ -148,14 +147,13 @@ class Transcript:
 
     def _denied(self, calls: ToolCalls, call: object) -> None:
         name, detail = self._named(calls, call)
-        self.attempts.append(f"{name} {detail}".strip())
         self.report.tool(f"refused: {name}", detail)
 
     def _named(self, calls: ToolCalls, call: object) -> tuple[str, str]:
         name = next((str(v) for v in walk(call, calls.name)), "?")
-        found = next((v for path in calls.detail for v in walk(call, path)), "")
-        detail = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-        return self.hide(name)[:80], self.hide(detail)[:LONGEST_DETAIL]
+        value = next((v for path in calls.detail for v in walk(call, path)), "")
+        detail = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return self.without_secrets(name)[:80], self.without_secrets(detail)[:LONGEST_DETAIL]
 
     def _keep(self, line: str) -> None:
         self._printed.append(line)
@@ -168,16 +166,14 @@ def _values(selectors: Selectors, event: dict[str, Any]) -> list[Any]:
     return [value for text in selectors for value in parse_selector(text).values(event)]
 
 
-def _told(selectors: Selectors, event: dict[str, Any]) -> str:
+def _reason(selectors: Selectors, event: dict[str, Any]) -> str:
     if not any(parse_selector(text).matches(event) for text in selectors):
         return ""
     return "\n".join(_texts(selectors, event)) or "no reason given"
 
 
 def _texts(selectors: Selectors, event: dict[str, Any]) -> list[str]:
-    found = []
-    for text in selectors:
-        selector = parse_selector(text)
-        if selector.path:
-            found += [v if isinstance(v, str) else json.dumps(v) for v in selector.values(event)]
-    return [text for text in found if text]
+    selected = (parse_selector(text) for text in selectors)
+    values = [value for selector in selected if selector.path for value in selector.values(event)]
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in values)
+    return [text for text in texts if text]

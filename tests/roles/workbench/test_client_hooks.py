@@ -22,8 +22,8 @@ from tests.worlds.live import CLI
 
 def hook(toy: ToyLab, *words: str, text: str = "", agent: str = "junior-1") -> str:
     """Run it as a client does; returns what it logged."""
-    minds = toy.lab.state_dir / "minds" / "junior-1"
-    minds.mkdir(parents=True, exist_ok=True)
+    own_folder = toy.lab.state_dir / "agents" / "junior-1"
+    own_folder.mkdir(parents=True, exist_ok=True)
     tools_ready_file(toy.lab.state_dir, "junior-1").touch()
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
     done = subprocess.run(
@@ -31,7 +31,7 @@ def hook(toy: ToyLab, *words: str, text: str = "", agent: str = "junior-1") -> s
         cwd=toy.lab.root, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    log = minds / "hooks.log"
+    log = own_folder / "hooks.log"
     return log.read_text() if log.exists() else ""
 
 
@@ -62,11 +62,11 @@ def test_what_cannot_be_understood_is_logged_and_blocks_nothing(
 
 
 def test_a_broken_database_blocks_nothing(toy: ToyLab, tmp_path: Path) -> None:
-    minds = tmp_path / "broken" / "minds" / "junior-1"
-    minds.mkdir(parents=True)
+    own_folder = tmp_path / "broken" / "agents" / "junior-1"
+    own_folder.mkdir(parents=True)
     (tmp_path / "broken" / "lab.db").write_bytes(b"no database at all, but as long as one is" * 100)
     hook(toy, "Stop", "--state-dir", str(tmp_path / "broken"), text="{}")
-    assert "Stop: StoreError" in (minds / "hooks.log").read_text()
+    assert "Stop: StoreError" in (own_folder / "hooks.log").read_text()
 
 
 def test_outside_of_an_agents_window_it_says_nothing(toy: ToyLab) -> None:
@@ -93,8 +93,8 @@ def test_a_headless_agent_and_one_that_was_taken_over_keep_their_states(toy: Toy
 
 
 def test_the_first_turn_waits_for_the_labs_tools(toy: ToyLab) -> None:
-    minds = toy.lab.state_dir / "minds" / "junior-1"
-    minds.mkdir(parents=True)
+    own_folder = toy.lab.state_dir / "agents" / "junior-1"
+    own_folder.mkdir(parents=True)
     words = [CLI, "hook", "UserPromptSubmit", "--state-dir", str(toy.lab.state_dir)]
     env = os.environ | {"AUTORESEARCH_AGENT": "junior-1"}
     waiting = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=env)

@@ -25,7 +25,7 @@ def test_a_client_in_its_pane_has_an_edit_measured_and_ends_with_the_run(
         file.write(INTERACTIVE)
     lab = find_lab(root)
     monkeypatch.setenv("PATH", f"{install_client(tmp_path)}:{os.environ['PATH']}")
-    home = lab.state_dir / "minds" / "junior-1" / "home"
+    home = lab.state_dir / "agents" / "junior-1" / "home"
     home.mkdir(parents=True)
     canvas = lab.worktrees_dir / "junior-1" / "train.py"
     steps = (

@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.errors import StateError
 from supervisor.lab import state_folder
+from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.paths import find_lab
 from supervisor.lab.state_folder import file_system_kind, prepare_state
 
@@ -39,6 +40,25 @@ def test_git_clean_spares_it(lab_root: Path, git: Git) -> None:
     git(lab_root, "clean", "-fdx", "--quiet")
     assert not (lab_root / "litter").exists()
     assert lab.results_tsv.read_text() == "kept"
+
+
+def test_folders_of_agents_keep_their_things_under_the_new_name(lab_root: Path) -> None:
+    lab = find_lab(lab_root)
+    for agent in ("junior-1", "junior-2"):
+        home = lab.state_dir / "minds" / agent / "home"
+        home.mkdir(parents=True)
+        (home / "login").write_text(agent)
+    agents = lab.state_dir / "agents"
+    (agents / "junior-2").mkdir(parents=True)
+    (agents / "mine.toml").write_text("")
+    prepare_state(lab)
+    prepare_state(lab)
+    assert (agents / "junior-1/home/login").read_text() == "junior-1"
+    assert agent_folder(lab.state_dir, "junior-1") == agents / "junior-1"
+    # One that began anew is not overwritten, and nothing is lost.
+    assert not (agents / "junior-2/home").exists()
+    assert (lab.state_dir / "minds/junior-2/home/login").read_text() == "junior-2"
+    assert (agents / "mine.toml").exists()
 
 
 MOUNTS = """\

@@ -150,7 +150,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     (root / "behind").symlink_to(root / ".git")
     (root / "alias.py").symlink_to(root / "prepare.py")
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    context = BackendContext("junior-1", "", tmp_path, tmp_path / "minds" / "junior-1")
+    context = BackendContext("junior-1", "", tmp_path, tmp_path / "agents" / "junior-1")
     with StandIn([]) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         world = World(server, root, context)

@@ -13,7 +13,7 @@ import pytest
 from roles.backend import BackendContext, EditTask, PlanBrief
 from roles.backends.clients.catalogue_files import CATALOGUE, read_agent
 from roles.backends.clients.client import ClientBackend
-from roles.backends.clients.home import Auth
+from roles.backends.clients.client_setup import Auth
 from roles.backends.clients.spec import AgentFile
 from supervisor.model.states import Direction
 from tests.roles.telling import Told
@@ -38,7 +38,7 @@ class World:
 
     @property
     def context(self) -> BackendContext:
-        return BackendContext("junior-1", "", self.root, self.root / ".autoresearch/minds/junior-1")
+        return BackendContext("junior-1", "", self.root, self.root / ".autoresearch/agents/junior-1")
 
     @property
     def bin(self) -> Path:

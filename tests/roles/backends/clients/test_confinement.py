@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from roles.backend import BackendError, EditResult
-from roles.backends.clients.home import Auth, auth_of
+from roles.backends.clients.client_setup import Auth, auth_of
 from sessions.sandbox.client_sandbox import can_be_alone, can_limit
 from tests.roles.backends.clients.conftest import BEFORE, EDITS, KEY
 
@@ -91,7 +91,7 @@ def test_a_junior_reaches_its_worktree_and_its_rooms_and_nothing_else(world: Wor
     secrets = [
         person / "id_rsa",
         world.root / ".autoresearch/holdout.json",
-        world.root / ".autoresearch/minds/other/k",
+        world.root / ".autoresearch/agents/other/k",
     ]
     for path in secrets:
         path.parent.mkdir(parents=True, exist_ok=True)

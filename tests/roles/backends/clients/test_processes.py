@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from roles.backend import BackendError, EditResult
-from roles.backends.clients.run import marker_of
+from roles.backends.clients.client_setup import marker_of
 from sessions.processes.guarded_child import GuardedChild
 from sessions.processes.marks import MARKER_VARIABLE, find_marked
 from sessions.processes.tree import wait_until

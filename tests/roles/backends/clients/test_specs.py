@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import pytest
 from roles.backend import BackendContext, BackendError, EditResult
 from roles.backends.clients.catalogue_files import agent_files, read_agent
 from roles.backends.clients.client import ClientBackend
-from roles.backends.clients.home import Auth
+from roles.backends.clients.client_setup import Auth, ClientSetup
+from roles.backends.clients.interactive import InteractiveClient, interactive_spec
 from roles.backends.clients.limits import ends_at, is_limit
 from roles.backends.clients.selectors import SelectorError, parse_selector
 from roles.backends.clients.spec import argv_of
 from roles.backends.registry import expect_backends, known_backends, make_backend
+from roles.workbench.client_hooks import EVENTS
+from roles.workbench.mcp_server import LONGEST_WAIT_S
 from supervisor.errors import ConfigError, LabError
 from tests.roles.backends.clients.conftest import BEFORE
 
@@ -89,6 +94,63 @@ def test_a_file_may_be_like_one_of_ours(tmp_path: Path) -> None:
     spec = read_agent(agent_files(tmp_path)["claude"])
     assert (spec.name, spec.binary, spec.environment["A"]) == ("claude", "claude-next", "b")
     assert spec.environment["DISABLE_AUTOUPDATER"] == "1" and spec.plan
+
+
+def test_a_file_of_before_may_name_the_agents_folder_as_it_was_named_then(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(GOOD + '[environment]\nOLD = "{office}/x"\nNEW = "{agent_folder}/x"\n')
+    setup = ClientSetup(read_agent(tmp_path / "x.toml"), tmp_path / "junior-1", Auth.OWN, {})
+    environment = setup.environment(tmp_path, may_write=True)
+    assert environment["OLD"] == environment["NEW"] == f"{tmp_path}/junior-1/x"
+
+
+def interactive(name: str, folder: Path) -> InteractiveClient:
+    spec, own_interface = interactive_spec(name, None)
+    return InteractiveClient(
+        ClientSetup(spec, folder / "agents/junior-1", Auth.OWN, {}), own_interface, "junior-1", "m",
+        folder / 'a "worktree"', folder, folder / "holdout", ("/cli", "mcp", "--lab", "/l"), {"A": 'b "c"'},
+        ("/cli", "hook", "--lab", "/a lab"),
+    )  # fmt: skip
+
+
+def test_claude_in_a_pane_has_the_labs_tools_its_hooks_and_no_shell(tmp_path: Path) -> None:
+    client = interactive("claude", tmp_path)
+    home = client.setup.home
+    home.mkdir(parents=True)
+    (home / ".claude.json").write_text('{"userID": "u", "projects": {"/other": {"x": 1}}}')
+    client.configure()
+    server = json.loads((home / "lab-mcp.json").read_text())["mcpServers"]["lab"]
+    assert server == {
+        "type": "stdio", "command": "/cli", "args": ["mcp", "--lab", "/l"], "env": {"A": 'b "c"'},
+    }  # fmt: skip
+    settings = json.loads((home / "lab-settings.json").read_text())
+    commands = {event: entry[0]["hooks"][0]["command"] for event, entry in settings["hooks"].items()}
+    assert commands == {event: f"/cli hook --lab '/a lab' {event}" for event in EVENTS}
+    assert f"Read(/{tmp_path}/holdout/**)" in settings["permissions"]["deny"]
+    assert "Bash" in settings["permissions"]["deny"]
+    own = json.loads((home / ".claude.json").read_text())
+    assert own["userID"] == "u" and own["projects"]["/other"] == {"x": 1} and own["hasCompletedOnboarding"]
+    assert own["projects"][str(client.worktree)]["hasTrustDialogAccepted"]
+    environment = client.environment()
+    assert environment["HOME"] == str(home) and "NO_COLOR" not in environment
+    assert int(environment["MCP_TOOL_TIMEOUT"]) > 1000 * LONGEST_WAIT_S
+
+
+def test_codex_in_a_pane_is_told_of_the_lab_in_its_own_words(tmp_path: Path) -> None:
+    client = interactive("codex", tmp_path)
+    client.configure()
+    config = tomllib.loads((client.setup.home / ".codex/config.toml").read_text())
+    lab = config["mcp_servers"]["lab"]
+    assert (lab["command"], lab["args"], lab["env"]) == ("/cli", ["mcp", "--lab", "/l"], {"A": 'b "c"'})
+    assert lab["tool_timeout_sec"] > LONGEST_WAIT_S
+    assert config["notify"] == ["/cli", "hook", "--lab", "/a lab", "Stop"]
+    assert config["projects"] == {str(client.worktree): {"trust_level": "trusted"}}
+    assert not config["sandbox_workspace_write"]["network_access"]
+    assert client.environment()["CODEX_HOME"] == str(client.setup.home / ".codex")
+
+
+def test_an_interface_that_is_not_known_is_one_line() -> None:
+    with pytest.raises(LabError, match=r"'pi' has no interface for a pane; .* knows claude, codex"):
+        interactive_spec("pi", None)
 
 
 def test_what_a_model_wrote_is_one_argument_and_no_placeholder() -> None:

@@ -16,30 +16,30 @@ _LEFT_OUT = {"__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WorktreeState:
     """A worktree at one moment."""
 
     head: str
     files: dict[str, str]  # path to what it holds; the ignored ones too
     link: bytes  # `.git` of a linked worktree
 
-    def changes_since(self, before: Look) -> tuple[str, ...]:
+    def changes_since(self, before: WorktreeState) -> tuple[str, ...]:
         """The paths that differ, sorted."""
         names = self.files.keys() | before.files.keys()
         return tuple(sorted(name for name in names if self.files.get(name) != before.files.get(name)))
 
 
-def look_at(worktree: Path) -> Look:
-    """Look now."""
+def read_worktree(worktree: Path) -> WorktreeState:
+    """As it is now."""
     try:
         head = ask_git(worktree, "rev-parse", "HEAD").strip()
     except GitError:
         head = ""
     link = worktree / ".git"
-    return Look(head, dict(_files(worktree)), link.read_bytes() if link.is_file() else b"")
+    return WorktreeState(head, dict(_files(worktree)), link.read_bytes() if link.is_file() else b"")
 
 
-def restore_link(worktree: Path, before: Look) -> bool:
+def restore_link(worktree: Path, before: WorktreeState) -> bool:
     """Put back where git finds the repository; True when it had been changed.
 
     Every git command of ours in that worktree would follow it, and take its hooks and filters from there.
@@ -62,16 +62,16 @@ def _files(worktree: Path) -> Iterator[tuple[str, str]]:
         for name in names:
             path = Path(folder, name)
             if not (top and name == ".git"):
-                yield path.relative_to(worktree).as_posix(), _held(path)
+                yield path.relative_to(worktree).as_posix(), _content_of(path)
 
 
-def _held(path: Path) -> str:
+def _content_of(path: Path) -> str:
     try:
         if path.is_symlink():
             return f"-> {path.readlink()}"
-        about = path.lstat()
-        if about.st_size > _LARGEST or not path.is_file():
-            return f"{about.st_mode} {about.st_size} {about.st_mtime_ns}"
-        return f"{about.st_mode} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        status = path.lstat()
+        if status.st_size > _LARGEST or not path.is_file():
+            return f"{status.st_mode} {status.st_size} {status.st_mtime_ns}"
+        return f"{status.st_mode} {hashlib.sha256(path.read_bytes()).hexdigest()}"
     except OSError as error:
         return f"unreadable {error.errno}"
