@@ -107,11 +107,11 @@ class Workbench:
 
     def experiment(self, snapshot: LabSnapshot, experiment_id: str) -> Experiment:
         """The experiment of that id. Raises LabError."""
-        known = next((e for e in snapshot.experiments if e.id == experiment_id.strip()), None)
-        if known is None:
+        experiment = next((e for e in snapshot.experiments if e.id == experiment_id.strip()), None)
+        if experiment is None:
             name = one_line(experiment_id)[:40]
             raise LabError(f"there is no experiment {name!r}; ids look like e0012, run_experiment gives them")
-        return known
+        return experiment
 
     def start_afresh(self) -> Experiment | None:
         """Lay the worktree out as its next experiment begins, whatever was in it; returns that one's parent.
@@ -222,6 +222,6 @@ def open_workbench(client: LabClient, name: str) -> Workbench:
 def _known(snapshot: LabSnapshot, name: str) -> Agent:
     agent = snapshot.agent(name)
     if agent is None:
-        known = ", ".join(each.name for each in snapshot.agents) or "none: launch the lab first"
-        raise LabError(f"there is no agent {one_line(name)[:40]!r}; there are: {known}")
+        names = ", ".join(each.name for each in snapshot.agents) or "none: launch the lab first"
+        raise LabError(f"there is no agent {one_line(name)[:40]!r}; there are: {names}")
     return agent

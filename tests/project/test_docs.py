@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.lab.config import read_config
 from tui.commands.command_line import command_line
-from tui.commands.table import COMMANDS, Section
+from tui.commands.table import COMMANDS, CommandSection
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def test_every_command_line_of_the_documents_parses(line: str) -> None:
 
 def test_readme_shows_every_command_of_the_table() -> None:
     shown = {words[1] for line in command_lines() if len(words := shlex.split(line, comments=True)) > 1}
-    assert {entry.name for entry in COMMANDS if entry.section is not Section.INNER} <= shown
+    assert {entry.name for entry in COMMANDS if entry.section is not CommandSection.INNER} <= shown
 
 
 def test_readmes_make_targets_exist() -> None:

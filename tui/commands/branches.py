@@ -35,12 +35,14 @@ COLUMNS = (
 def branches(client: LabClient, as_json: bool) -> None:
     """Each junior's branch: a clean chain of keeps, one commit each, from the run's base."""
     snapshot = client.snapshot()
-    found = branches_of(snapshot)
+    all_branches = branches_of(snapshot)
     if as_json:
-        print_json(branches_view(found))
+        print_json(branches_view(all_branches))
         return
     print_table(
-        COLUMNS, (_row(one) for one in found), "No branches yet: each junior gets one when the lab launches."
+        COLUMNS,
+        (_row(one) for one in all_branches),
+        "No branches yet: each junior gets one when the lab launches.",
     )
 
 

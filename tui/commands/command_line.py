@@ -16,15 +16,15 @@ from typing import Any
 import click
 
 from tui.commands.options import client_of, lab_flags
-from tui.commands.table import BY_NAME, COMMANDS, Section
+from tui.commands.table import BY_NAME, COMMANDS, CommandSection
 
 PROGRAM = "autoresearch-tui"
 COMPLETION_VARIABLE = "_AUTORESEARCH_TUI_COMPLETE"  # set by the shell, see click's shell completion
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
-class Command(click.Command):
-    """A command whose help ends with examples, one line each: `arguments   what they do`."""
+class _WithExamples(click.Command):
+    """Its help ends with examples, one line each: `arguments   what they do`."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,18 +35,14 @@ class Command(click.Command):
         write_examples(formatter, self.examples)
 
 
-class Group(click.Group):
+class Command(_WithExamples):
+    """A command with examples."""
+
+
+class Group(_WithExamples, click.Group):
     """A command with sub-commands and examples; without a sub-command it does something itself."""
 
     command_class = Command
-
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
-        write_examples(formatter, self.examples)
 
 
 class CommandLine(click.Group):
@@ -70,7 +66,7 @@ class CommandLine(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, but an unknown name is told the nearest one."""
         if args[0] not in BY_NAME and not args[0].startswith("-"):
-            listed = [entry.name for entry in COMMANDS if entry.section is not Section.INNER]
+            listed = [entry.name for entry in COMMANDS if entry.section is not CommandSection.INNER]
             nearest = difflib.get_close_matches(args[0], listed, n=1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"{PROGRAM} --help lists them"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
@@ -78,9 +74,9 @@ class CommandLine(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table by sections, without importing any command."""
-        for section in Section:
+        for section in CommandSection:
             rows = [(entry.name, entry.summary) for entry in COMMANDS if entry.section is section]
-            if section is not Section.INNER:
+            if section is not CommandSection.INNER:
                 with formatter.section(section.value):
                     formatter.write_dl(rows)
 

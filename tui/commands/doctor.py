@@ -9,7 +9,6 @@ from tui.commands.command_line import Command
 from tui.commands.options import chosen_lab, json_option, lab_flags
 from tui.doctor.check import Check, Health
 from tui.doctor.lab_checks import examine
-from tui.views.as_json import SCHEMA
 from tui.views.printing import print_json, say
 
 MARKS = {Health.GOOD: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.BAD: ("✗", "red")}
@@ -41,7 +40,7 @@ def doctor(lab_dir: str | None, state_dir: str | None, as_json: bool) -> None:
             _print(check)
     bad = sum(check.health is Health.BAD for check in checks)
     if as_json:
-        print_json({"schema": SCHEMA, "healthy": not bad, "checks": [check.record() for check in checks]})
+        print_json({"healthy": not bad, "checks": [check.record() for check in checks]})
     elif bad:
         say(f"{bad} missing")
     if bad:

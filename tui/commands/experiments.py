@@ -16,7 +16,7 @@ from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
-from tui.views.as_json import SCHEMA, experiment_view, experiments_view
+from tui.views.as_json import experiment_view, experiments_view
 from tui.views.experiment import more_commands, story_facts
 from tui.views.figures import age, change, dollars, metric, thousands
 from tui.views.printing import Column, print_json, print_table, say, say_diff, say_fact
@@ -90,15 +90,17 @@ def experiments(
         else:
             _print_one(snapshot, experiment, steps)
         return
-    shown = [
+    selection = [
         one for one in snapshot.experiments if verdict in (None, one.verdict) and agent in (None, one.agent)
     ]
     if as_json:
-        print_json(experiments_view(snapshot, shown))
+        print_json(experiments_view(snapshot, selection))
         return
     now = time.time()
     print_table(
-        COLUMNS, (_row(one, now) for one in shown), "No experiments yet: `autoresearch-tui launch` starts."
+        COLUMNS,
+        (_row(one, now) for one in selection),
+        "No experiments yet: `autoresearch-tui launch` starts.",
     )
 
 
@@ -118,7 +120,7 @@ def diff(client: LabClient, experiment_id: str, as_json: bool) -> None:
     text = client.diff(experiment.id)
     if as_json:
         commits = {"parent_commit": experiment.parent_commit, "commit": experiment.commit}
-        print_json({"schema": SCHEMA, "id": experiment.id, **commits, "diff": text})
+        print_json({"id": experiment.id, **commits, "diff": text})
     else:
         say_diff(text)
 

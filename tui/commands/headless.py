@@ -31,7 +31,7 @@ DEAD_AFTER_S = 120.0  # the supervisor restarts within seconds; so long without 
 OVER = frozenset({CampaignState.FINISHED, CampaignState.STOPPED})
 
 
-class Screen(Protocol):
+class Display(Protocol):
     """Where the watching is shown."""
 
     def tell(self, line: str, style: str = "") -> None:
@@ -44,8 +44,8 @@ class Screen(Protocol):
 def follow_to_the_end(client: LabClient) -> None:
     """Show progress and verdicts until the campaign is over, then its leaderboard. Raises LabError."""
     try:
-        with _screen() as screen:
-            snapshot = _watch(client, screen)
+        with _display() as display:
+            snapshot = _watch(client, display)
     except KeyboardInterrupt:
         say("")
         say(
@@ -59,19 +59,19 @@ def follow_to_the_end(client: LabClient) -> None:
     say(headline(snapshot), style="bold")
 
 
-def _watch(client: LabClient, screen: Screen) -> LabSnapshot:
-    told: set[str] | None = None
+def _watch(client: LabClient, display: Display) -> LabSnapshot:
+    told_ids: set[str] | None = None
     alive_at = time.monotonic()
     while True:
         snapshot = client.snapshot()
         decided = {one.id: one for one in snapshot.experiments if one.verdict is not None}
-        if told is None:
-            told = set(decided)  # what was decided before this watching began is in the leaderboard
-            screen.tell(headline(snapshot), "bold")
-        for experiment_id in sorted(decided.keys() - told):
-            screen.tell(*verdict_line(decided[experiment_id]))
-        told |= decided.keys()
-        screen.update(snapshot)
+        if told_ids is None:
+            told_ids = set(decided)  # what was decided before this watching began is in the leaderboard
+            display.tell(headline(snapshot), "bold")
+        for experiment_id in sorted(decided.keys() - told_ids):
+            display.tell(*verdict_line(decided[experiment_id]))
+        told_ids |= decided.keys()
+        display.update(snapshot)
         if snapshot.campaign is None or snapshot.campaign.state in OVER:
             return snapshot
         if snapshot.supervisor_alive:
@@ -151,9 +151,9 @@ def now_line(snapshot: LabSnapshot) -> str:
 
 
 @contextmanager
-def _screen() -> Iterator[Screen]:
+def _display() -> Iterator[Display]:
     if not in_terminal():
-        yield _Lines()
+        yield _LogLines()
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -180,7 +180,7 @@ class _Bar:
         self._progress.update(self._task, total=total, completed=done or 0.0, description=now_line(snapshot))
 
 
-class _Lines:
+class _LogLines:
     """Plain lines, for logs: each verdict, and a sign of life in between."""
 
     def __init__(self) -> None:

@@ -8,7 +8,6 @@ from supervisor.history.ranked import History, Line, read_history
 from tui.views.figures import change
 from tui.views.printing import Column, print_json, print_table, say
 
-_SCHEMA = 1
 _COLUMNS = (
     Column("#", right=True),
     Column("metric", right=True, style="bold"),
@@ -66,7 +65,6 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 def _view(history: History) -> dict[str, object]:
     return {
-        "schema": _SCHEMA,
         "metric": history.metric_name,
         "noise_sd": history.noise_sd,
         "noise_stated": history.noise_stated,

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="TIME", help="The longest that one measurement may take: 90s, 10m.")
 @click.option("--checks", metavar="LINE", help="A command that must pass before an edit is measured.")
 @click.option(
-    "--try", "tried", is_flag=True, help="Measure the code three times as it stands, and show its noise."
+    "--try", "measures", is_flag=True, help="Measure the code three times as it stands, and show its noise."
 )
 @click.option("--dry-run", is_flag=True, help="Show what is found and write nothing.")
 @json_option
@@ -58,10 +58,10 @@ def init(
     directory: str,
     preset: str | None,
     yes: bool,
-    tried: bool,
+    measures: bool,
     dry_run: bool,
     as_json: bool,
-    **said: str | None,
+    **values: str | None,
 ) -> None:
     """Make a lab.
 
@@ -73,31 +73,30 @@ def init(
     from supervisor.init.make_lab import expect_whole, init_folder, preset_named, repository_for, write_lab
     from supervisor.init.survey import survey
 
-    if as_json and tried:
+    if as_json and measures:
         raise click.UsageError("--try shows its runs to a person; leave --json away")
     folder = Path(directory).expanduser().resolve()
-    chosen = preset_named(preset)
+    new_preset = preset_named(preset)
     repository = repository_for(folder)
     if repository is not None and preset:
         raise LabError(
             f"{repository.root} is a repository with code of its own; --preset sets a new lab's files"
         )
     if repository is None:
-        given = [name for name, value in said.items() if value is not None]
-        if given or tried or dry_run:
+        if any(values.values()) or measures or dry_run:
             raise LabError(f"{folder} is no repository; flags about what is found there need one")
-        _say_new(init_folder(folder, chosen), chosen, as_json)
+        _say_new(init_folder(folder, new_preset), new_preset, as_json)
         return
-    seen = survey(repository)
+    project = survey(repository)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
-    finding, program = _settled(seen, _with_flags(seen, said), asks, dry_run, as_json)
-    if tried and finding is not None and not finding.missing:
-        _try(seen, finding)
-    report = None if dry_run else write_lab(seen.root, expect_whole(seen.root, finding), program)
-    _say_found(seen, finding, report, as_json)
+    finding, program = _settled(project, _with_flags(project, values), asks, dry_run, as_json)
+    if measures and finding is not None and not finding.missing:
+        _try(project, finding)
+    report = None if dry_run else write_lab(project.root, expect_whole(project.root, finding), program)
+    _say_found(project, finding, report, as_json)
 
 
-def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
+def _with_flags(survey: Survey, values: dict[str, str | None]) -> Finding | None:
     """What was found, with what the person said ahead. Raises LabError for an answer that can't be taken."""
     from supervisor.errors import LabError
     from supervisor.init import answers as taking
@@ -113,21 +112,21 @@ def _with_flags(seen: Survey, said: dict[str, str | None]) -> Finding | None:
         "timeout": taking.take_timeout,
         "checks": taking.take_checks_command,
     }
-    given = {name: value for name, value in said.items() if value is not None}
-    if not given:
-        return seen.finding
-    known = taking.Answers(seen.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
+    words = {name: value for name, value in values.items() if value is not None}
+    if not words:
+        return survey.finding
+    answers = taking.Answers(survey.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
     for name, take in flags.items():
-        if name in given:
+        if name in words:
             try:
-                known = take(known, given[name], seen.tree)
+                answers = take(answers, words[name], survey.tree)
             except taking.BadAnswer as problem:
                 raise LabError(f"--{name.removesuffix('_line')}: {problem}") from None
-    return known.finding
+    return answers.finding
 
 
 def _settled(
-    seen: Survey, finding: Finding | None, asks: bool, dry_run: bool, as_json: bool
+    survey: Survey, finding: Finding | None, asks: bool, dry_run: bool, as_json: bool
 ) -> tuple[Finding | None, str]:
     """The finding with its gaps filled, and the text of a first program.md where the person was asked it all."""
     from supervisor.init.make_lab import expect_whole
@@ -136,20 +135,20 @@ def _settled(
     if finding is None and asks:
         from tui.wizard.wizard import ask_lab
 
-        say_cautions(seen.notes)
-        return ask_lab(seen, None)
+        say_cautions(survey.notes)
+        return ask_lab(survey, None)
     if not dry_run and not asks:
-        finding = expect_whole(seen.root, finding)
+        finding = expect_whole(survey.root, finding)
     if finding is None or as_json:
         return finding, ""
-    say_finding(seen, finding)
+    say_finding(survey, finding)
     if asks:
-        return _gaps_filled(seen, finding), ""
+        return _gaps_filled(survey, finding), ""
     say_guesses(finding)
     return finding, ""
 
 
-def _gaps_filled(seen: Survey, finding: Finding) -> Finding:
+def _gaps_filled(survey: Survey, finding: Finding) -> Finding:
     from supervisor.init.answers import Answers
     from supervisor.init.questions import gaps_of
     from tui.wizard.prompts import HOW, ask_all
@@ -157,34 +156,34 @@ def _gaps_filled(seen: Survey, finding: Finding) -> Finding:
     # A name tells its direction, so a gap may close while another is filled.
     while gaps := gaps_of(finding):
         say(HOW, style="dim")
-        finding = ask_all(gaps[:1], Answers(finding), seen.tree).finding
+        finding = ask_all(gaps[:1], Answers(finding), survey.tree).finding
     return replace(finding, guesses=frozenset())
 
 
-def _try(seen: Survey, finding: Finding) -> None:
+def _try(survey: Survey, finding: Finding) -> None:
     from supervisor.errors import LabError
     from supervisor.init.trial_run import spread_of
     from tui.wizard.trial import measure, say_spread, why_no_number
 
-    _, runs = measure(seen.root, seen.base, finding)
+    _, runs = measure(survey.root, survey.base, finding)
     spread = spread_of(runs, finding.metric)
     if spread is None:
         raise LabError(f"the command gave no {finding.metric}: {why_no_number(runs[-1])}")
     say_spread(spread, finding.metric)
 
 
-def _say_found(seen: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:
+def _say_found(survey: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:
     from tui.wizard.finding import found_json
 
     if as_json:
-        print_json(found_json(seen, finding, report))
+        print_json(found_json(survey, finding, report))
     elif report is not None:
         say(
             f"wrote {' and '.join(str(report.root / name) for name in report.created)}; nothing was committed"
         )
         say("next: read it, then `autoresearch-tui launch`")
     elif finding is None:
-        say(f"nothing in {seen.root} is known as a lab; in a terminal `autoresearch-tui init` asks")
+        say(f"nothing in {survey.root} is known as a lab; in a terminal `autoresearch-tui init` asks")
     else:
         say("nothing was written")
 
@@ -193,7 +192,7 @@ def _say_new(report: InitReport, preset: Preset, as_json: bool) -> None:
     if as_json:
         made = {"root": str(report.root), "written": list(report.created), "commit": report.commit}
         made["preset"] = preset.name
-        print_json({"schema": 1, **made})
+        print_json(made)
         return
     say(f"a lab in {report.root}: {', '.join(report.created)} (commit {(report.commit or '')[:7]})")
     say(f"preset {preset.name}: {preset.description}; `--preset NAME` sets another")

@@ -10,7 +10,7 @@ import click
 from supervisor.client.lab_client import LabClient
 from tui.commands.command_line import Group
 from tui.commands.options import client_of, json_option, lab_flags, lab_options
-from tui.views.as_json import SCHEMA, note_record, notes_view
+from tui.views.as_json import note_record, notes_view
 from tui.views.figures import age
 from tui.views.printing import Column, print_json, print_table, say, say_lines
 
@@ -40,12 +40,12 @@ def notes(ctx: click.Context, as_json: bool, lab_dir: str | None, state_dir: str
     """The notes that agents and people share, newest first."""
     if ctx.invoked_subcommand is not None:
         return
-    found = client_of(lab_dir, state_dir).snapshot().notes
+    all_notes = client_of(lab_dir, state_dir).snapshot().notes
     if as_json:
-        print_json(notes_view(found))
+        print_json(notes_view(all_notes))
         return
     now = time.time()
-    rows = ((n.id, age(now - n.created_at), n.author, n.experiment_id or "", n.title) for n in found)
+    rows = ((n.id, age(now - n.created_at), n.author, n.experiment_id or "", n.title) for n in all_notes)
     print_table(COLUMNS, rows, "No notes yet: agents publish what is worth another agent's time.")
 
 
@@ -61,7 +61,7 @@ def show(client: LabClient, note_id: str, as_json: bool) -> None:
             (note_record(note) for note in client.snapshot().notes if note.id == note_id),
             {"id": note_id},
         )
-        print_json({"schema": SCHEMA, "note": note | {"text": text}})
+        print_json({"note": note | {"text": text}})
     else:
         say_lines(text)
 
@@ -84,6 +84,6 @@ def add(client: LabClient, title: str, text: str, experiment_id: str | None, as_
         raise click.UsageError("the title is empty")
     note_id = client.add_note(title, sys.stdin.read() if text == "-" else text, experiment_id)
     if as_json:
-        print_json({"schema": SCHEMA, "id": note_id})
+        print_json({"id": note_id})
     else:
         say(f"published {note_id}")

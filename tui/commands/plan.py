@@ -10,7 +10,7 @@ from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import UNTESTED
 from tui.commands.command_line import Group
 from tui.commands.options import client_of, json_option, lab_flags, lab_options
-from tui.views.as_json import SCHEMA, hypotheses_view
+from tui.views.as_json import hypotheses_view
 from tui.views.experiment import hypothesis_facts
 from tui.views.figures import change
 from tui.views.printing import Column, print_json, print_table, say, say_fact
@@ -50,10 +50,10 @@ def plan(
     if as_json:
         print_json(hypotheses_view(everything))
         return
-    shown = [one for one in everything if with_done or one.state in UNTESTED]
+    hypotheses = [one for one in everything if with_done or one.state in UNTESTED]
     print_table(
         COLUMNS,
-        (_row(one) for one in shown),
+        (_row(one) for one in hypotheses),
         "Nothing waits: the chief writes hypotheses when juniors run low.",
     )
 
@@ -83,7 +83,7 @@ def add(
         raise click.UsageError("the title is empty")
     hypothesis_id = client.add_hypothesis(title, change_, rationale, parent_id)
     if as_json:
-        print_json({"schema": SCHEMA, "id": hypothesis_id})
+        print_json({"id": hypothesis_id})
     else:
         say(f"{hypothesis_id} is at the head of the plan")
 
@@ -94,13 +94,13 @@ def add(
 @lab_options
 def show(client: LabClient, hypothesis_id: str, as_json: bool) -> None:
     """One hypothesis in full."""
-    found = tuple(one for one in client.launched().hypotheses if one.id == hypothesis_id)
-    if not found:
+    matches = tuple(one for one in client.launched().hypotheses if one.id == hypothesis_id)
+    if not matches:
         raise LabError(f"there is no {hypothesis_id}; `autoresearch-tui plan --all` lists them")
     if as_json:
-        print_json(hypotheses_view(found))
+        print_json(hypotheses_view(matches))
         return
-    (one,) = found
+    (one,) = matches
     say_fact(one.id, one.title)
     facts = (("State", one.state.value), ("Change", one.change), *hypothesis_facts(one))
     for name, text in facts:

@@ -37,7 +37,7 @@ def _shown(silent: bool) -> Iterator[Look]:
         with _bar() as look:
             yield look
     else:
-        yield _Lines().look
+        yield _ProgressLines().look
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _bar() -> Iterator[Look]:
         yield look
 
 
-class _Lines:
+class _ProgressLines:
     def __init__(self) -> None:
         self._last = float("-inf")
 

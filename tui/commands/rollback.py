@@ -12,7 +12,6 @@ from supervisor.model.promotion import PromotionState
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.commands.promote import say_unless
-from tui.views.as_json import SCHEMA
 from tui.views.printing import print_json
 from tui.views.promotion import outcome
 
@@ -36,12 +35,12 @@ def rollback(client: LabClient, yes: bool, as_json: bool) -> None:
                 f"this takes back promotion {last.number} ({last.title}); `rollback --yes` does it"
             )
         click.confirm(f"Take back promotion {last.number} ({last.title})?", abort=True)
-    done = client.promotions.roll_back()
+    reverted = client.promotions.roll_back()
     if as_json:
-        record = {"rollback": done.number, "promotion": done.reverts, "state": done.state.value}
-        print_json(
-            {"schema": SCHEMA} | record | {"commit": done.landed_commit, "branch": done.branch or None}
+        record = {"rollback": reverted.number, "promotion": reverted.reverts, "state": reverted.state.value}
+        print_json(record | {"commit": reverted.landed_commit, "branch": reverted.branch or None})
+    if reverted.state not in (PromotionState.LANDED, PromotionState.WAITING):
+        raise LabError(
+            f"promotion {reverted.reverts} was not taken back: {reverted.reason or reverted.state.value}"
         )
-    if done.state not in (PromotionState.LANDED, PromotionState.WAITING):
-        raise LabError(f"promotion {done.reverts} was not taken back: {done.reason or done.state.value}")
-    say_unless(as_json, outcome(done, client.promotions))
+    say_unless(as_json, outcome(reverted, client.promotions))

@@ -114,12 +114,14 @@ def _details(snapshot: LabSnapshot) -> list[str]:
     if snapshot.guarantees and snapshot.guarantees.line:
         lines.append(snapshot.guarantees.line)
     limits = campaign.limits
-    said = [
+    parts = [
         f"{snapshot.counted}/{limits.experiments} experiments" if limits.experiments is not None else "",
         f"{campaign.running_s / 3600:.1f}/{limits.hours:g} h" if limits.hours is not None else "",
         f"${sum(a.cost_usd for a in snapshot.agents):.2f}/${limits.usd:g}" if limits.usd is not None else "",
     ]
-    lines.append("limits: " + (", ".join(part for part in said if part) or "none; it runs until you stop it"))
+    lines.append(
+        "limits: " + (", ".join(part for part in parts if part) or "none; it runs until you stop it")
+    )
     if cost := sum(agent.cost_usd for agent in snapshot.agents):
         each = f", {dollars(cost / snapshot.kept)} for each keep" if snapshot.kept else ""
         estimate = "about " if any(agent.spending.is_estimate for agent in snapshot.agents) else ""

@@ -51,9 +51,9 @@ def _of_lab(lab: Lab | None) -> tuple[dict[str, Path], dict[str, str]]:
     if lab is None or not lab.db.exists():
         return {}, {}
     snapshot = LabClient(lab).snapshot()
-    found = [(device, snapshot.run(device.run_id)) for device in snapshot.devices if device.uuid]
-    holders = {device.uuid: run_directory(lab, run) for device, run in found if run is not None}
-    return holders, {device.uuid: device.problem for device, _ in found if device.problem}
+    devices = [(device, snapshot.run(device.run_id)) for device in snapshot.devices if device.uuid]
+    holders = {device.uuid: run_directory(lab, run) for device, run in devices if run is not None}
+    return holders, {device.uuid: device.problem for device, _ in devices if device.problem}
 
 
 def _check_gpu(gpu: Gpu, look: GpuStatus, taken_out: str) -> Check:

@@ -77,10 +77,10 @@ def check_program(name: str, flag: str, package: str) -> Check:
     path = shutil.which(name)
     if path is None:
         return Check(name, Health.BAD, "not installed", install_line(package))
-    said = _ask([path, flag])
-    if said is None:
+    version = _ask([path, flag])
+    if version is None:
         return Check(name, Health.BAD, f"{path} does not run", install_line(package))
-    return Check(name, Health.GOOD, said.removeprefix("git version ").strip())
+    return Check(name, Health.GOOD, version.removeprefix("git version ").strip())
 
 
 def check_devices() -> Check:
@@ -88,10 +88,10 @@ def check_devices() -> Check:
     from sessions.devices.discovery import discover
 
     try:
-        found = discover(None)
+        devices = discover(None)
     except SessionError as error:
         return Check("devices", Health.BAD, str(error))
-    return Check("devices", Health.GOOD, ", ".join(f"{device.id} ({device.label})" for device in found))
+    return Check("devices", Health.GOOD, ", ".join(f"{device.id} ({device.label})" for device in devices))
 
 
 def check_preset() -> Check:
@@ -111,18 +111,18 @@ def check_sandbox() -> Check:
     """What confines a training run."""
     from sessions.sandbox.run_sandbox import Confinement, probe
 
-    found = probe()
-    if found is Confinement.BWRAP:
+    confinement = probe()
+    if confinement is Confinement.BWRAP:
         return Check(
             "sandbox", Health.GOOD, "bubblewrap: runs have no network and see no other files of yours"
         )
-    if found is Confinement.LANDLOCK:
+    if confinement is Confinement.LANDLOCK:
         good = "namespaces and Landlock: runs have no network and see no other files of yours"
         return Check("sandbox", Health.GOOD, good)
     mend = install_line("bubblewrap") if sys.platform == "linux" else ""
     weak = (
         "runs are not confined"
-        if found is Confinement.NONE
+        if confinement is Confinement.NONE
         else "unshare only: no network, but they can read your files"
     )
     return Check("sandbox", Health.WARNING, weak, mend)
@@ -135,15 +135,15 @@ def check_training(lab: Lab) -> Check:
     python = lab_python(lab)
     if not lab.has_referee:
         return Check("training", Health.GOOD, f"`{lab.config.lab.command}`")
-    said = _ask([python, "-c", TORCH_PROBE])
-    if said is None:
+    answer = _ask([python, "-c", TORCH_PROBE])
+    if answer is None:
         return Check(
             "training",
             Health.BAD,
             f"{python} has no torch",
             f"{python} -m pip install torch tokenizers numpy",
         )
-    version, cuda = json.loads(said.splitlines()[-1])
+    version, cuda = json.loads(answer.splitlines()[-1])
     return Check("training", Health.GOOD, f"torch {version}, {'CUDA' if cuda else 'no CUDA'} ({python})")
 
 
@@ -151,12 +151,12 @@ def check_guarantees(lab: Lab) -> Check:
     """What the lab's scores can be trusted for."""
     from supervisor.client.lab_client import LabClient
 
-    given = LabClient(lab).snapshot().guarantees
-    if given is None or not given.weaker:
+    guarantees = LabClient(lab).snapshot().guarantees
+    if guarantees is None or not guarantees.weaker:
         return Check(
             "guarantees", Health.GOOD, "measured by the referee: seeds, smoke runs, probes and a holdout"
         )
-    return Check("guarantees", Health.WARNING, f"{given.line}; {'; '.join(given.explained)}")
+    return Check("guarantees", Health.WARNING, f"{guarantees.line}; {'; '.join(guarantees.explained)}")
 
 
 def check_data(lab: Lab) -> Check:
@@ -166,12 +166,12 @@ def check_data(lab: Lab) -> Check:
 
     if not lab.has_referee:
         return Check("data", Health.GOOD, "the lab's own matter: it has no referee of ours")
-    found = sorted(data_cache().glob("*/manifest.json"))
-    if not found:
+    manifests = sorted(data_cache().glob("*/manifest.json"))
+    if not manifests:
         return Check(
             "data", Health.WARNING, "not prepared; `launch` does it", f"{lab_python(lab)} prepare.py"
         )
-    return Check("data", Health.GOOD, f"{len(found)} prepared, in {data_cache()}")
+    return Check("data", Health.GOOD, f"{len(manifests)} prepared, in {data_cache()}")
 
 
 def check_state(lab: Lab) -> Check:

@@ -23,7 +23,7 @@ from supervisor.client.lab_client import LabClient
 from supervisor.errors import line_for_person
 from supervisor.model.snapshot import LabSnapshot
 from tui.screen.actions.keys import KeyCommand
-from tui.screen.actions.requests import Answer, AttachRequested, Reading, Request
+from tui.screen.actions.requests import AttachRequested, Request, TextRead, TextWanted
 from tui.screen.lab import LabScreen
 
 _WAIT_S = 0.25  # quitting takes no longer than this
@@ -187,16 +187,16 @@ class LabApp(App[None]):
             self.now = self._clock()
             self.snapshot = message.snapshot
 
-    def on_reading(self, message: Reading) -> None:
+    def on_text_wanted(self, message: TextWanted) -> None:
         """Read in a thread; the answer goes to the widget that wants it."""
         self.run_worker(partial(self._read, message), thread=True, group="read")
 
-    def _read(self, reading: Reading) -> None:
+    def _read(self, wanted: TextWanted) -> None:
         try:
-            answer = Answer(reading.about, reading.call(self._client))
+            answer = TextRead(wanted.about, wanted.call(self._client))
         except Exception as error:
-            answer = Answer(reading.about, "", line_for_person(error))
-        reading.reader.post_message(answer)
+            answer = TextRead(wanted.about, "", line_for_person(error))
+        wanted.reader.post_message(answer)
 
     def on_request(self, message: Request) -> None:
         """Ask the lab in a thread; the person is told what came of it."""

@@ -303,8 +303,8 @@ class LabScreen(MovableScreen):
         return self.query_one("#filter", Input)
 
     def _close_filter(self) -> None:
-        for shown in self.query("#filter.-shown"):  # a key may come before the line is mounted
-            shown.remove_class("-shown")
+        for line in self.query("#filter.-shown"):  # a key may come before the line is mounted
+            line.remove_class("-shown")
             self.set_focus(self.tabs.target)
 
     def action_copy(self) -> None:
@@ -330,14 +330,14 @@ class LabScreen(MovableScreen):
     def action_ask(self, verb: str) -> None:
         """Ask the lab for what this verb means here, or the person first."""
         try:
-            wanted = VERBS[verb](self.context())
+            step = VERBS[verb](self.context())
         except ExpectedError as error:
             self.notify(plain(str(error)), severity="error", markup=False)
             return
-        if isinstance(wanted, Screen):
-            self.app.push_screen(wanted)
+        if isinstance(step, Screen):
+            self.app.push_screen(step)
         else:
-            self.post_message(wanted)
+            self.post_message(step)
 
 
 def farewell(snapshot: LabSnapshot | None) -> str:

@@ -1,4 +1,4 @@
-"""The lab as JSON: the schemas that scripts rely on. Units are in the names; null where there is nothing."""
+"""The lab as JSON, as scripts rely on it. Units are in the names; null where there is nothing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from tui.views.experiment import story_view
 if TYPE_CHECKING:
     from supervisor.model.records import ThinkingStep
 
-SCHEMA = 1
 
-
-def experiments_view(snapshot: LabSnapshot, shown: Iterable[Experiment]) -> dict[str, Any]:
+def experiments_view(snapshot: LabSnapshot, experiments: Iterable[Experiment]) -> dict[str, Any]:
     """These experiments of the lab, in their order."""
-    return {"schema": SCHEMA, "experiments": [experiment_record(snapshot, one) for one in shown]}
+    return {"experiments": [experiment_record(snapshot, one) for one in experiments]}
 
 
 def experiment_view(
@@ -40,26 +38,13 @@ def experiment_view(
         "story": story_view(snapshot, experiment),
         "steps_of_thinking": [_step_record(step) for step in steps],
     }
-    return {"schema": SCHEMA, "experiment": record}
+    return {"experiment": record}
 
 
 def _step_record(step: ThinkingStep) -> dict[str, Any]:
-    return {
-        "kind": step.kind,
-        "agent": step.agent,
-        "backend": step.backend,
-        "model": step.model or None,
-        "started_at": step.started_at,
-        "took_s": step.ended_at - step.started_at,
-        "ending": step.ending,
-        "detail": step.detail,
-        "usd": step.usd,
-        "usd_is_estimate": step.usd_is_estimate,
-        "input_tokens": step.input_tokens,
-        "output_tokens": step.output_tokens,
-        "cache_read_tokens": step.cache_read_tokens,
-        "cache_write_tokens": step.cache_write_tokens,
-    }
+    names = "kind agent backend model started_at ending detail usd usd_is_estimate input_tokens output_tokens"
+    record = _fields(step, f"{names} cache_read_tokens cache_write_tokens")
+    return record | {"model": step.model or None, "took_s": step.ended_at - step.started_at}
 
 
 def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str, Any]:
@@ -68,32 +53,18 @@ def experiment_record(snapshot: LabSnapshot, experiment: Experiment) -> dict[str
         experiment.metric if experiment.verdict in (Verdict.BASELINE, Verdict.KEEP, Verdict.DISCARD) else None
     )
     name = snapshot.campaign.metric if snapshot.campaign else "metric"
-    ran = [run for run in experiment.runs if run.started_at is not None]
-    return {
-        "id": experiment.id,
-        "agent": experiment.agent,
-        "branch": experiment.branch,
-        "state": experiment.state.value,
-        "commit": experiment.commit,
-        "parent_commit": experiment.parent_commit,
-        "parent_id": experiment.parent_id,
-        "hypothesis_id": experiment.hypothesis_id,
-        "title": experiment.title,
-        "verdict": experiment.verdict.value if experiment.verdict else None,
-        "reason": experiment.reason,
+    started = [run for run in experiment.runs if run.started_at is not None]
+    names = "id agent branch state commit parent_commit parent_id hypothesis_id title verdict reason gain confidence"
+    return _fields(experiment, f"{names} decided_at cost_usd") | {
         "metric": metric,
         "metrics": {} if metric is None else {name: metric, **experiment.also},
-        "gain": experiment.gain,
         "gain_interval": _interval(experiment),
         "runs": [_run_record(run) for run in experiment.runs],
-        "confidence": experiment.confidence,
         "setting": experiment.setting_id,
-        "device": next((run.device for run in reversed(ran)), None),
-        "started_at": min((run.started_at for run in ran if run.started_at is not None), default=None),
-        "decided_at": experiment.decided_at,
-        "training_s": _total(run.training_s for run in ran),
-        "total_s": _total(run.total_s for run in ran),
-        "cost_usd": experiment.cost_usd,
+        "device": next((run.device for run in reversed(started)), None),
+        "started_at": min((run.started_at for run in started if run.started_at is not None), default=None),
+        "training_s": _total(run.training_s for run in started),
+        "total_s": _total(run.total_s for run in started),
         "thinking": spending_view(experiment.spending),
         "flags": [dataclasses.asdict(flag) for flag in experiment.flags],
     }
@@ -108,16 +79,13 @@ def leaderboard_view(snapshot: LabSnapshot) -> dict[str, Any]:
         settings.append(
             {
                 "setting": setting_id,
-                "metric": own.metric if own else None,
                 "direction": campaign.direction.value if campaign and own else None,
-                "budget_s": own.budget_s if own else None,
-                "clock": own.clock.value if own else None,
-                "device_kind": own.device_kind if own else None,
+                **_fields(own, "metric budget_s clock device_kind"),
                 "noise": _noise(snapshot) if own else None,
                 "rows": [_ranked_record(snapshot, row) for row in rows],
             }
         )
-    return {"schema": SCHEMA, "settings": settings}
+    return {"settings": settings}
 
 
 def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
@@ -126,7 +94,6 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
     champion = snapshot.experiment(snapshot.champion_id)
     cost = sum(agent.cost_usd for agent in snapshot.agents)
     return {
-        "schema": SCHEMA,
         "lab": str(snapshot.root),
         "taken_at": snapshot.taken_at,
         "tag": campaign.tag if campaign else None,
@@ -138,11 +105,7 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
         "drift": dataclasses.asdict(snapshot.drift) if snapshot.drift else None,
         "agents": [_agent_record(snapshot, agent) for agent in snapshot.agents],
         "devices": [_device_record(snapshot, device) for device in snapshot.devices],
-        "limits": {
-            "experiments": campaign.limits.experiments if campaign else None,
-            "hours": campaign.limits.hours if campaign else None,
-            "usd": campaign.limits.usd if campaign else None,
-        },
+        "limits": _fields(campaign.limits if campaign else None, "experiments hours usd"),
         "counted_experiments": snapshot.counted,
         "kept_experiments": snapshot.kept,
         "experiments_per_hour": snapshot.experiments_per_hour,
@@ -166,108 +129,61 @@ def status_view(snapshot: LabSnapshot, tmux_socket: str) -> dict[str, Any]:
 
 def branches_view(branches: Sequence[Branch]) -> dict[str, Any]:
     """Each junior's branch; `lineage` goes from the run's base to the head."""
-    return {"schema": SCHEMA, "branches": [_branch_record(one) for one in branches]}
+    return {"branches": [_branch_record(one) for one in branches]}
 
 
 def hypotheses_view(hypotheses: tuple[Hypothesis, ...]) -> dict[str, Any]:
     """The plan, in the order in which it is taken."""
-    return {"schema": SCHEMA, "hypotheses": [_hypothesis_record(one) for one in hypotheses]}
+    return {"hypotheses": [_hypothesis_record(one) for one in hypotheses]}
 
 
 def notes_view(notes: tuple[Note, ...]) -> dict[str, Any]:
     """The shared notes, newest first."""
-    return {"schema": SCHEMA, "notes": [note_record(note) for note in notes]}
+    return {"notes": [note_record(note) for note in notes]}
 
 
 def note_record(note: Note) -> dict[str, Any]:
     """One note without its text."""
-    return {
-        "id": note.id,
-        "title": note.title,
-        "author": note.author,
-        "created_at": note.created_at,
-        "experiment_id": note.experiment_id,
-        "path": str(note.path),
-    }
+    return _fields(note, "id title author created_at experiment_id path")
 
 
 def _ranked_record(snapshot: LabSnapshot, row: Row) -> dict[str, Any]:
-    return experiment_record(snapshot, row.experiment) | {
-        "rank": row.rank,
-        "champion": row.champion,
-        "delta_baseline": row.delta_baseline,
-        "delta_incumbent": row.delta_incumbent,
-        "inside_noise": row.inside_noise,
-        "runs_behind": row.runs,
-        "margin": row.margin,
-        "dots": row.dots,
-        "unverified": row.unverified,
-    }
+    standing = _fields(
+        row, "rank champion delta_baseline delta_incumbent inside_noise margin dots unverified"
+    )
+    return experiment_record(snapshot, row.experiment) | standing | {"runs_behind": row.runs}
 
 
 def _guarantees_record(snapshot: LabSnapshot) -> dict[str, Any] | None:
-    given = snapshot.guarantees
-    return dataclasses.asdict(given) | {"weaker": list(given.weaker)} if given else None
+    guarantees = snapshot.guarantees
+    return dataclasses.asdict(guarantees) | {"weaker": list(guarantees.weaker)} if guarantees else None
 
 
 def _run_record(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "kind": run.kind.value,
-        "state": run.state.value,
-        "ending": run.ending.value if run.ending else None,
-        "reason": run.reason,
-        "seed": run.seed,
-        "device": run.device,
-        "metric": run.metric,
-        "also": dict(run.also),
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "training_s": run.training_s,
-        "total_s": run.total_s,
-        "held_s": held_s(run),
-        "cpu_per_wall": run.cpu_per_wall,
-        "peak_memory_mb": run.peak_memory_mb,
-        "steps": run.steps,
-        "tokens": run.tokens,
-        "attempt": run.attempt,
-        "voided": list(run.voided),
-    }
+    names = "id kind state ending reason seed device metric also started_at finished_at training_s total_s"
+    more = "cpu_per_wall peak_memory_mb steps tokens attempt voided"
+    return _fields(run, f"{names} {more}") | {"held_s": held_s(run)}
 
 
 def _agent_record(snapshot: LabSnapshot, agent: Agent) -> dict[str, Any]:
     experiment, run = current_work(snapshot, agent)
-    return {
-        "name": agent.name,
-        "role": agent.role.value,
-        "backend": agent.backend,
-        "state": agent.state.value,
-        "state_since": agent.state_since,
-        "wanted": agent.wanted.value,
-        "doing": agent.doing,
+    names = (
+        "name role backend state state_since wanted doing branch restarts cost_usd waiting_for parked_until"
+    )
+    return _fields(agent, names) | {
         "experiment": experiment.id if experiment else None,
         "progress": run.progress.fraction if run and run.progress else None,
         "device": run.device if run else None,
-        "branch": agent.branch,
         "incumbent": agent.incumbent_id,
-        "restarts": agent.restarts,
-        "cost_usd": agent.cost_usd,
         "thinking": spending_view(agent.spending),
-        "waiting_for": agent.waiting_for,
-        "parked_until": agent.parked_until,
     }
 
 
 def spending_view(spending: Spending) -> dict[str, Any]:
     """What steps of thinking cost; `input_tokens` are those that no cache had to do with."""
-    return {
-        "steps": spending.steps,
-        "usd": spending.usd,
+    names = "steps usd input_tokens output_tokens cache_read_tokens cache_write_tokens"
+    return _fields(spending, names) | {
         "usd_is_estimate": spending.is_estimate,
-        "input_tokens": spending.input_tokens,
-        "output_tokens": spending.output_tokens,
-        "cache_read_tokens": spending.cache_read_tokens,
-        "cache_write_tokens": spending.cache_write_tokens,
         "unpriced_model": spending.unpriced or None,
     }
 
@@ -303,16 +219,10 @@ def _branch_record(branch: Branch) -> dict[str, Any]:
 
 def _device_record(snapshot: LabSnapshot, device: Device) -> dict[str, Any]:
     run = snapshot.run(device.run_id)
-    return {
-        "id": device.id,
-        "kind": device.kind,
-        "label": device.label,
+    return _fields(device, "id kind label since problem neighbour") | {
         "run": device.run_id,
         "progress": run.progress.fraction if run and run.progress else None,
-        "since": device.since,
-        "problem": device.problem,
         "uuid": device.uuid or None,
-        "neighbour": device.neighbour,
         "waits_for_neighbour": device.avoided,
         "sensors": _sensors_record(device.reading),
     }
@@ -321,46 +231,24 @@ def _device_record(snapshot: LabSnapshot, device: Device) -> dict[str, Any]:
 def _sensors_record(reading: GpuReading | None) -> dict[str, Any] | None:
     if reading is None:
         return None
-    return {
-        "at": reading.at,
-        "utilization_percent": reading.utilization_percent,
-        "memory_used_mb": reading.memory_used_mb,
-        "memory_total_mb": reading.memory_total_mb,
-        "temperature_c": reading.temperature_c,
-        "power_w": reading.power_w,
-        "throttled_by": [reason.value for reason in reading.throttled],
-    }
+    names = "at utilization_percent memory_used_mb memory_total_mb temperature_c power_w"
+    return _fields(reading, names) | {"throttled_by": list(reading.throttled)}
 
 
 def _hypothesis_record(hypothesis: Hypothesis) -> dict[str, Any]:
-    return {
-        "id": hypothesis.id,
-        "title": hypothesis.title,
-        "rationale": hypothesis.rationale,
-        "change": hypothesis.change,
-        "expected_gain": hypothesis.expected_gain,
-        "category": hypothesis.category,
-        "risk": hypothesis.risk,
-        "builds_on": list(hypothesis.builds_on),
-        "falsified_by": hypothesis.falsified_by,
-        "independent": hypothesis.independent,
-        "parent_id": hypothesis.parent_id,
-        "state": hypothesis.state.value,
-        "author": hypothesis.author,
-        "created_at": hypothesis.created_at,
-        "claimed_by": hypothesis.claimed_by,
-        "experiment_id": hypothesis.experiment_id,
-    }
+    names = (
+        "id title rationale change expected_gain category risk builds_on falsified_by independent parent_id"
+    )
+    return _fields(hypothesis, f"{names} state author created_at claimed_by experiment_id")
 
 
 def _noise(snapshot: LabSnapshot) -> dict[str, Any] | None:
-    if snapshot.noise is None:
-        return None
-    return {
-        "sd": snapshot.noise.sd,
-        "degrees_of_freedom": snapshot.noise.degrees_of_freedom,
-        "runs": snapshot.noise.runs,
-    }
+    return _fields(snapshot.noise, "sd degrees_of_freedom runs") if snapshot.noise else None
+
+
+def _fields(value: object, names: str) -> dict[str, Any]:
+    """These attributes of a value, by their names; null where there is no value."""
+    return {name: None if value is None else getattr(value, name) for name in names.split()}
 
 
 def _interval(experiment: Experiment) -> list[float] | None:
@@ -370,5 +258,5 @@ def _interval(experiment: Experiment) -> list[float] | None:
 
 
 def _total(seconds: Any) -> float | None:
-    known = [value for value in seconds if value is not None]
-    return sum(known) if known else None
+    measured = [value for value in seconds if value is not None]
+    return sum(measured) if measured else None

@@ -80,8 +80,8 @@ def metric_with_margin(snapshot: LabSnapshot, one: Experiment) -> str:
 def flag_in_words(flag: Flag) -> str:
     """A flag with its place and its line."""
     place = f"{flag.path}:{flag.line}" if flag.path and flag.line is not None else flag.path
-    said = ": ".join(part for part in (flag.rule, place, flag.detail) if part)
-    return f"{said} › {flag.excerpt.strip()}" if flag.excerpt.strip() else said
+    words = ": ".join(part for part in (flag.rule, place, flag.detail) if part)
+    return f"{words} › {flag.excerpt.strip()}" if flag.excerpt.strip() else words
 
 
 def unverified(snapshot: LabSnapshot, one: Experiment) -> str:
@@ -212,13 +212,13 @@ def hypothesis_facts(one: Hypothesis) -> tuple[tuple[str, str], ...]:
 def holdout_sentence(lineage: Lineage) -> str:
     """One line that names how much of the gain is on the holdout."""
     last = lineage.last
-    said = (
+    sentence = (
         f"{last.experiment.id}: holdout gain {change(last.holdout_gain)} of the validation gain "
         f"{change(last.validation_gain)} ({share_with_interval(last)})"
     )
     if lineage.overfits_since:
-        return f"overfitting to validation since {lineage.overfits_since}; {said}"
-    return said
+        return f"overfitting to validation since {lineage.overfits_since}; {sentence}"
+    return sentence
 
 
 def share_with_interval(step: LineageStep) -> str:

@@ -17,6 +17,8 @@ from tui.views.text import plain, plain_lines, wrap
 if TYPE_CHECKING:
     from rich.console import Console
 
+# Rises when a script that reads any of the JSON would have to be changed.
+SCHEMA = 1
 FACT_INDENT = 13
 GAP = 2  # cells between two columns
 LEAST_WIDE = 16  # cells that a wide column has at least
@@ -85,8 +87,9 @@ def say_diff(text: str) -> None:
 
 
 def print_json(value: Mapping[str, Any], *, one_line: bool = False) -> None:
-    """One JSON object; everything outside ASCII is escaped, control characters among it."""
-    print(json.dumps(value, indent=None if one_line else 2, allow_nan=False, default=str), flush=one_line)
+    """One JSON object, with its schema; everything outside ASCII is escaped, control characters among it."""
+    record = {"schema": SCHEMA} | dict(value)
+    print(json.dumps(record, indent=None if one_line else 2, allow_nan=False, default=str), flush=one_line)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> None:

@@ -17,7 +17,6 @@ from supervisor.model.promotion import (
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion.evidence import SideFigures, shown_of
 from supervisor.promotion.progress import Progress
-from tui.views.as_json import SCHEMA
 from tui.views.experiment import Fact, flag_in_words
 from tui.views.figures import MINUS, NONE, change, clock, gigabytes, metric, tokens_per_second
 from tui.views.printing import Column, print_table, say, say_diff, say_fact
@@ -33,31 +32,30 @@ GOOD = frozenset(
 
 def promotion_view(snapshot: LabSnapshot, promotion: Promotion) -> dict[str, Any]:
     """What scripts read: gains are positive when better, in the metric's unit."""
-    shown, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = shown_of(snapshot, promotion), promotion.whole
     return {
-        "schema": SCHEMA,
         "promotion": promotion.number,
         "state": promotion.state.value,
         "candidate": [_candidate(piece) for piece in promotion.pieces if piece.kind is not PieceKind.WHOLE],
         "base": promotion.base_commit or None,
         "commit": promotion.landed_commit or None,
         "branch": promotion.branch or None,
-        "claimed_gain": shown.claimed_gain,
-        "reproduced_gain": shown.reproduced.gain if shown.reproduced else None,
-        "interval": _interval(shown.reproduced),
-        "holdout_gain": shown.holdout.gain if shown.holdout else None,
-        "holdout_interval": _interval(shown.holdout),
-        "lines_added": shown.lines_added,
-        "lines_removed": shown.lines_removed,
-        "main": _side(shown.base),
-        "measured": _side(shown.candidate),
+        "claimed_gain": evidence.claimed_gain,
+        "reproduced_gain": evidence.reproduced.gain if evidence.reproduced else None,
+        "interval": _interval(evidence.reproduced),
+        "holdout_gain": evidence.holdout.gain if evidence.holdout else None,
+        "holdout_interval": _interval(evidence.holdout),
+        "lines_added": evidence.lines_added,
+        "lines_removed": evidence.lines_removed,
+        "main": _side(evidence.base),
+        "measured": _side(evidence.candidate),
         "runs": [
             {"id": run.id, "seed": run.seed, "metric": run.metric, "holdout": run.holdout}
-            for run in (*shown.base.runs, *shown.candidate.runs)
+            for run in (*evidence.base.runs, *evidence.candidate.runs)
         ],
         "flags": [
             {"experiment": name, "rule": f.rule, "path": f.path, "line": f.line, "excerpt": f.excerpt}
-            for name, f in shown.flags
+            for name, f in evidence.flags
         ],
         "verdict": "yes" if promotion.state in GOOD else "no",
         "reason": (whole.reason if whole and whole.reason else promotion.reason),
@@ -67,7 +65,6 @@ def promotion_view(snapshot: LabSnapshot, promotion: Promotion) -> dict[str, Any
 def finalize_view(promotion: Promotion) -> dict[str, Any]:
     """Each keep's branch and what it measured alone."""
     return {
-        "schema": SCHEMA,
         "promotion": promotion.number,
         "base": promotion.base_commit or None,
         "branches": [
@@ -89,23 +86,23 @@ def say_evidence(snapshot: LabSnapshot, promotion: Promotion, diff: str) -> None
 
 def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact]:
     """What was claimed, what was reproduced, what it costs, and every flag; raw text of agents among it."""
-    shown, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = shown_of(snapshot, promotion), promotion.whole
     yield "base", promotion.base_commit[:10] or NONE
     for piece in promotion.pieces:
         if piece.kind is PieceKind.STEP:
             why = f", {piece.reason}" if piece.reason else ""
             yield "step", f"{piece.source_id} {piece.title}: {piece.state.value}{why}"
-    yield "claimed", change(shown.claimed_gain)
-    yield "reproduced", _gain(shown.reproduced)
-    has_holdout = shown.holdout is not None or any(run.holdout is not None for run in shown.base.runs)
-    nothing = "not measured: this lab has none" if shown.base.runs and not has_holdout else NONE
-    yield "holdout", _gain(shown.holdout) if shown.holdout else nothing
-    yield "lines", f"+{shown.lines_added} {MINUS}{shown.lines_removed}"
-    yield "main", _figures(shown.base)
-    yield "candidate", _figures(shown.candidate)
-    for name, flag in shown.flags:
+    yield "claimed", change(evidence.claimed_gain)
+    yield "reproduced", _gain(evidence.reproduced)
+    has_holdout = evidence.holdout is not None or any(run.holdout is not None for run in evidence.base.runs)
+    nothing = "not measured: this lab has none" if evidence.base.runs and not has_holdout else NONE
+    yield "holdout", _gain(evidence.holdout) if evidence.holdout else nothing
+    yield "lines", f"+{evidence.lines_added} {MINUS}{evidence.lines_removed}"
+    yield "main", _figures(evidence.base)
+    yield "candidate", _figures(evidence.candidate)
+    for name, flag in evidence.flags:
         yield "⚑ flag", f"{name}: {flag_in_words(flag)}"
-    if not shown.flags:
+    if not evidence.flags:
         yield "flags", "none"
     yield "evidence", (whole.reason if whole and whole.reason else promotion.reason) or NONE
 

@@ -12,7 +12,6 @@ from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
 from tui.views.printing import Column, print_table, say
 
-SCHEMA = 1
 _TITLES = {
     Kind.OURS: "a lab of our own layout",
     Kind.UPSTREAM: "a clone of karpathy/autoresearch",
@@ -35,12 +34,12 @@ _COLUMNS = (
 _DURATIONS = (Fact.BUDGET_S, Fact.TIMEOUT_S)
 
 
-def say_finding(seen: Survey, finding: Finding) -> None:
+def say_finding(survey: Survey, finding: Finding) -> None:
     """A table: what, its value, where it was seen and why; then what a person should know."""
-    say(f"{seen.root} is {_TITLES[finding.kind]}")
-    known = [fact for fact in Fact if finding.value(fact) and finding.evidence_for(fact)]
-    print_table(_COLUMNS, [_row(finding, fact) for fact in known], "nothing was found")
-    say_cautions((*seen.notes, *finding.cautions))
+    say(f"{survey.root} is {_TITLES[finding.kind]}")
+    facts = [fact for fact in Fact if finding.value(fact) and finding.evidence_for(fact)]
+    print_table(_COLUMNS, [_row(finding, fact) for fact in facts], "nothing was found")
+    say_cautions((*survey.notes, *finding.cautions))
 
 
 def say_cautions(cautions: Sequence[str]) -> None:
@@ -71,12 +70,11 @@ def shown(finding: Finding, fact: Fact) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def found_json(seen: Survey, finding: Finding | None, report: InitReport | None) -> dict[str, Any]:
+def found_json(survey: Survey, finding: Finding | None, report: InitReport | None) -> dict[str, Any]:
     """What was found and what was written, for scripts; an unknown value is null."""
     facts = {} if finding is None else {_script_name(fact): finding.value(fact) or None for fact in Fact}
     return {
-        "schema": SCHEMA,
-        "root": str(seen.root),
+        "root": str(survey.root),
         "kind": None if finding is None else finding.kind,
         "confidence": None if finding is None else finding.confidence,
         "found": facts,
@@ -86,7 +84,7 @@ def found_json(seen: Survey, finding: Finding | None, report: InitReport | None)
             {"fact": _script_name(entry.fact), "where": entry.where or None, "why": entry.why}
             for entry in (finding.evidence if finding else ())
         ],
-        "notes": [*seen.notes, *(finding.cautions if finding else ())],
+        "notes": [*survey.notes, *(finding.cautions if finding else ())],
         "written": [] if report is None else list(report.created),
     }
 

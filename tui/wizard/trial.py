@@ -66,8 +66,8 @@ def say_spread(spread: Spread, metric: str) -> None:
 def why_no_number(run: Measured) -> str:
     """One line on a run that gave none."""
     last = [line for line in run.tail.splitlines() if line.strip()][-1:]
-    said = f"; its last line: {plain(last[0])[:200]}" if last else "; it printed nothing"
-    return f"{run.outcome.reason or 'it printed no number'}{said}"
+    output = f"; its last line: {plain(last[0])[:200]}" if last else "; it printed nothing"
+    return f"{run.outcome.reason or 'it printed no number'}{output}"
 
 
 def _nobody(_: str) -> None:

@@ -24,30 +24,30 @@ _BARE_NAME = "score"  # of a number that stands alone
 _AGAIN, _CHANGE, _QUIT = "again", "change", "quit"
 
 
-def ask_lab(seen: Survey, begun: Finding | None) -> tuple[Finding, str]:
+def ask_lab(survey: Survey, first_finding: Finding | None) -> tuple[Finding, str]:
     """A whole finding and the text of a first program.md. Raises click.Abort when the person leaves."""
     say("Nothing here is known as a lab. Eight questions make it one; nothing is written before the last.")
     say(HOW, style="dim")
-    answers = Answers(begun or first_guess(seen.tree))
+    answers = Answers(first_finding or first_guess(survey.tree))
     while True:
-        answers = ask_all(WIZARD, answers, seen.tree)
-        answers, spread = _try(seen, answers)
+        answers = ask_all(WIZARD, answers, survey.tree)
+        answers, spread = _try(survey, answers)
         if spread is not None:
             return answers.finding, program_text(answers, spread)
 
 
-def _try(seen: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
+def _try(survey: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
     """Measure until there is a number, or the person wants to change an answer (then there is no spread)."""
     say("Now it is measured as it stands, in a copy of what is committed; Ctrl-C ends it.")
     while True:
         try:
-            metric, runs = measure(seen.root, seen.base, answers.finding, _pick)
+            metric, runs = measure(survey.root, survey.base, answers.finding, _pick)
             spread = spread_of(runs, metric) if metric else None
             problem = why_no_number(runs[-1])
         except LabError as error:
             metric, spread, problem = "", None, str(error)
         if spread is not None:
-            return _shown(take_metric(answers, metric, seen.tree), spread, seen)
+            return _shown(take_metric(answers, metric, survey.tree), spread, survey)
         say(problem, style="yellow")
         match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
             case "change":
@@ -67,18 +67,18 @@ def _pick(run: Measured) -> str:
 
 
 def _likeliest(printed: Sequence[PrintedValue]) -> str:
-    chosen = choose([PrintedName(entry.name, entry.dialect, "") for entry in printed if entry.name])
-    return chosen[0].name if chosen else printed[0].name
+    ranked_names = choose([PrintedName(entry.name, entry.dialect, "") for entry in printed if entry.name])
+    return ranked_names[0].name if ranked_names else printed[0].name
 
 
-def _shown(answers: Answers, spread: Spread, seen: Survey) -> tuple[Answers, Spread]:
+def _shown(answers: Answers, spread: Spread, survey: Survey) -> tuple[Answers, Spread]:
     finding = answers.finding
     say_spread(spread, finding.metric)
-    told = direction_of(finding.metric)
+    direction = direction_of(finding.metric)
     # A bare number is called a score, whatever it is.
-    doubtful = finding.metric != FALLBACK_KEY and told.direction is not finding.direction
-    if told.sure and doubtful:
-        say(f"you said {finding.direction} is better, but {told.why}", style="yellow")
+    doubtful = finding.metric != FALLBACK_KEY and direction.direction is not finding.direction
+    if direction.sure and doubtful:
+        say(f"you said {finding.direction} is better, but {direction.why}", style="yellow")
         way = choose_line("Better is", ("lower", "higher"), str(finding.direction))
-        answers = take_direction(answers, way, seen.tree)
+        answers = take_direction(answers, way, survey.tree)
     return answers, spread

@@ -20,7 +20,7 @@ from supervisor.lab.paths import Lab
 from tests.worlds.command_lines import Run
 from tests.worlds.fast_motion import World
 from tui.commands.command_line import command_line
-from tui.commands.table import COMMANDS, Section
+from tui.commands.table import COMMANDS, CommandSection
 from tui.views.text import plain_lines
 
 PROGRAM = [sys.executable, "-P", "-m", "tui.main"]
@@ -45,7 +45,7 @@ def test_the_table_names_real_commands_by_their_names() -> None:
     for entry in COMMANDS:
         command = getattr(importlib.import_module(f"tui.commands.{entry.module}"), entry.attribute)
         assert command.name == entry.name
-        assert command.hidden == (entry.section is Section.INNER)
+        assert command.hidden == (entry.section is CommandSection.INNER)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_help_lists_every_command_of_the_table_by_section(run: Run) -> None:
     said = run("--help").out
     for entry in COMMANDS:
         listed = any(line.split()[:1] == [entry.name] for line in said.splitlines())
-        assert listed == (entry.section is not Section.INNER), entry.name
+        assert listed == (entry.section is not CommandSection.INNER), entry.name
 
 
 def test_help_imports_nothing_heavy() -> None:

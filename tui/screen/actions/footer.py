@@ -24,9 +24,9 @@ class Footer(OneLine):
 
 def footer_line(offered: Sequence[KeyCommand], width: int) -> Line:
     """As many keys as fit in `width` cells, help and quit at the right end."""
-    shown = [one for one in offered if one.footer]
-    right = _keys([one for one in shown if one.id in _ALWAYS])
-    left = sorted((one for one in shown if one.id not in _ALWAYS), key=lambda one: one.footer)
+    commands = [one for one in offered if one.footer]
+    right = _keys([one for one in commands if one.id in _ALWAYS])
+    left = sorted((one for one in commands if one.id not in _ALWAYS), key=lambda one: one.footer)
     while left and width_of(_keys(left)) + width_of(right) + 3 > width:
         left.pop()
     gap = max(3, width - width_of(_keys(left)) - width_of(right))

@@ -30,8 +30,8 @@ class Request(Message):
 
 
 @dataclass
-class Reading(Message):
-    """A text is to be read, in a thread; it comes to the reader as an `Answer` about the same thing."""
+class TextWanted(Message):
+    """A text is to be read, in a thread; it comes to the reader as a `TextRead` about the same thing."""
 
     reader: MessagePump
     about: object
@@ -39,7 +39,7 @@ class Reading(Message):
 
 
 @dataclass
-class Answer(Message):
+class TextRead(Message):
     """The text that was to be read, or why there is none."""
 
     about: object
@@ -69,9 +69,9 @@ class AskedText(LinesView):
     def ask_again(self, call: Callable[[LabClient], str]) -> None:
         """The same text may be longer by now."""
         if self._about is not None:
-            self.post_message(Reading(self, self._about, call))
+            self.post_message(TextWanted(self, self._about, call))
 
-    def on_answer(self, message: Answer) -> None:
+    def on_text_read(self, message: TextRead) -> None:
         """The text is there; that of something that is no longer shown is dropped."""
         message.stop()
         if message.about == self._about:

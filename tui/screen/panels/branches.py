@@ -12,7 +12,7 @@ from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import Verdict
 from tui.screen.panels.verdicts import dots_span
 from tui.screen.widgets.lines import Line, Span, Tone, prose
-from tui.screen.widgets.table import Column, Table
+from tui.screen.widgets.table import Table, TableColumn
 from tui.views.figures import NONE, age, change, metric
 from tui.views.text import plain
 
@@ -47,16 +47,16 @@ def branch_rows(snapshot: LabSnapshot) -> list[BranchRow]:
 class Branches(Table[BranchRow]):
     """The table of branches."""
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[TableColumn]:
         """The columns."""
         return (
-            Column("branch", 14),
-            Column("metric", 7, right=True),
-            Column("change", 7, right=True, wanted=1),
-            Column("conf", 4, wanted=2),
-            Column("commit", 7, wanted=3),
-            Column("age", 5, right=True, wanted=4),
-            Column("idea", 26, flexible=True),
+            TableColumn("branch", 14),
+            TableColumn("metric", 7, right=True),
+            TableColumn("change", 7, right=True, spare=1),
+            TableColumn("conf", 4, spare=2),
+            TableColumn("commit", 7, spare=3),
+            TableColumn("age", 5, right=True, spare=4),
+            TableColumn("idea", 26, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[BranchRow]:

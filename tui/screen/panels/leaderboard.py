@@ -13,7 +13,7 @@ from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from tui.screen.panels.verdicts import dots_span, verdict_span
 from tui.screen.widgets.lines import Line, Span, Tone, prose
-from tui.screen.widgets.table import Column, Table
+from tui.screen.widgets.table import Table, TableColumn
 from tui.views.figures import NONE, change, flagged, gigabytes, margin, metric
 from tui.views.text import plain
 
@@ -62,24 +62,24 @@ class Leaderboard(Table[BoardRow]):
         self.order = orders[(orders.index(self.order) + 1) % len(orders)]
         return self.order
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[TableColumn]:
         """The columns; a second setting brings one of its own."""
         campaign = self.snapshot.campaign if self.snapshot else None
         return (
-            Column("#", 4, right=True),
-            Column(plain(campaign.metric)[:7] if campaign else "metric", 7, right=True),
-            Column("±95 %", 6, right=True, wanted=1),
-            Column("Δ base", 6, right=True, wanted=5),
-            Column("Δ inc", 7, right=True, wanted=2),
-            Column("runs", 6),
-            Column("verdict", 8),
-            Column("⚑", 3 if self._has_flags else 0, wanted=0 if self._has_flags else 11),
-            Column("agent", 9, wanted=4),
-            Column("commit", 7, wanted=7),
-            Column("device", 6, wanted=8),
-            Column("GB", 4, right=True, wanted=9),
-            Column("setting", 8, wanted=6 if self._has_other_settings else 10),
-            Column("idea", 18, flexible=True),
+            TableColumn("#", 4, right=True),
+            TableColumn(plain(campaign.metric)[:7] if campaign else "metric", 7, right=True),
+            TableColumn("±95 %", 6, right=True, spare=1),
+            TableColumn("Δ base", 6, right=True, spare=5),
+            TableColumn("Δ inc", 7, right=True, spare=2),
+            TableColumn("runs", 6),
+            TableColumn("verdict", 8),
+            TableColumn("⚑", 3 if self._has_flags else 0, spare=0 if self._has_flags else 11),
+            TableColumn("agent", 9, spare=4),
+            TableColumn("commit", 7, spare=7),
+            TableColumn("device", 6, spare=8),
+            TableColumn("GB", 4, right=True, spare=9),
+            TableColumn("setting", 8, spare=6 if self._has_other_settings else 10),
+            TableColumn("idea", 18, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[BoardRow]:

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import RunState
-from tui.screen.actions.requests import Answer, AskedText
+from tui.screen.actions.requests import AskedText, TextRead
 from tui.screen.widgets.lines import Line, Tone, line, prose
 from tui.views.text import plain_lines
 
@@ -44,10 +44,10 @@ class LogView(AskedText):
         self.want(run_id, lambda lab: lab.log_tail(str(run_id)))
         super().rebuild()
 
-    def on_answer(self, message: Answer) -> None:
+    def on_text_read(self, message: TextRead) -> None:
         """The text is there; more of it may be asked for."""
         self._is_asking = False
-        super().on_answer(message)
+        super().on_text_read(message)
 
     def build(self, width: int) -> Sequence[Line]:
         """The lines."""

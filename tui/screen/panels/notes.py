@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from supervisor.model.snapshot import LabSnapshot, Note
 from tui.screen.actions.requests import AskedText
 from tui.screen.widgets.lines import Line, Span, Tone, line, prose
-from tui.screen.widgets.table import Column, Table
+from tui.screen.widgets.table import Table, TableColumn
 from tui.views.figures import NONE, age
 from tui.views.text import plain, plain_lines, wrap
 
@@ -19,13 +19,13 @@ from tui.views.text import plain, plain_lines, wrap
 class NotesTable(Table[Note]):
     """The table of notes."""
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[TableColumn]:
         """The columns."""
         return (
-            Column("age", 5, right=True),
-            Column("by", 9),
-            Column("on", 6, wanted=1),
-            Column("note", 16, flexible=True),
+            TableColumn("age", 5, right=True),
+            TableColumn("by", 9),
+            TableColumn("on", 6, spare=1),
+            TableColumn("note", 16, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[Note]:

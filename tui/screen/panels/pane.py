@@ -6,7 +6,7 @@ from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.screen.actions.requests import Answer, Reading
+from tui.screen.actions.requests import TextRead, TextWanted
 from tui.screen.widgets.ansi import AnsiText
 from tui.screen.widgets.lines import Scrolling, Tone, line, styles_of, to_strip
 
@@ -40,9 +40,9 @@ class PaneView(Scrolling):
         """Ask for the pane's text, unless the last answer is still under way."""
         if self.display and (name := self.agent_name) is not None and not self._reading:
             self._reading = True
-            self.post_message(Reading(self, name, lambda lab: lab.capture(name)))
+            self.post_message(TextWanted(self, name, lambda lab: lab.capture(name)))
 
-    def on_answer(self, message: Answer) -> None:
+    def on_text_read(self, message: TextRead) -> None:
         """The text is there."""
         message.stop()
         if message.about != self.agent_name:

@@ -12,7 +12,7 @@ from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import HypothesisState
 from tui.screen.panels.verdicts import verdict_span
 from tui.screen.widgets.lines import Line, LinesView, Span, Tone, line, prose
-from tui.screen.widgets.table import Column, Table
+from tui.screen.widgets.table import Table, TableColumn
 from tui.views.experiment import hypothesis_facts
 from tui.views.figures import NONE, change
 from tui.views.text import plain
@@ -36,16 +36,16 @@ _STATES: dict[HypothesisState, Span] = {
 class PlanTable(Table[Hypothesis]):
     """The table of hypotheses."""
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[TableColumn]:
         """The columns."""
         return (
-            Column("id", 5),
-            Column("state", 9),
-            Column("expect", 6, right=True, wanted=2),
-            Column("kind", 10, wanted=3),
-            Column("by", 9, wanted=4),
-            Column("result", 8, wanted=1),
-            Column("change", 28, flexible=True),
+            TableColumn("id", 5),
+            TableColumn("state", 9),
+            TableColumn("expect", 6, right=True, spare=2),
+            TableColumn("kind", 10, spare=3),
+            TableColumn("by", 9, spare=4),
+            TableColumn("result", 8, spare=1),
+            TableColumn("change", 28, flexible=True),
         )
 
     def rows(self, snapshot: LabSnapshot) -> Sequence[Hypothesis]:

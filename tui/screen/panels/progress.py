@@ -73,8 +73,8 @@ def beside(left: Sequence[Line], right: Sequence[Line], column: int) -> list[Lin
     """The lines of two texts side by side, the right one from that column on."""
     lines = []
     for ours, theirs in zip_longest(left, right, fillvalue=()):
-        kept = cut(ours, column - 1)
-        lines.append((*kept, (" " * (column - width_of(kept)), Tone.PLAIN), *theirs))
+        left_part = cut(ours, column - 1)
+        lines.append((*left_part, (" " * (column - width_of(left_part)), Tone.PLAIN), *theirs))
     return lines
 
 

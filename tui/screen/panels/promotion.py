@@ -36,8 +36,8 @@ class Evidence(AskedText):
     @property
     def promotion(self) -> Promotion | None:
         """The promotion, once the snapshot has it."""
-        known = self.snapshot.promotions if self.snapshot else ()
-        return next((one for one in known if one.number == self._number), None)
+        promotions = self.snapshot.promotions if self.snapshot else ()
+        return next((one for one in promotions if one.number == self._number), None)
 
     def watch_snapshot(self) -> None:
         """Its runs go on."""

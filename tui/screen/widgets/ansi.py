@@ -117,8 +117,8 @@ def _basic(code: int) -> Style:
 
 def _default(style: Style, code: int) -> Style:
     # The colour of whatever panel shows it, so none here: a terminal's default would be another black.
-    kept = (None, style.bgcolor) if code == 39 else (style.color, None)
-    return style.without_color + Style.from_color(*kept)
+    colours = (None, style.bgcolor) if code == 39 else (style.color, None)
+    return style.without_color + Style.from_color(*colours)
 
 
 def _extended(foreground: bool, numbers: Iterator[int]) -> Style:

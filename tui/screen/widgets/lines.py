@@ -91,14 +91,14 @@ def cut(spans: Line, width: int) -> Line:
     """The spans in at most `width` cells; a cut shows as …"""
     if width_of(spans) <= width:
         return spans
-    kept: list[Span] = []
+    fitting: list[Span] = []
     for text, tone in spans:
-        room = width - width_of(kept)
+        room = width - width_of(fitting)
         if cell_len(text) >= room:
-            kept.append((shorten(text + "…", room), tone))
+            fitting.append((shorten(text + "…", room), tone))
             break
-        kept.append((text, tone))
-    return tuple(kept)
+        fitting.append((text, tone))
+    return tuple(fitting)
 
 
 def bar(fraction: float, width: int, tone: Tone = Tone.ACCENT) -> Line:

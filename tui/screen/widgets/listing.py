@@ -88,8 +88,8 @@ class Listing(Scrolling):
         """Move the cursor by some items."""
         if self._keys:
             index = self.cursor_index
-            wanted = 0 if index is None else index + lines
-            self.cursor = self._keys[min(max(wanted, 0), len(self._keys) - 1)]
+            target = 0 if index is None else index + lines
+            self.cursor = self._keys[min(max(target, 0), len(self._keys) - 1)]
 
     def move_to_end(self, end: bool) -> None:
         """Move the cursor to the last item, or to the first."""

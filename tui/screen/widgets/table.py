@@ -18,14 +18,14 @@ _GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """One column. The widest one takes what the others leave."""
 
     title: str
     width: int  # in cells; of the flexible one: the least
     right: bool = False
     flexible: bool = False
-    wanted: int = 0  # columns of the largest number go first when there is too little room
+    spare: int = 0  # columns of the largest number go first when there is too little room
 
 
 class Table(Listing, Generic[RowT]):
@@ -40,7 +40,7 @@ class Table(Listing, Generic[RowT]):
         super().__init__(id=id)
         self._rows: Sequence[RowT] = ()
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[TableColumn]:
         """The columns, in order."""
         raise NotImplementedError
 
@@ -77,8 +77,8 @@ class Table(Listing, Generic[RowT]):
     def rebuild(self) -> None:
         """Make the rows anew."""
         rows = self.rows(self.snapshot) if self.snapshot else ()
-        if wanted := self.filter_text.casefold():
-            rows = [row for row in rows if wanted in self._haystack(row)]
+        if needle := self.filter_text.casefold():
+            rows = [row for row in rows if needle in self._haystack(row)]
         self._rows = rows
         self.set_items([self.key(row) for row in rows])
 
@@ -89,18 +89,20 @@ class Table(Listing, Generic[RowT]):
 
     def head(self, width: int) -> Sequence[Line]:
         """The columns' titles."""
-        shown, widths = self._fitting(width)
+        indices, widths = self._fitting(width)
         columns = self.columns()
         return [
-            self._joined([(columns[i].title, Tone.MUTED) for i in shown], [columns[i] for i in shown], widths)
+            self._joined(
+                [(columns[i].title, Tone.MUTED) for i in indices], [columns[i] for i in indices], widths
+            )
         ]
 
     def item(self, index: int, width: int) -> Sequence[Line]:
         """A row."""
-        shown, widths = self._fitting(width)
+        indices, widths = self._fitting(width)
         cells = self.cells(self._rows[index])
         columns = self.columns()
-        return [self._joined([cells[i] for i in shown], [columns[i] for i in shown], widths)]
+        return [self._joined([cells[i] for i in indices], [columns[i] for i in indices], widths)]
 
     def _haystack(self, row: RowT) -> str:
         return " ".join(text for text, _ in self.cells(row)).casefold()
@@ -108,19 +110,19 @@ class Table(Listing, Generic[RowT]):
     def _fitting(self, width: int) -> tuple[list[int], list[int]]:
         """Which columns are shown in `width` cells, and how wide."""
         columns = self.columns()
-        shown = list(range(len(columns)))
-        while _needed(columns, shown) > width and any(columns[i].wanted for i in shown):
-            shown.remove(max(shown, key=lambda i: columns[i].wanted))
-        spare = max(0, width - _needed(columns, shown))
-        return shown, [columns[i].width + (spare if columns[i].flexible else 0) for i in shown]
+        indices = list(range(len(columns)))
+        while _needed(columns, indices) > width and any(columns[i].spare for i in indices):
+            indices.remove(max(indices, key=lambda i: columns[i].spare))
+        room = max(0, width - _needed(columns, indices))
+        return indices, [columns[i].width + (room if columns[i].flexible else 0) for i in indices]
 
     @staticmethod
-    def _joined(cells: Sequence[Span], columns: Sequence[Column], widths: Sequence[int]) -> Line:
+    def _joined(cells: Sequence[Span], columns: Sequence[TableColumn], widths: Sequence[int]) -> Line:
         spans: list[Span] = []
         for (text, tone), column, width in zip(cells, columns, widths, strict=True):
             spans.append(((" " * _GAP if spans else "") + fit(text, width, column.right), tone))
         return tuple(spans)
 
 
-def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
-    return sum(columns[i].width + _GAP for i in shown) - _GAP
+def _needed(columns: Sequence[TableColumn], indices: Sequence[int]) -> int:
+    return sum(columns[i].width + _GAP for i in indices) - _GAP
