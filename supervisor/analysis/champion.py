@@ -12,7 +12,7 @@ from supervisor.audit.rules import CLEARED_BY_HOLDOUT
 from supervisor.model.experiment import Experiment
 from supervisor.model.guarantees import Guarantees
 from supervisor.model.snapshot import Drift, LabSnapshot, Noise
-from supervisor.model.states import ExperimentState, RunKind, Verdict
+from supervisor.model.states import RunKind, Verdict
 
 CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
 LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
@@ -25,7 +25,7 @@ def with_analysis(
     campaign = snapshot.campaign
     if campaign is None:
         return replace(snapshot, guarantees=guarantees)
-    decided = [e for e in snapshot.experiments if e.state is ExperimentState.DECIDED]
+    decided = [e for e in snapshot.experiments if e.is_decided]
     counted = sum(e.id != snapshot.baseline_id for e in decided)
     hours = campaign.running_s / 3600
     champion, drift = _champion(snapshot), drift_of(snapshot, noise_floor)
@@ -94,9 +94,8 @@ def is_proven(snapshot: LabSnapshot, experiment: Experiment) -> bool:
 def _champion(snapshot: LabSnapshot) -> Experiment | None:
     campaign = snapshot.campaign
     assert campaign is not None
-    proven = [
-        e for e in snapshot.experiments if e.setting_id == campaign.setting.id and is_proven(snapshot, e)
-    ]
+    own = (e for e in snapshot.experiments if e.setting_id == campaign.setting.id)
+    proven = [e for e in own if is_proven(snapshot, e)]
     sign = campaign.direction.sign
     return max(proven, key=lambda e: sign * mean(values(e, unbiased=True)), default=None)
 

@@ -9,7 +9,7 @@ from supervisor.analysis.noise import estimate_noise, mean
 from supervisor.analysis.student_t import upper_tail
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Drift, LabSnapshot, Noise
-from supervisor.model.states import ExperimentState, RunKind
+from supervisor.model.states import RunKind
 
 CERTAIN = 0.001  # p below which a change is told, from two checks
 SUSPICIOUS = 0.05  # p below which one check asks for a second one at once
@@ -50,9 +50,8 @@ def noise_groups(snapshot: LabSnapshot, drift: Drift | None) -> tuple[tuple[floa
     if (baseline := snapshot.experiment(snapshot.baseline_id)) is not None:
         groups.append(drift_checks(baseline))
     since = drift.since if drift else math.inf
-    parts = [
-        [run for run in group if (_begun(run) >= since) is late] for group in groups for late in (False, True)
-    ]
+    sides = [(group, late) for group in groups for late in (False, True)]
+    parts = [[run for run in group if (_begun(run) >= since) is late] for group, late in sides]
     return tuple(tuple(run.metric for run in part if run.metric is not None) for part in parts if part)
 
 
@@ -67,10 +66,8 @@ def check_due(snapshot: LabSnapshot, every: int, noise_floor: float = 0.0) -> st
     if _is_newly_suspicious(snapshot, baseline, noise_floor):
         return "the last drift check looks different: once more"
     last_at = drift_runs[-1].queued_at if drift_runs else -math.inf
-    decided = sum(
-        one.state is ExperimentState.DECIDED and one is not baseline and (one.decided_at or 0.0) > last_at
-        for one in snapshot.experiments
-    )
+    others = (one for one in snapshot.experiments if one is not baseline and one.is_decided)
+    decided = sum((one.decided_at or 0.0) > last_at for one in others)
     return f"drift check: {decided} experiments since the last one" if decided >= every else ""
 
 

@@ -90,10 +90,8 @@ def compare_on_holdout(
     """Hold the runs of one commit against those of another; `sign` turns a rise of the metric into a gain."""
     if not candidate or not base:
         return None
-    on_validation, on_holdout = (
-        sign * (mean([pair[axis] for pair in candidate]) - mean([pair[axis] for pair in base]))
-        for axis in (0, 1)
-    )
+    means = [[mean([pair[axis] for pair in side]) for side in (candidate, base)] for axis in (0, 1)]
+    on_validation, on_holdout = (sign * (ours - theirs) for ours, theirs in means)
     share = on_holdout / on_validation if on_validation else math.nan
     enough = min(len(candidate), len(base)) >= RUNS_NEEDED and spread.degrees > 0
     if not enough:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from supervisor.analysis.lineage import lineage_of
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.model.states import ExperimentState, Verdict
+from supervisor.model.states import Verdict
 
 LITTLE_KNOWN = 6  # verdicts below which nothing can be exploited
 DRY = 8  # verdicts without a keep
@@ -46,17 +46,15 @@ def plan_mode_of(snapshot: LabSnapshot) -> tuple[PlanMode, str]:
 
 def near_misses(experiments: Iterable[Experiment], noise_sd: float | None) -> tuple[Experiment, ...]:
     """Discards with a gain that the noise could hide; the largest first."""
-    low, high = NEAR_MISS
-    misses = [
-        e
-        for e in experiments
-        if noise_sd and e.verdict is Verdict.DISCARD and low * noise_sd <= (e.gain or 0.0) <= high * noise_sd
-    ]
+    if not noise_sd:
+        return ()
+    low, high = (share * noise_sd for share in NEAR_MISS)
+    misses = [e for e in experiments if e.verdict is Verdict.DISCARD and low <= (e.gain or 0.0) <= high]
     return tuple(sorted(misses, key=lambda e: (-(e.gain or 0.0), e.id)))
 
 
 def _decided(snapshot: LabSnapshot) -> list[Experiment]:
-    own = (e for e in snapshot.experiments if e.agent and e.state is ExperimentState.DECIDED)
+    own = (e for e in snapshot.experiments if e.agent and e.is_decided)
     measurable = (e for e in own if e.verdict is not Verdict.THOUGHT)
     return sorted(measurable, key=lambda e: (e.decided_at or 0.0, e.id))
 

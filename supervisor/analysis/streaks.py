@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, LabSnapshot
-from supervisor.model.states import ExperimentState, Role, Verdict, Wanted
+from supervisor.model.states import Role, Verdict, Wanted
 
 REVIEW_AFTER = 3  # misses in a row: a written review comes before the next edit
 ANOTHER_PARENT_AFTER = 5  # on one incumbent: something else is built on
@@ -15,7 +15,7 @@ _NEUTRAL = frozenset({Verdict.BASELINE, Verdict.THOUGHT})  # neither a miss nor 
 def misses(snapshot: LabSnapshot, agent: str) -> tuple[Experiment, ...]:
     """The agent's verdicts since its last keep, oldest first: discards, crashes, time-outs, rejections."""
     streak: list[Experiment] = []
-    own = (e for e in snapshot.experiments if e.agent == agent and e.state is ExperimentState.DECIDED)
+    own = (e for e in snapshot.experiments if e.agent == agent and e.is_decided)
     for experiment in sorted(own, key=lambda e: (e.decided_at or 0.0, e.id), reverse=True):
         if experiment.verdict is Verdict.KEEP:
             break

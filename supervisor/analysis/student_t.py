@@ -22,9 +22,8 @@ def upper_tail(t: float, degrees: float) -> float:
     if math.isinf(t * t):
         return 0.0
     half, share = degrees / 2, t * t / (degrees + t * t)
-    density = math.exp(_log_gamma_step(half) - half * math.log1p(t * t / degrees)) * math.sqrt(
-        share / math.pi
-    )
+    scale = math.exp(_log_gamma_step(half) - half * math.log1p(t * t / degrees))
+    density = scale * math.sqrt(share / math.pi)
     # Either tail of the beta distribution gives the other; the fraction converges fast on one side only.
     if share > 1.5 / (half + 2.5):
         return density / degrees * _beta_fraction(half, 0.5, 1.0 - share)

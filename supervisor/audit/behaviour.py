@@ -19,9 +19,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def read_training(tree: ast.Module) -> Iterator[Sighting]:
     """Training outside the loop over the referee's batches, and more than one such loop."""
     imports = Imports(tree)
-    batch_calls = [
-        n for n in ast.walk(tree) if isinstance(n, ast.Call) and imports.dotted(n.func) == "prepare.batches"
-    ]
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    batch_calls = [call for call in calls if imports.dotted(call.func) == "prepare.batches"]
     for call in batch_calls[1:]:
         yield Sighting(Ground.BATCHES, call, "asks for batches once more")
     if not batch_calls:
@@ -129,9 +128,8 @@ def _kept_state(method: Function, shared: set[str]) -> Iterator[Sighting]:
             root = _root(node.func.value)
             in_place = node.func.attr in names.MUTATORS or node.func.attr.endswith("_")
             if in_place and (root in shared or (root == "self" and method.name == "forward")):
-                yield Sighting(
-                    Ground.EVALUATION, node, f"{method.name} keeps {ast.unparse(node.func.value)[:40]}"
-                )
+                owner = ast.unparse(node.func.value)[:40]
+                yield Sighting(Ground.EVALUATION, node, f"{method.name} keeps {owner}")
 
 
 def _shape_branches(function: Function) -> Iterator[Sighting]:
@@ -175,11 +173,7 @@ def _root(node: ast.AST) -> str:
 
 def read_literals(tree: ast.Module, metric: str) -> Iterator[Sighting]:
     """Texts that look like results, and literals that carry data."""
-    docstrings = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     statements = {id(inner): node for node in ast.walk(tree) if _is_simple(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:

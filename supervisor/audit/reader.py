@@ -187,9 +187,8 @@ def _read_class(node: ast.ClassDef, imports: Imports) -> Iterator[Sighting]:
         yield Sighting(Ground.EXEC, node, f"class {node.name} with {keyword.arg or 'keywords'}")
     for member in node.body:
         if isinstance(member, ast.FunctionDef) and member.name in names.RELIED_ON:
-            yield Sighting(
-                Ground.PATCHED, member, f"{node.name}.{member.name} is what the evaluation relies on"
-            )
+            relied_on = f"{node.name}.{member.name} is what the evaluation relies on"
+            yield Sighting(Ground.PATCHED, member, relied_on)
 
 
 def _read_targets(tree: ast.AST, imports: Imports, streams: set[str]) -> Iterator[Sighting]:

@@ -52,9 +52,8 @@ def read_canvas(worktree: Path, canvas: Sequence[str]) -> Mapping[str, str] | Re
             return Refusal(GuardRule.NOT_A_FILE, f"{path} is gone or is a link")
         data = file.read_bytes()
         if len(data) > MAX_CANVAS_BYTES:
-            return Refusal(
-                GuardRule.TOO_LARGE, f"{path} has {len(data):,} bytes, {MAX_CANVAS_BYTES:,} are allowed"
-            )
+            sizes = f"{len(data):,} bytes, {MAX_CANVAS_BYTES:,} are allowed"
+            return Refusal(GuardRule.TOO_LARGE, f"{path} has {sizes}")
         try:
             sources[path] = data.decode()
         except UnicodeDecodeError:

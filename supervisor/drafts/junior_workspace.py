@@ -62,10 +62,8 @@ class JuniorWorkspace:
         campaign = snapshot.campaign
         if campaign is None or not accepts_work(snapshot):
             return False
-        under_way = sum(
-            e.agent == self.agent and e.state in (ExperimentState.READY, ExperimentState.MEASURING)
-            for e in snapshot.experiments
-        )
+        states = (ExperimentState.READY, ExperimentState.MEASURING)
+        under_way = sum(e.agent == self.agent and e.state in states for e in snapshot.experiments)
         return under_way <= campaign.drafts_ahead
 
     def begin(self, *, without_hypothesis: bool, own_idea: bool = False) -> str | None:
@@ -171,9 +169,8 @@ class JuniorWorkspace:
     def record_thought(self, experiment: Experiment, title: str, text: str) -> None:
         """Reasoned, and nothing worth a run came of it."""
         draft = Draft("", title, text, "", "", 0, 0)
-        experiments.record_verdict(
-            self.store, self.tag, experiment.id, Judgement(Verdict.THOUGHT, text), time.time(), draft=draft
-        )
+        judgement = Judgement(Verdict.THOUGHT, text)
+        experiments.record_verdict(self.store, self.tag, experiment.id, judgement, time.time(), draft=draft)
 
     def withdraw(self, experiment: Experiment, reason: str) -> None:
         """The hypothesis can't be applied to this canvas."""

@@ -121,9 +121,8 @@ def _of_record(number: int, record: dict[str, Any]) -> RawLine | None:
         return None
     description = next((str(record[key]) for key in _TEXTS if record.get(key)), "")
     commit = str(record.get("commit") or "-")
-    return RawLine(
-        number, commit, None if status == "crash" else value, None, status, " ".join(description.split())
-    )
+    score = None if status == "crash" else value
+    return RawLine(number, commit, score, None, status, " ".join(description.split()))
 
 
 def _number(text: str) -> float | None:

@@ -41,9 +41,8 @@ def note_text(history: RawHistory) -> str:
     keeps = [one for one in history.lines if one.status == "keep"]
     others = [one for one in history.lines if one.status != "keep"]
     sign = history.direction.sign
-    best = sorted(
-        (one for one in keeps if one.metric is not None), key=lambda one: -sign * (one.metric or 0.0)
-    )
+    scored = (one for one in keeps if one.metric is not None)
+    best = sorted(scored, key=lambda one: -sign * (one.metric or 0.0))
     parts = [
         f"{len(history.lines)} experiments of another harness, {len(keeps)} kept; {history.metric_name}, "
         f"{history.direction.value} is better. Another setting: these scores rank with none of ours.",

@@ -75,9 +75,8 @@ def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:
 
 def _seed_swap_sd(raws: Sequence[RawLine], gains: list[float | None]) -> float | None:
     """The difference of two runs has √2 times one run's SD."""
-    swaps = [
-        gain for raw, gain in zip(raws, gains, strict=True) if gain and _SEED_SWAP.search(raw.description)
-    ]
+    pairs = zip(raws, gains, strict=True)
+    swaps = [gain for raw, gain in pairs if gain and _SEED_SWAP.search(raw.description)]
     return math.sqrt(math.fsum(gain**2 for gain in swaps) / len(swaps) / 2) if swaps else None
 
 

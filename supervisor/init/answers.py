@@ -192,9 +192,8 @@ def _command(text: str, tree: Tree) -> str:
         raise BadAnswer(str(error)) from None
     program = words[0].removeprefix("./")
     if words[0] != "{python}" and not shutil.which(words[0]) and program not in tree:
-        hint = (
-            " (no shell reads it: for `&&`, `|` or VAR=1 say sh -c '…')" if re.search(r"[=|&;]", line) else ""
-        )
+        needs_shell = re.search(r"[=|&;]", line)
+        hint = " (no shell reads it: for `&&`, `|` or VAR=1 say sh -c '…')" if needs_shell else ""
         raise BadAnswer(f"{words[0]} is neither a program here nor a committed file{hint}")
     return line
 

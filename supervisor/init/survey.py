@@ -95,11 +95,8 @@ def _absent_programs(finding: Finding | None, tree: Tree) -> tuple[str, ...]:
     """Programs that the lab's commands begin with and that this machine has not."""
     commands = (finding.command, finding.setup, finding.checks) if finding else ()
     programs = dict.fromkeys(shlex.split(command)[0] for command in commands if command)
-    absent = [
-        program
-        for program in programs
-        if program != "{python}" and program.removeprefix("./") not in tree and not shutil.which(program)
-    ]
+    own = (p for p in programs if p != "{python}" and p.removeprefix("./") not in tree)
+    absent = [program for program in own if not shutil.which(program)]
     hint = {"uv": ": pip install uv, or see https://docs.astral.sh/uv"}
     return tuple(
         f"{program} is not installed here{hint.get(program, '')}; runs need it" for program in absent

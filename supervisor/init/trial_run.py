@@ -150,9 +150,8 @@ def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
     folder = Path(tempfile.mkdtemp(prefix="autoresearch-trial-"))
     try:
         clone = folder / "clone"
-        ask_git(
-            folder, "clone", "--quiet", "--local", "--no-hardlinks", "--no-checkout", str(root), str(clone)
-        )
+        options = ("--quiet", "--local", "--no-hardlinks", "--no-checkout")
+        ask_git(folder, "clone", *options, str(root), str(clone))
         ask_git(clone, "checkout", "--quiet", "--detach", base)
         lab = Lab(root, folder / "state", config, Layout.CUSTOM, has_referee(clone))
         lab.runs_dir.mkdir(parents=True, mode=0o700)

@@ -62,9 +62,8 @@ def validated(model: type[Model], path: Path, text: str, data: Mapping[str, Any]
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         lines = _lines_of(text)
-        problems = sorted(
-            (_line_of(lines, detail["loc"]), _describe(model, detail)) for detail in error.errors()
-        )
+        details = error.errors()
+        problems = sorted((_line_of(lines, detail["loc"]), _describe(model, detail)) for detail in details)
         rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         line, words = problems[0]
         raise ConfigError(f"{path.name}:{line}: {words}{rest}") from None
@@ -85,16 +84,14 @@ def _describe(model: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{where}: {context['error']}"
     words = PLAIN_WORDS.get(detail["type"], detail["msg"]).format_map(context)
     value = detail["input"]
-    value_text = (
-        "" if detail["type"] == "missing" or isinstance(value, dict | list) else f" (got {_as_toml(value)})"
-    )
+    is_plain = detail["type"] != "missing" and not isinstance(value, dict | list)
+    value_text = f" (got {_as_toml(value)})" if is_plain else ""
     return f"{where}: {words}{value_text}"
 
 
 def _as_toml(value: object) -> str:
-    return (
-        json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool | int | float) else str(value)
-    )
+    is_plain = isinstance(value, str | bool | int | float)
+    return json.dumps(value, ensure_ascii=False) if is_plain else str(value)
 
 
 def _unknown(model: type[BaseModel], tables: Sequence[str | int], key: str) -> str:

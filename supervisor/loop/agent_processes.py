@@ -70,7 +70,6 @@ class AgentProcesses:
 
     def _start(self, agent: Agent, now: float) -> None:
         self.server.close_window(agent.name)
-        self.server.ensure_window(
-            agent.name, agent_argv(self.lab, agent.name), self.lab.root, mark_of_agent(agent.name)
-        )
+        argv = agent_argv(self.lab, agent.name)
+        self.server.ensure_window(agent.name, argv, self.lab.root, mark_of_agent(agent.name))
         self._started_at[agent.name] = now

@@ -107,13 +107,11 @@ class Executor:
         device = next(d for d in snapshot.devices if d.id == action.device_id)
         assert experiment is not None
         try:
-            return start_run(
-                self.lab, self.store, self.repository, campaign, Job(experiment, run, device), now
-            )
+            job = Job(experiment, run, device)
+            return start_run(self.lab, self.store, self.repository, campaign, job, now)
         except SessionError as error:
-            campaigns.log_event(
-                self.store, campaign.tag, now, "", f"{run.id} did not start on {device.id}: {error}"
-            )
+            text = f"{run.id} did not start on {device.id}: {error}"
+            campaigns.log_event(self.store, campaign.tag, now, "", text)
             return True
 
     def _adopt(self, action: Adopt, snapshot: LabSnapshot, now: float) -> None:
@@ -123,9 +121,8 @@ class Executor:
         known = {h.title for h in snapshot.hypotheses}
         ports = tuple(port for port in action.ports if port.title not in known)
         if ports:
-            hypotheses.add_hypotheses(
-                self.store, tag, action.agent, ports, HypothesisState.OPEN, now, first=True
-            )
+            state = HypothesisState.OPEN
+            hypotheses.add_hypotheses(self.store, tag, action.agent, ports, state, now, first=True)
 
 
 def is_over(snapshot: LabSnapshot) -> bool:

@@ -13,7 +13,7 @@ from sessions.git.repository import Repository
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.model.states import ExperimentState, HypothesisState, Role, Verdict
+from supervisor.model.states import HypothesisState, Role, Verdict
 from supervisor.store.connection import Store
 from supervisor.store.experiments import mark_published, unpublished_experiments
 
@@ -106,17 +106,10 @@ def write_results(path: Path, snapshot: LabSnapshot) -> None:
     campaign = snapshot.campaign
     if campaign is None:
         return
-    decided = [
-        e
-        for e in snapshot.experiments
-        if e.state is ExperimentState.DECIDED and e.verdict is not Verdict.THOUGHT
-    ]
+    decided = [e for e in snapshot.experiments if e.is_decided and e.verdict is not Verdict.THOUGHT]
     decided.sort(key=lambda e: (e.decided_at or 0.0, e.id))
-    lines = [
-        f"commit\t{campaign.metric}\tmemory_gb\tstatus\tdescription",
-        *_imported_rows(snapshot),
-        *(_results_row(e) for e in decided),
-    ]
+    head = f"commit\t{campaign.metric}\tmemory_gb\tstatus\tdescription"
+    lines = [head, *_imported_rows(snapshot), *map(_results_row, decided)]
     write_atomically(path, "\n".join(lines) + "\n")
 
 
@@ -127,9 +120,8 @@ def _imported_rows(snapshot: LabSnapshot) -> list[str]:
     for one in snapshot.imported:
         if one.metric_name == snapshot.campaign.metric:
             commit, description = " ".join(one.commit.split()), " ".join(one.description.split())
-            lines.append(
-                f"{commit}\t{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}\t{one.status}\t{description}"
-            )
+            figures = f"{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}"
+            lines.append(f"{commit}\t{figures}\t{one.status}\t{description}")
     return lines
 
 
@@ -137,9 +129,8 @@ def _results_row(experiment: Experiment) -> str:
     assert experiment.verdict is not None
     status = _TSV_STATUS[experiment.verdict]
     metric = experiment.metric if status != "crash" else None
-    memory_mb = (
-        max((run.peak_memory_mb or 0.0 for run in experiment.runs), default=0.0) if status != "crash" else 0.0
-    )
+    peaks = [run.peak_memory_mb or 0.0 for run in experiment.runs if status != "crash"]
+    memory_mb = max(peaks, default=0.0)
     description = "baseline" if experiment.verdict is Verdict.BASELINE else experiment.title
     if status == "crash":
         description += f" ({experiment.verdict}: {experiment.reason})"

@@ -69,9 +69,8 @@ class Loop:
         self.repository = Repository(self.lab.root)
         self.executor = Executor(self.lab, self.store, self.repository)
         self.devices = DeviceMonitor(self.lab, self.store)
-        self.agent_processes = AgentProcesses(
-            self.lab, self.store, TmuxServer(socket_name_for(self.lab.root))
-        )
+        server = TmuxServer(socket_name_for(self.lab.root))
+        self.agent_processes = AgentProcesses(self.lab, self.store, server)
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Leave at the next tick; runs go on, a successor adopts them."""
@@ -128,10 +127,8 @@ class Loop:
     def _collect(self, snapshot: LabSnapshot, now: float) -> LabSnapshot:
         if snapshot.campaign is None:
             return snapshot
-        changed = [
-            collect_run(self.lab, self.store, snapshot.campaign.tag, run, now)
-            for run in snapshot.running_runs()
-        ]
+        tag = snapshot.campaign.tag
+        changed = [collect_run(self.lab, self.store, tag, run, now) for run in snapshot.running_runs()]
         return self.look() if any(changed) else snapshot
 
     def _wind_down(self, snapshot: LabSnapshot) -> int:

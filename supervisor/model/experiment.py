@@ -120,6 +120,11 @@ class Experiment:
     flags: tuple[Flag, ...] = ()
 
     @property
+    def is_decided(self) -> bool:
+        """Whether it has its verdict."""
+        return self.state is ExperimentState.DECIDED
+
+    @property
     def cost_usd(self) -> float:
         """Dollars that its drafts and reflections cost."""
         return self.spending.usd

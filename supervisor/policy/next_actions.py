@@ -69,7 +69,7 @@ def _obey(campaign: Campaign) -> ChangeState | None:
 
 def _verdicts(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
     baseline = snapshot.experiment(snapshot.baseline_id)
-    if baseline is not None and baseline.state is not ExperimentState.DECIDED:
+    if baseline is not None and not baseline.is_decided:
         outcome = judge_baseline(snapshot, baseline)
         if outcome is not None:
             yield outcome
@@ -96,9 +96,8 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
         if champion is None or incumbent is None:
             continue
         if incumbent.verdict is Verdict.KEEP and is_refuted(snapshot, incumbent):
-            yield Adopt(
-                agent.name, champion.id, f"the gain of {incumbent.id} is not there on the sealed holdout"
-            )
+            why = f"the gain of {incumbent.id} is not there on the sealed holdout"
+            yield Adopt(agent.name, champion.id, why)
             continue
         why = _reason_to_move(snapshot, incumbent, champion) or _reason_to_leave(snapshot, agent, incumbent)
         if why:
@@ -150,7 +149,7 @@ def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
 
 def _anything_under_way(snapshot: LabSnapshot) -> bool:
     return any(e.state is ExperimentState.MEASURING for e in snapshot.experiments) or any(
-        run.state is RunState.RUNNING or (run.state is RunState.QUEUED and e.state is ExperimentState.DECIDED)
+        run.state is RunState.RUNNING or (run.state is RunState.QUEUED and e.is_decided)
         for e in snapshot.experiments
         for run in e.runs
     )
@@ -162,10 +161,8 @@ def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
     if not has_chief or not accepts_work(snapshot):
         return
     waiting = sum(h.state in UNCLAIMED for h in snapshot.hypotheses)
-    reasons = [
-        f"{agent.name}: {count} without progress: invert an assumption"
-        for agent, count in stuck_juniors(snapshot)
-    ]
+    stuck = stuck_juniors(snapshot)
+    reasons = [f"{agent.name}: {count} without progress: invert an assumption" for agent, count in stuck]
     reasons += _landed(snapshot)
     if waiting < PLAN_AHEAD * max(len(juniors), 1):
         reasons.append(f"{waiting} {'hypothesis is' if waiting == 1 else 'hypotheses are'} waiting")

@@ -82,7 +82,7 @@ def _rank(
 def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
     """How sure it is so far that an undecided candidate is a gain, 0 to 1; what others wait for comes first, with 1."""
     parent, campaign, noise = snapshot.experiment(experiment.parent_id), snapshot.campaign, snapshot.noise
-    if experiment.state is ExperimentState.DECIDED or parent is None or campaign is None or noise is None:
+    if experiment.is_decided or parent is None or campaign is None or noise is None:
         return 1.0
     ours, theirs = values(experiment, unbiased=False), values(parent, unbiased=True)
     if not ours or not theirs:
@@ -123,19 +123,15 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
 
 def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
     """Fresh runs of incumbents for devices that would otherwise stand idle or only speculate."""
-    queued = sum(
-        run.state is RunState.QUEUED and urgency(snapshot, e, run) <= Urgency.ESTIMATE
-        for e in snapshot.experiments
-        for run in e.runs
-    )
-    room = len(free_devices(snapshot)) - queued - len(waiting_trials(snapshot))
+    queued = [(e, run) for e in snapshot.experiments for run in e.runs if run.state is RunState.QUEUED]
+    ahead = sum(urgency(snapshot, e, run) <= Urgency.ESTIMATE for e, run in queued)
+    room = len(free_devices(snapshot)) - ahead - len(waiting_trials(snapshot))
     little_known = sorted(
         (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
         key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),
     )
-    return tuple(
-        QueueRun(e.id, fresh_kind(e), "to know the incumbent better") for e in little_known[: max(room, 0)]
-    )
+    why = "to know the incumbent better"
+    return tuple(QueueRun(e.id, fresh_kind(e), why) for e in little_known[: max(room, 0)])
 
 
 def drift_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
@@ -162,10 +158,8 @@ def incumbents(snapshot: LabSnapshot) -> tuple[Experiment, ...]:
 
 
 def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) -> int:
-    judged = sum(
-        e.parent_id == incumbent.id and e.state is ExperimentState.DECIDED and bool(e.deciding_runs)
-        for e in snapshot.experiments
-    )
+    decided = (e for e in snapshot.experiments if e.parent_id == incumbent.id and e.is_decided)
+    judged = sum(bool(e.deciding_runs) for e in decided)
     return fresh_runs_wanted(len(incumbent.unbiased_runs), judged, rules)
 
 

@@ -15,7 +15,7 @@ from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.model.states import PORT, ExperimentState, RunKind, Verdict
+from supervisor.model.states import PORT, RunKind, Verdict
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
@@ -77,7 +77,7 @@ def judge(
         assert failure.ending is not None
         verdict = _VERDICT_OF_ENDING.get(failure.ending, Verdict.CRASH)
         return Judge(experiment.id, Judgement(verdict, failure.reason))
-    if parent.state is not ExperimentState.DECIDED or snapshot.noise is None:
+    if not parent.is_decided or snapshot.noise is None:
         return None
     measured = values(parent, unbiased=True)
     if not measured:
@@ -133,9 +133,8 @@ def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> 
     if agent is not None and agent.incumbent_id == experiment.parent_id:
         return Judge(experiment.id, _judgement(Verdict.KEEP, decision, decision.reason), new_incumbent=True)
     now_on = agent.incumbent_id if agent else None
-    reason = (
-        f"better than {experiment.parent_id} ({decision.reason}); its branch went on to {now_on}: tried again"
-    )
+    was = f"better than {experiment.parent_id} ({decision.reason})"
+    reason = f"{was}; its branch went on to {now_on}: tried again"
     retry = port_of(experiment, now_on) if now_on else None
     return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
 
@@ -154,9 +153,8 @@ def port_of(experiment: Experiment, onto: str) -> Hypothesis:
 
 
 def _judgement(verdict: Verdict, decision: Decision, reason: str) -> Judgement:
-    return Judgement(
-        verdict, reason, decision.gain, decision.gain_low, decision.gain_high, decision.confidence
-    )
+    low, high = decision.gain_low, decision.gain_high
+    return Judgement(verdict, reason, decision.gain, low, high, decision.confidence)
 
 
 def lost_keeps(snapshot: LabSnapshot, agent: Agent, champion: Experiment) -> tuple[Experiment, ...]:

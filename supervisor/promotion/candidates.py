@@ -19,7 +19,7 @@ from supervisor.model.promotion import (
     PromotionState,
 )
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.model.states import ExperimentState, Verdict
+from supervisor.model.states import Verdict
 
 SHORTEST_COMMIT = 4  # letters of a commit's hash that may stand for it
 UNFIT = frozenset({Verdict.REJECTED, Verdict.CRASH, Verdict.TIMEOUT, Verdict.THOUGHT, Verdict.BASELINE})
@@ -55,12 +55,8 @@ def promotion_of(snapshot: LabSnapshot, names: Sequence[str]) -> NewPromotion:
 
 def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) -> NewPromotion:
     """Each keep of the champion's lineage, or of what is named, by itself. Raises LabError."""
-    keeps = {
-        e.id: e
-        for one in _chosen(snapshot, names)
-        for e in lineage_of(snapshot, one.id)
-        if e.verdict is Verdict.KEEP
-    }
+    chains = (lineage_of(snapshot, one.id) for one in _chosen(snapshot, names))
+    keeps = {e.id: e for chain in chains for e in chain if e.verdict is Verdict.KEEP}
     if not keeps:
         raise LabError("there is no keep to make a branch of")
     pieces = [_change(PieceKind.ALONE, e) for e in keeps.values()]
@@ -98,11 +94,8 @@ def open_wish(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
 
     Raises LabError when a name means nothing.
     """
-    unanswered = [
-        p
-        for p in snapshot.promotions
-        if p.kind is PromotionKind.PROMOTE and p.state in OPEN | {PromotionState.WAITING}
-    ]
+    promotes = (p for p in snapshot.promotions if p.kind is PromotionKind.PROMOTE)
+    unanswered = [p for p in promotes if p.state in OPEN | {PromotionState.WAITING}]
     if not names:
         return next(iter(unanswered), None)
     new = promotion_of(snapshot, names)
@@ -160,10 +153,11 @@ def _chosen(snapshot: LabSnapshot, names: Sequence[str]) -> tuple[Experiment, ..
 def _named(snapshot: LabSnapshot, name: str) -> Experiment:
     agent = next((a for a in snapshot.agents if name in (a.name, a.branch)), None)
     experiment_id = agent.incumbent_id if agent else name
+    is_hash = len(name) >= SHORTEST_COMMIT
     matches = [
         e
         for e in snapshot.experiments
-        if e.id == experiment_id or (e.commit and len(name) >= SHORTEST_COMMIT and e.commit.startswith(name))
+        if e.id == experiment_id or (is_hash and (e.commit or "").startswith(name))
     ]
     if not matches:
         raise LabError(
@@ -173,11 +167,7 @@ def _named(snapshot: LabSnapshot, name: str) -> Experiment:
     experiment = matches[-1]
     if experiment.verdict is Verdict.BASELINE:
         raise LabError(f"{name} has kept nothing yet: it is where main began")
-    if (
-        experiment.commit is None
-        or experiment.state is not ExperimentState.DECIDED
-        or experiment.verdict in UNFIT
-    ):
+    if experiment.commit is None or not experiment.is_decided or experiment.verdict in UNFIT:
         raise LabError(f"{experiment.id} can't be promoted: it is {experiment.verdict or experiment.state}")
     return experiment
 
@@ -199,13 +189,8 @@ def _best(snapshot: LabSnapshot, candidates: Sequence[Experiment]) -> Experiment
 
 def _left_out(experiment: Experiment) -> NewPiece:
     assert experiment.commit is not None
-    return NewPiece(
-        PieceKind.WITHOUT,
-        f"leave out {experiment.id}",
-        experiment.id,
-        experiment.commit,
-        experiment.parent_commit,
-    )
+    commit, parent = experiment.commit, experiment.parent_commit
+    return NewPiece(PieceKind.WITHOUT, f"leave out {experiment.id}", experiment.id, commit, parent)
 
 
 def _is_step(entry: Experiment, candidate: Experiment) -> bool:
@@ -214,9 +199,8 @@ def _is_step(entry: Experiment, candidate: Experiment) -> bool:
 
 def _change(kind: PieceKind, experiment: Experiment) -> NewPiece:
     assert experiment.commit is not None
-    return NewPiece(
-        kind, experiment.title, experiment.id, experiment.parent_commit, experiment.commit, experiment.gain
-    )
+    start, end = experiment.parent_commit, experiment.commit
+    return NewPiece(kind, experiment.title, experiment.id, start, end, experiment.gain)
 
 
 def _score(snapshot: LabSnapshot, experiment: Experiment) -> float:

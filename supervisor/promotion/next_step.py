@@ -91,9 +91,8 @@ def _measured(
     match weighing.answer:
         case Answer.MORE:
             # A run that failed is made up for by one more.
-            base, candidate = (
-                weighing.runs_wanted + len(side_of(side).failures) for side in (piece.base, piece.candidate)
-            )
+            wanted = weighing.runs_wanted
+            base, candidate = (wanted + len(side_of(side).failures) for side in (piece.base, piece.candidate))
             yield QueueTrials(promotion.number, piece.ordinal, base, candidate)
         case Answer.YES | Answer.NO:
             state = PieceState.TAKEN if weighing.answer is Answer.YES else PieceState.DROPPED

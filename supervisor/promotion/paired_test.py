@@ -97,11 +97,8 @@ def _answer(
     if not sure and (p >= hopeless or runs >= LOOKS[-1]):
         return Answer.NO, f"the gain is not reproduced: {on_validation}"
     if holdout is None or p_holdout is None:
-        return (
-            (Answer.YES, f"reproduced: {on_validation}")
-            if sure
-            else (Answer.MORE, f"not sure yet: {on_validation}")
-        )
+        answer, word = (Answer.YES, "reproduced") if sure else (Answer.MORE, "not sure yet")
+        return answer, f"{word}: {on_validation}"
     on_holdout = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
     gain_on_holdout = p_holdout <= keep_up_to(runs, _HOLDOUT_RULES) and holdout.low > 0
     holds = gain_on_holdout and holdout.high >= HOLDS_FROM * gain.gain

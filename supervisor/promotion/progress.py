@@ -35,9 +35,8 @@ def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> Progress:
     ahead = sum(p.number < promotion.number and p.state in ACTIVE for p in snapshot.promotions)
     current = promotion.current
     doing = f"{current.state} {current.title}" if current else str(promotion.state)
-    return Progress(
-        finished, planned, (planned - finished) * seconds_of_a_run(snapshot) / devices, doing, ahead
-    )
+    seconds_left = (planned - finished) * seconds_of_a_run(snapshot) / devices
+    return Progress(finished, planned, seconds_left, doing, ahead)
 
 
 def _runs(piece: Piece) -> tuple[Run, ...]:
@@ -54,9 +53,8 @@ def _to_be_measured(promotion: Promotion, piece: Piece) -> bool:
 
 def seconds_of_a_run(snapshot: LabSnapshot) -> float:
     """What a run has taken so far, on average, and before the first one a guess."""
-    durations = [
-        r.total_s for e in (*snapshot.trials, *snapshot.experiments) for r in e.runs if r.total_s is not None
-    ]
+    runs = (run for e in (*snapshot.trials, *snapshot.experiments) for run in e.runs)
+    durations = [run.total_s for run in runs if run.total_s is not None]
     if durations:
         return sum(durations) / len(durations)
     return snapshot.campaign.setting.budget_s * OVERHEAD if snapshot.campaign else 0.0

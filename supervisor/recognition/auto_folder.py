@@ -53,9 +53,8 @@ def recognise(tree: Tree) -> Finding | None:
     finding = _add_primary(finding, tree, files)
     finding = finding.with_fact(Fact.TIMEOUT_S, TIMEOUT_S, "", "pi-autoresearch's own limit for a run")
     if files.checks in tree:
-        finding = finding.with_fact(
-            Fact.CHECKS, _shell(tree, files.checks), files.checks, "must pass before a run"
-        )
+        command = _shell(tree, files.checks)
+        finding = finding.with_fact(Fact.CHECKS, command, files.checks, "must pass before a run")
     return add_surroundings(_add_limits(finding, tree, files), tree, (files.measure, *finding.editable))
 
 

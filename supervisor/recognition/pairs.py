@@ -44,10 +44,8 @@ def recognise(tree: Tree) -> Finding | None:
 
 def judges_of(tree: Tree, evaluator: str) -> tuple[str, ...]:
     """The evaluator, and what it runs that measures as well."""
-    return (
-        evaluator,
-        *(path for path in _used(tree, evaluator) if path != evaluator and _JUDGES.search(path)),
-    )
+    inner = (path for path in _used(tree, evaluator) if path != evaluator and _JUDGES.search(path))
+    return (evaluator, *inner)
 
 
 def solutions_of(tree: Tree, evaluator: str) -> tuple[str, ...]:
@@ -134,6 +132,5 @@ def _module_files(tree: Tree, script: str, module: str) -> list[str]:
 def _mentioned(tree: Tree, script: str) -> list[str]:
     words = re.findall(r"[\w./-]+\.\w+", tree.text(script))
     paths = [word.removeprefix("./") for word in words]
-    return [
-        path for path in paths if path in tree and re.search(r"\.(py|js|ts|c|cc|cpp|rs|go|jl|R|sh)$", path)
-    ]
+    sources = r"\.(py|js|ts|c|cc|cpp|rs|go|jl|R|sh)$"
+    return [path for path in paths if path in tree and re.search(sources, path)]

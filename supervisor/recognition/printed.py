@@ -146,9 +146,8 @@ def _names_in(tree: Tree, path: str) -> list[PrintedName]:
                 break
     if any("json.dump" in line or "JSON.stringify" in line for line in lines):
         for number, line in enumerate(lines, 1):
-            names += [
-                PrintedName(m["name"], Dialect.JSON, f"{path}:{number}") for m in _JSON_KEY.finditer(line)
-            ]
+            keys = _JSON_KEY.finditer(line)
+            names += [PrintedName(key["name"], Dialect.JSON, f"{path}:{number}") for key in keys]
     return names or _bare_name(tree, path)
 
 

@@ -22,7 +22,7 @@ from supervisor.model.snapshot import (
     Note,
     Setting,
 )
-from supervisor.model.states import ExperimentState, Purpose
+from supervisor.model.states import Purpose
 from supervisor.store import rows
 from supervisor.store.connection import Connection, Store
 from supervisor.store.imported import read_imported
@@ -73,12 +73,8 @@ def earlier_experiments(store: Store, tag: str) -> tuple[Experiment, ...]:
         "ORDER BY started_at",
         (tag, tag),
     ).fetchall()
-    return tuple(
-        experiment
-        for (other,) in others
-        for experiment in _experiments(db, other, Purpose.RESEARCH)
-        if experiment.state is ExperimentState.DECIDED
-    )
+    experiments = (one for (other,) in others for one in _experiments(db, other, Purpose.RESEARCH))
+    return tuple(one for one in experiments if one.is_decided)
 
 
 def measured_baseline_runs(store: Store, tag: str) -> tuple[Run, ...]:
