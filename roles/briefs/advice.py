@@ -15,41 +15,35 @@ from supervisor.analysis.streaks import (
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.text import one_line
 
-TRAPS = (
-    "What went wrong when a chief was tried before: ideas too vague to be edited the same way twice; no strong "
-    "baseline, so that easy gains hid hard ones; no ablations; wins that are only longer training or more steps of "
-    "the same thing. Avoid each."
-)
-
 
 def junior_advice(snapshot: LabSnapshot, agent: str) -> tuple[str, ...]:
     """A review that is due, and a direction that should rest."""
-    found, said = misses(snapshot, agent), []
+    missed, advice = misses(snapshot, agent), []
     if review := wants_review(snapshot, agent):
-        named = ", ".join(e.id for e in review)
-        said.append(
-            f"{len(found)} discards in a row. Before the edit, write a review: say first, in your expectation, what "
-            f"{named} have in common, and how this edit differs."
+        ids = ", ".join(e.id for e in review)
+        advice.append(
+            f"{len(missed)} discards in a row. Before the edit, write a review: say first, in your expectation, what "
+            f"{ids} have in common, and how this edit differs."
         )
-    if len(found) >= ANOTHER_PARENT_AFTER:
-        said.append(
-            f"{len(found)} misses since your last keep: when this hypothesis is one more of what failed, give it back: "
-            'answer "not-applicable" with that reason.'
+    if len(missed) >= ANOTHER_PARENT_AFTER:
+        advice.append(
+            f"{len(missed)} misses since your last keep: when this hypothesis is one more of what failed, give it "
+            'back: answer "not-applicable" with that reason.'
         )
-    return tuple(said)
+    return tuple(advice)
 
 
 def mode_advice(snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
-    """Why the chief is asked, what kind of plan the numbers suggest, and the traps."""
+    """Why the chief is asked, and what kind of plan the numbers suggest."""
     mode, reason = plan_mode_of(snapshot)
-    said = [f"You are asked because: {one_line(why)}"] if why else []
-    said.append(f"PlanMode: {mode.value} ({reason}). {_meaning(mode)}")
+    advice = [f"You are asked because: {one_line(why)}"] if why else []
+    advice.append(f"Mode: {mode.value} ({reason}). {_meaning(mode)}")
     if stuck_juniors(snapshot):
-        said.append(
+        advice.append(
             f"A junior is {INVERT_AFTER} or more verdicts without progress. Name an assumption that all of its misses "
             "share, and make the first hypothesis its opposite."
         )
-    return (*said, TRAPS)
+    return tuple(advice)
 
 
 def _meaning(mode: PlanMode) -> str:

@@ -1,4 +1,4 @@
-"""How a brief is laid out: sections with shares of a cap, and fences that no data can close. Pure."""
+"""How a brief is laid out: parts with shares of a cap, and fences that no data can close. Pure."""
 
 from __future__ import annotations
 
@@ -17,31 +17,29 @@ _FENCES = 40  # characters that a fence takes at the most, its info string and l
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class BriefPart:
     """A heading and what stands below it."""
 
     heading: str
-    text: Callable[[int], str]  # given the characters that it may take; "" leaves the section out
+    text: Callable[[int], str]  # given the characters that it may take; "" leaves it out
     share: float = 0.0  # of the room that is left by those without a share, which bound themselves
     most: int = 0  # characters, for those without a share
 
 
-def lay_out(sections: Sequence[Section], tokens: int) -> str:
-    """The sections in their order, under the cap; what one does not use the later ones may."""
+def fitted(parts: Sequence[BriefPart], tokens: int) -> str:
+    """The parts in their order, under the cap; what one does not use the later ones may."""
     room = int(tokens * CHARS_PER_TOKEN)
-    room -= sum(len(s.heading) + 8 for s in sections)
-    fixed = {at: s.text(s.most) for at, s in enumerate(sections) if not s.share}
-    room -= sum(map(len, fixed.values()))
-    whole = sum(s.share for s in sections) or 1.0
-    texts, unused = dict(fixed), 0.0
-    for at, section in enumerate(sections):
-        if not section.share:
-            continue
-        given = max(room, 0) * section.share / whole + unused
-        texts[at] = section.text(int(given))
-        unused = given - len(texts[at])
-    parts = (f"## {s.heading}\n\n{texts[at]}" for at, s in enumerate(sections) if texts[at])
-    return "\n\n".join(parts) + "\n"
+    room -= sum(len(part.heading) + 8 for part in parts)
+    texts = {at: part.text(part.most) for at, part in enumerate(parts) if not part.share}
+    room -= sum(map(len, texts.values()))
+    all_shares = sum(part.share for part in parts) or 1.0
+    unused = 0.0
+    for at, part in enumerate(parts):
+        if part.share:
+            share = max(room, 0) * part.share / all_shares + unused
+            texts[at] = part.text(int(share))
+            unused = share - len(texts[at])
+    return "\n\n".join(f"## {p.heading}\n\n{texts[at]}" for at, p in enumerate(parts) if texts[at]) + "\n"
 
 
 def data(text: str, room: int, *, info: str = "text", lead: str = MATERIAL) -> str:
@@ -79,9 +77,9 @@ def listed(items: Iterable[str], room: int, what: str, *, lead: str = MATERIAL, 
     kept = _fitting(entries, room - len(lead) - _FENCES - 60, 2)
     if not entries or room < len(lead) + _FENCES + 60:
         return ""
-    left = [f"… {len(entries) - kept} {what} left out"] if kept < len(entries) else []
+    left_out = [f"… {len(entries) - kept} {what} left out"] if kept < len(entries) else []
     between = "\n\n" if any("\n" in entry for entry in entries[:kept]) else "\n"
-    return fenced(between.join([*entries[:kept], *left]), info, lead)
+    return fenced(between.join([*entries[:kept], *left_out]), info, lead)
 
 
 def _fitting(parts: Sequence[str], room: int, between: int) -> int:

@@ -37,10 +37,10 @@ def nearest(tried: Sequence[Tried], names: frozenset[str], *, most: int = 60) ->
     decided = [each for each in tried if each.experiment.verdict is not None]
     if not names:
         return tuple(sorted(decided, key=_effect, reverse=True)[:most])
-    found = [names_in("\n".join((*changed_lines(t.diff), t.experiment.title))) for t in decided]
-    frequency = Counter(name for each in found for name in each & names)
+    changed_names = [names_in("\n".join((*changed_lines(t.diff), t.experiment.title))) for t in decided]
+    frequency = Counter(name for each in changed_names for name in each & names)
     scored = []
-    for at, (each, its) in enumerate(zip(decided, found, strict=True)):
+    for at, (each, its) in enumerate(zip(decided, changed_names, strict=True)):
         score = sum(math.log1p(len(decided) / frequency[name]) for name in sorted(its & names))
         if score > 0:
             scored.append((-score, -at, each))
@@ -55,7 +55,7 @@ def bearing(
     return tuple(notes[at] for _, at in sorted(shared)[:most])
 
 
-def told(each: Tried, *, diff: bool) -> str:
+def experiment_entry(each: Tried, *, diff: bool) -> str:
     """One experiment as an entry of a list: what, how it ended, and its change."""
     head = experiment_line(each.experiment)
     parts = [head]
@@ -82,8 +82,8 @@ def experiment_line(experiment: Experiment) -> str:
     if runs:
         figures.append(f"{runs} run{'s' if runs > 1 else ''}")
     on = f" on {experiment.parent_id}" if experiment.parent_id else ""
-    said = f" ({', '.join(figures)})" if figures else ""
-    return f"{experiment.id}{on}: {ended}{said}: {one_line(experiment.title)[:160]}"
+    measured = f" ({', '.join(figures)})" if figures else ""
+    return f"{experiment.id}{on}: {ended}{measured}: {one_line(experiment.title)[:160]}"
 
 
 def short_diff(diff: str, lines: int = DIFF_LINES, chars: int = DIFF_CHARS) -> str:
@@ -99,8 +99,8 @@ def short_diff(diff: str, lines: int = DIFF_LINES, chars: int = DIFF_CHARS) -> s
         if chars < 0:
             break
         kept.append(f"    {line[:200]}")
-    left = len(body) - len(kept)
-    return "\n".join([*kept, f"    … {left} more lines left out"] if left else kept)
+    left_out = len(body) - len(kept)
+    return "\n".join([*kept, f"    … {left_out} more lines left out"] if left_out else kept)
 
 
 def _effect(each: Tried) -> tuple[float, str]:

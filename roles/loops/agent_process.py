@@ -8,42 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from roles.backend import Backend, BackendContext, BackendError, Cost, ParkedError, SpentError
+from roles.backend import Backend, BackendContext, BackendError, SpentError
 from roles.backends.clients.catalogue_files import user_folder
 from roles.backends.registry import make_backend
+from roles.loops.step_record import StepRecord
 from roles.pane import Pane, read_typed_lines
-from roles.prices import priced
 from sessions.git.repository import Repository
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.analysis.limits import spent_out
 from supervisor.campaign.launch import start_supervisor
+from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
 from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.paths import Lab
-from supervisor.model.records import ThinkingStep
 from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import AgentState, CampaignState, Role, Wanted
 from supervisor.snapshot_reader import LabReader
-from supervisor.store import agents
+from supervisor.store import agents, campaigns
 from supervisor.store.connection import Store
 from supervisor.store.steps import record_step
 
 PULSE_S = 5.0
 STEP_S = 0.5  # how often an idle agent looks whether there is something to do
 ORPHANED_AFTER_S = 20.0  # without a supervisor; its own restart loop comes first
-
-
-@dataclass(slots=True)
-class StepRecord:
-    """How a call of the backend ended."""
-
-    ending: str = "failed"
-    cost: Cost = field(default_factory=Cost)
-    detail: str = ""
-
-    def ended(self, ending: str, cost: Cost, detail: str = "") -> None:
-        """Say how."""
-        self.ending, self.cost, self.detail = ending, cost, detail
 
 
 @dataclass(slots=True)
@@ -65,35 +52,35 @@ class AgentProcess:
         """The lab as it is now."""
         return self.reader.read()
 
-    def state(self, state: AgentState, *, doing: str = "") -> None:
+    def state(self, state: AgentState, *, doing: str = "", waiting_for: str = "") -> None:
         """Tell everybody what this agent does now."""
-        agents.set_agent_state(self.store, self.tag, self.name, state, time.time(), doing=doing)
+        agents.set_agent_state(
+            self.store, self.tag, self.name, state, time.time(), doing=doing, waiting_for=waiting_for
+        )
+
+    def log_event(self, text: str) -> None:
+        """Put it into the lab's log, as this agent's."""
+        campaigns.log_event(self.store, self.tag, time.time(), self.name, text)
+
+    def workspace(self) -> JuniorWorkspace:
+        """What this agent, a junior, asks of the lab."""
+        return JuniorWorkspace(self.lab, self.store, self.repository, self.tag, self.name)
 
     @contextmanager
     def step(self, kind: str, experiment_id: str | None) -> Iterator[StepRecord]:
         """A call of the backend; what it cost is kept however it ends."""
         self._expect_budget()
-        record, began = StepRecord(), time.time()
+        record = StepRecord(kind, experiment_id)
         try:
             yield record
-        except ParkedError as error:
-            record.ended("parked", error.cost, str(error))
-            raise
         except BackendError as error:
-            record.ended("failed", error.cost, str(error))
+            record.failed(error)
             raise
         else:
             if kind != "reflect":  # a reflection is told nothing
                 self._unheard = ()
         finally:
-            cost = record.cost
-            usd, is_estimate, unknown = priced(cost)
-            step = ThinkingStep(
-                self.name, kind, experiment_id, self.backend.name, cost.model, began, time.time(), record.ending,
-                record.detail or unknown, usd, is_estimate, cost.input_tokens, cost.output_tokens,
-                cost.cache_read_tokens, cost.cache_write_tokens,
-            )  # fmt: skip
-            record_step(self.store, self.tag, step)
+            record_step(self.store, self.tag, record.row(self.name, self.backend.name))
 
     def _expect_budget(self) -> None:
         snapshot = self.snapshot()
@@ -112,10 +99,6 @@ class AgentProcess:
     def has_messages(self) -> bool:
         """Whether there is something that a next step should be told."""
         return bool(self._unheard) or agents.has_messages(self.store, self.tag, self.name)
-
-    def is_wanted(self, snapshot: LabSnapshot) -> bool:
-        """Whether the person wants it to run, now."""
-        return _wanted(snapshot, self.name) is Wanted.RUNNING
 
     def may_go_on(self, snapshot: LabSnapshot) -> bool:
         """False when this agent should end; waits here while it is paused."""
@@ -139,16 +122,26 @@ class AgentProcess:
 
     def wanted(self, snapshot: LabSnapshot) -> Wanted:
         """What the person wants of this agent, or of the whole lab."""
-        return _wanted(snapshot, self.name)
+        agent, campaign = snapshot.agent(self.name), snapshot.campaign
+        if (
+            agent is None
+            or campaign is None
+            or campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED)
+            or Wanted.STOPPED in (agent.wanted, campaign.wanted)
+        ):
+            return Wanted.STOPPED
+        if agent.wanted is Wanted.TAKEN:
+            return Wanted.TAKEN
+        return Wanted.PAUSED if Wanted.PAUSED in (agent.wanted, campaign.wanted) else Wanted.RUNNING
 
     def _lend_pane(self) -> None:
         from roles.workbench.takeover import lend_pane
         from roles.workbench.workbench import Workbench
-        from supervisor.drafts.junior_workspace import JuniorWorkspace
 
         self.pane.heading("taken over")
-        bench = Workbench(JuniorWorkspace(self.lab, self.store, self.repository, self.tag, self.name))
-        lend_pane(bench, self.pane, lambda: self.wanted(self.snapshot()) is Wanted.TAKEN)
+        lend_pane(
+            Workbench(self.workspace()), self.pane, lambda: self.wanted(self.snapshot()) is Wanted.TAKEN
+        )
 
     def watch_supervisor(self, snapshot: LabSnapshot) -> None:
         """Bring the supervisor back when even its restart loop is gone."""
@@ -162,7 +155,7 @@ class AgentProcess:
 
 
 def open_agent_process(lab: Lab, name: str, backend: Backend | None = None) -> AgentProcess:
-    """Sit down as this agent. Raises LabError when the lab has no such agent, BackendError for an unknown backend.
+    """Be this agent. Raises LabError when the lab has no such agent, BackendError for an unknown backend.
 
     With a `backend` of the caller's own, the pane's keys are the caller's too.
     """
@@ -188,17 +181,6 @@ def open_agent_process(lab: Lab, name: str, backend: Backend | None = None) -> A
     if backend is None:
         read_typed_lines(lambda line: _deliver(process, line))
     return process
-
-
-def _wanted(snapshot: LabSnapshot, name: str) -> Wanted:
-    agent, campaign = snapshot.agent(name), snapshot.campaign
-    if agent is None or campaign is None or campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
-        return Wanted.STOPPED
-    if Wanted.STOPPED in (agent.wanted, campaign.wanted):
-        return Wanted.STOPPED
-    if agent.wanted is Wanted.TAKEN:
-        return Wanted.TAKEN
-    return Wanted.PAUSED if Wanted.PAUSED in (agent.wanted, campaign.wanted) else Wanted.RUNNING
 
 
 def _start_pulse(process: AgentProcess) -> None:

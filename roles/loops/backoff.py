@@ -1,13 +1,15 @@
-"""What an agent does after its backend failed: wait as long as it takes, tell for how long, and lose nothing."""
+"""One step after another; after a failed one, wait as long as it takes, tell for how long, and lose nothing."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from roles.backend import BackendError, ParkedError, SpentError
-from roles.loops.agent_process import AgentProcess
+from roles.loops.agent_process import STEP_S, AgentProcess
+from roles.pane import stamp
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import AgentState
 from supervisor.store import agents
@@ -16,6 +18,29 @@ from supervisor.text import one_line
 FIRST_BACKOFF_S = 30.0
 LONGEST_BACKOFF_S = 600.0
 LONGEST_PARK_S = 8 * 86_400.0  # a week's limit and a day
+
+
+def run_steps(process: AgentProcess, step: Callable[[LabSnapshot], bool]) -> int:
+    """Call `step`, which says whether it had something to do, until the agent is to end; returns the exit code."""
+    process.pane.heading(f"{process.name} ({process.backend.name}) {stamp()}")
+    backoff = Backoff(process)
+    while True:
+        snapshot = process.snapshot()
+        if not process.may_go_on(snapshot):
+            return 0
+        process.watch_supervisor(snapshot)
+        if backoff.waits(snapshot):
+            time.sleep(STEP_S)
+            continue
+        try:
+            worked = step(snapshot)
+        except BackendError as error:
+            backoff.after(error)
+            continue
+        if worked:
+            backoff.succeeded()
+        else:
+            time.sleep(STEP_S)
 
 
 @dataclass(slots=True)
@@ -39,9 +64,9 @@ class Backoff:
             return
         now, self.why = time.time(), one_line(str(error))
         self._parked = isinstance(error, ParkedError)
-        named = error.until if isinstance(error, ParkedError) else math.nan
-        if now < named:  # false for NaN
-            self.until = min(named, now + LONGEST_PARK_S)
+        limit_ends_at = error.until if isinstance(error, ParkedError) else math.nan
+        if now < limit_ends_at:  # false for NaN
+            self.until = min(limit_ends_at, now + LONGEST_PARK_S)
         else:
             self.until = now + self._backoff_s
             self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
@@ -56,14 +81,14 @@ class Backoff:
 
     def waits(self, snapshot: LabSnapshot) -> bool:
         """Whether the wait goes on; counts down on the pane's live line."""
-        left = self.until - time.time()
-        if left <= 0:
+        left_s = self.until - time.time()
+        if left_s <= 0:
             return False
         agent = snapshot.agent(self.process.name)
         if agent is not None and agent.state is not self._state:  # after a pause
             self._tell()
         self.process.pane.live(
-            f"{'parked' if self._parked else 'tries again'} for {countdown(left)}: {self.why}"
+            f"{'parked' if self._parked else 'tries again'} for {countdown(left_s)}: {self.why}"
         )
         return True
 

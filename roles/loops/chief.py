@@ -10,8 +10,8 @@ from pathlib import Path
 
 from roles.backend import BackendError, Canvas, Plan, PlanBrief
 from roles.briefs.tasks import keep_text, plan_brief
-from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
-from roles.loops.backoff import Backoff
+from roles.loops.agent_process import AgentProcess, open_agent_process
+from roles.loops.backoff import run_steps
 from roles.loops.chief_checkout import ChiefCheckout
 from roles.pane import stamp
 from sessions.errors import SessionError
@@ -26,29 +26,21 @@ NAMED = 5  # changed paths that an event names
 def run_chief(lab: Lab, name: str) -> int:
     """Answer the plan's needs and the person until the campaign is over; returns the exit code."""
     process = open_agent_process(lab, name)
-    process.pane.heading(f"{name} ({process.backend.name}) {stamp()}")
-    backoff = Backoff(process)
-    while True:
-        snapshot = process.snapshot()
-        if not process.may_go_on(snapshot):
-            return 0
-        process.watch_supervisor(snapshot)
-        if backoff.waits(snapshot):
-            time.sleep(STEP_S)
-            continue
-        request = campaigns.open_plan_request(process.store, process.tag)
-        if request is None and not process.has_messages():
-            _rest(process, snapshot)
-            continue
-        number, why = request or (None, "the person has something to say")
-        try:
-            added = plan(process, snapshot, why)
-        except BackendError as error:
-            backoff.after(error)
-            continue
-        backoff.succeeded()
-        if number is not None:
-            campaigns.close_plan_request(process.store, number, len(added), time.time())
+    return run_steps(process, lambda snapshot: _step(process, snapshot))
+
+
+def _step(process: AgentProcess, snapshot: LabSnapshot) -> bool:
+    request = campaigns.open_plan_request(process.store, process.tag)
+    if request is None and not process.has_messages():
+        agent = snapshot.agent(process.name)
+        if agent is not None and agent.state is not AgentState.IDLE:
+            process.state(AgentState.IDLE, doing="until the plan runs low")
+        return False
+    number, why = request or (None, "the person has something to say")
+    added = plan(process, snapshot, why)
+    if number is not None:
+        campaigns.close_plan_request(process.store, number, len(added), time.time())
+    return True
 
 
 def plan(process: AgentProcess, snapshot: LabSnapshot, why: str) -> tuple[str, ...]:
@@ -63,12 +55,12 @@ def plan(process: AgentProcess, snapshot: LabSnapshot, why: str) -> tuple[str, .
         brief = plan_brief(
             process.lab, process.store, snapshot, canvas, process.messages(), why=why, worktree=worktree
         )
-        _keep(process.lab.state_dir / "plans", brief)
+        _keep_brief(process.lab.state_dir / "plans", brief)
         with process.step("plan", None) as step:
             answer = process.backend.plan(brief, process.pane)
             step.ended("done", answer.cost)
     state = HypothesisState.PROPOSED if campaign.approve else HypothesisState.OPEN
-    proposed = _unplanned(process, _grounded(answer, snapshot))[: brief.wanted]
+    proposed = _unplanned(process, _with_known_experiments(answer, snapshot))[: brief.wanted]
     added = hypotheses.add_hypotheses(
         process.store, process.tag, process.name, proposed, state, time.time(), first=False
     )
@@ -83,26 +75,26 @@ def plan(process: AgentProcess, snapshot: LabSnapshot, why: str) -> tuple[str, .
 @contextmanager
 def _chief_checkout(process: AgentProcess, commit: str) -> Iterator[Path]:
     """The champion's code to read; what the chief changed there is undone and told. Raises BackendError."""
-    room = ChiefCheckout.of(process.lab, process.repository, process.name)
+    checkout = ChiefCheckout.of(process.lab, process.repository, process.name)
     try:
-        seal = room.open(commit)
+        before = checkout.open(commit)
     except (SessionError, OSError) as error:
         raise BackendError(f"its checkout cannot be laid out: {error}") from None
     try:
-        yield room.path
+        yield checkout.path
     finally:
-        if changed := room.broken_since(seal):
-            _tell(process, "the chief tried to change", changed, "; undone")
+        if changes := checkout.changes_since(before):
+            _tell(process, "the chief tried to change", changes, "; undone")
             with suppress(SessionError, OSError):  # the next plan lays it out anew, and says so when it can't
-                room.open(commit)
-        if moved := room.moved_refs(seal):
-            _tell(process, "while the chief planned somebody moved", moved, "")
+                checkout.open(commit)
+        if refs := checkout.moved_refs(before):
+            _tell(process, "while the chief planned somebody moved", refs, "")
 
 
 def _tell(process: AgentProcess, what: str, names: tuple[str, ...], after: str) -> None:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     text = f"{what} {', '.join(names[:NAMED])}{more}{after}"
-    campaigns.log_event(process.store, process.tag, time.time(), process.name, text)
+    process.log_event(text)
     process.pane.heading(text)
 
 
@@ -125,7 +117,7 @@ def _words(one: Hypothesis) -> tuple[str, ...]:
     return tuple(" ".join(text.casefold().split()) for text in texts)
 
 
-def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[Hypothesis, ...]:
+def _with_known_experiments(answer: Plan, snapshot: LabSnapshot) -> tuple[Hypothesis, ...]:
     """Only experiments that are there: a parent must have a score to be held against."""
 
     def has_score(identifier: str | None) -> bool:
@@ -147,7 +139,7 @@ def _grounded(answer: Plan, snapshot: LabSnapshot) -> tuple[Hypothesis, ...]:
     )
 
 
-def _keep(folder: Path, brief: PlanBrief) -> None:
+def _keep_brief(folder: Path, brief: PlanBrief) -> None:
     numbers = (int(path.stem) for path in folder.glob("*.md") if path.stem.isdigit())
     keep_text(folder / f"{max(numbers, default=0) + 1}.md", brief.text)
 
@@ -161,10 +153,3 @@ def _champions_commit(snapshot: LabSnapshot) -> str:
 def _canvas(process: AgentProcess, commit: str) -> tuple[Canvas, ...]:
     paths = process.lab.config.lab.canvas(process.repository.list_files(commit))
     return tuple(Canvas(*file) for file in process.repository.read_files(commit, paths).items())
-
-
-def _rest(process: AgentProcess, snapshot: LabSnapshot) -> None:
-    agent = snapshot.agent(process.name)
-    if agent is not None and agent.state is not AgentState.IDLE:
-        process.state(AgentState.IDLE, doing="until the plan runs low")
-    time.sleep(STEP_S)

@@ -20,7 +20,7 @@ _READ_ONLY = ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The state of the room at one moment."""
+    """The state of the checkout at one moment."""
 
     head: str
     status: str
@@ -38,18 +38,18 @@ class ChiefCheckout:
 
     @classmethod
     def of(cls, lab: Lab, repository: Repository, name: str) -> ChiefCheckout:
-        """The room of the chief of that name."""
+        """The checkout of the chief of that name."""
         return cls(repository, Worktrees(repository, lab.worktree_lock), lab.worktrees_dir / name)
 
     def open(self, commit: str) -> Fingerprint:
-        """Have exactly this commit there, without leave to write; returns its seal. Raises WorktreeError."""
+        """Have exactly this commit there, without leave to write; returns its fingerprint. Raises WorktreeError."""
         if self.path.is_dir() and not self.path.is_symlink():
             _set_writable(self.path, writable=True)
         self.worktrees.reset(self.path, commit)
         _set_writable(self.path, writable=False)
-        return self.seal()
+        return self.fingerprint()
 
-    def seal(self) -> Fingerprint:
+    def fingerprint(self) -> Fingerprint:
         """What must not change: HEAD, git's status, every file's place, size, times and mode, the person's refs."""
         refs = self.repository.refs("refs/")
         try:
@@ -60,22 +60,22 @@ class ChiefCheckout:
         own = {ref: sha for ref, sha in refs.items() if not ref.startswith(_OTHERS)}
         return Fingerprint(head, status, dict(_files(self.path)), own)
 
-    def broken_since(self, seal: Fingerprint) -> tuple[str, ...]:
-        """What changed in the room since then, by path; nothing of what the others do counts."""
-        now = self.seal()
-        found = [
-            path for path in sorted(seal.files | now.files) if seal.files.get(path) != now.files.get(path)
+    def changes_since(self, before: Fingerprint) -> tuple[str, ...]:
+        """What changed here since then, by path; nothing of what the others do counts."""
+        now = self.fingerprint()
+        changes = [
+            path for path in sorted(before.files | now.files) if before.files.get(path) != now.files.get(path)
         ]
-        if now.head != seal.head:
-            found.append("HEAD")
-        if not found and now.status != seal.status:
-            found.append("the index")
-        return tuple(found)
+        if now.head != before.head:
+            changes.append("HEAD")
+        if not changes and now.status != before.status:
+            changes.append("the index")
+        return tuple(changes)
 
-    def moved_refs(self, seal: Fingerprint) -> tuple[str, ...]:
+    def moved_refs(self, before: Fingerprint) -> tuple[str, ...]:
         """Refs that neither agents nor the supervisor move, and that moved: by the person, or by a chief."""
-        now = self.seal().refs
-        return tuple(ref for ref in sorted(seal.refs | now) if seal.refs.get(ref) != now.get(ref))
+        now = self.fingerprint().refs
+        return tuple(ref for ref in sorted(before.refs | now) if before.refs.get(ref) != now.get(ref))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -83,13 +83,13 @@ def _files(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         for name in (*folders, *names):
             path = Path(parent) / name
             try:
-                seen = path.lstat()
+                status = path.lstat()
             except OSError:
                 continue  # gone since: that shows by itself
             # The change time can't be set back: content that was put back still shows.
-            times = (seen.st_mtime_ns, seen.st_ctime_ns) if not stat.S_ISDIR(seen.st_mode) else ()
-            size = seen.st_size if not stat.S_ISDIR(seen.st_mode) else 0
-            yield str(path.relative_to(folder)), (seen.st_mode, size, *times)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            content = (0,) if is_folder else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            yield str(path.relative_to(folder)), (status.st_mode, *content)
 
 
 def _set_writable(folder: Path, *, writable: bool) -> None:

@@ -18,12 +18,12 @@ from supervisor.drafts.repair import mending_of, restore_crashed, settle_crash
 from supervisor.model.experiment import Experiment
 from supervisor.model.records import Draft
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
-from supervisor.model.states import PORT, AgentState
-from supervisor.store import agents, campaigns
+from supervisor.model.states import PORT, AgentState, Wanted
+from supervisor.store import agents
 from supervisor.text import one_line
 
 ANSWER_WAIT_S = 600.0  # a question waits this long for the person
-LOOKED_AT_BYTES = 4 << 20  # of a changed file
+HASHED_BYTES = 4 << 20  # of a changed file
 ONCE_MORE = (
     "The last attempt ended without an edit and without a reason. Make the edit now; or answer with the result "
     '"thought" or "not-applicable" and say why.'
@@ -75,8 +75,8 @@ class Drafter:
             again = "\n\n".join(part for part in (repair, ONCE_MORE) if part)
             outcome = self._edit(snapshot, experiment, messages, again, before)
         if outcome.result is EditResult.QUESTION and (answer := self._ask(experiment, outcome.explanation)):
-            said = f"You asked: {one_line(outcome.explanation)} The answer: {answer}"
-            outcome = self._edit(self.process.snapshot(), experiment, (*messages, said), repair, before)
+            reply = f"You asked: {one_line(outcome.explanation)} The answer: {answer}"
+            outcome = self._edit(self.process.snapshot(), experiment, (*messages, reply), repair, before)
         return outcome
 
     def _edit(
@@ -96,25 +96,24 @@ class Drafter:
         return outcome
 
     def _applied(self, snapshot: LabSnapshot, task: EditTask) -> EditOutcome:
-        hypothesis = task.hypothesis
-        if task.repair or hypothesis is None or hypothesis.category != PORT or not hypothesis.edit:
-            return self.process.backend.edit(
-                replace(task, hypothesis=_unwrapped(hypothesis)), self.process.pane
-            )
-        ported = json.loads(hypothesis.edit)
-        source = snapshot.experiment(ported["port_of"])
-        if source is not None and self.workspace.apply_change_of(source):
-            expectation = f"{hypothesis.rationale} It fitted as it was."
-            self.process.pane.say(expectation)
-            return EditOutcome(EditResult.EDITED, hypothesis.title, expectation, edit=ported["edit"])
-        self.process.pane.say("the change does not fit as it was; making it anew")
-        return self.process.backend.edit(replace(task, hypothesis=_unwrapped(hypothesis)), self.process.pane)
+        hypothesis, pane = task.hypothesis, self.process.pane
+        if hypothesis is not None and hypothesis.category == PORT and hypothesis.edit:
+            port = json.loads(hypothesis.edit)
+            source = snapshot.experiment(port["port_of"])
+            if not task.repair:
+                if source is not None and self.workspace.apply_change_of(source):
+                    expectation = f"{hypothesis.rationale} It fitted as it was."
+                    pane.say(expectation)
+                    return EditOutcome(EditResult.EDITED, hypothesis.title, expectation, edit=port["edit"])
+                pane.say("the change does not fit as it was; making it anew")
+            task = replace(task, hypothesis=replace(hypothesis, edit=port["edit"]))
+        return self.process.backend.edit(task, pane)
 
     def _state_of_code(self, experiment: Experiment) -> str:
         """The worktree beside its parent: what an edit must change to be one."""
         worktree, repository = self.workspace.worktree(), self.workspace.repository
-        changed = repository.changed_since(worktree, experiment.parent_commit)
-        parts = (f"{path}\0".encode() + _content(worktree / path) for path in changed)
+        paths = repository.changed_since(worktree, experiment.parent_commit)
+        parts = (f"{path}\0".encode() + _content(worktree / path) for path in paths)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
     def _ask(self, experiment: Experiment, question: str) -> str:
@@ -122,18 +121,15 @@ class Drafter:
         process, deadline = self.process, time.time() + ANSWER_WAIT_S
         question = one_line(question)
         process.pane.heading(f"asks: {question}")
-        campaigns.log_event(process.store, process.tag, time.time(), process.name, f"asks: {question}")
-        agents.set_agent_state(
-            process.store, process.tag, process.name, AgentState.WAITING, time.time(),
-            doing=f"{experiment.id} waits for an answer", waiting_for=question,
-        )  # fmt: skip
+        process.log_event(f"asks: {question}")
+        process.state(AgentState.WAITING, doing=f"{experiment.id} waits for an answer", waiting_for=question)
         while time.time() < deadline:
             if agents.has_messages(process.store, process.tag, process.name):
                 answer = " ".join(process.messages())
                 process.state(AgentState.EDITING, doing=f"{experiment.id}: {experiment.title}")
                 return answer
             snapshot = process.snapshot()
-            if not process.is_wanted(snapshot):
+            if process.wanted(snapshot) is not Wanted.RUNNING:
                 raise InterruptedDraft
             process.watch_supervisor(snapshot)
             time.sleep(STEP_S)
@@ -155,12 +151,12 @@ class Drafter:
                 self.process.pane.verdict(f"given back: {why}", good=False)
             case EditResult.NOT_APPLICABLE | EditResult.REFUSED | EditResult.QUESTION:
                 lead = {EditResult.REFUSED: "refused: ", EditResult.QUESTION: "asks, and nobody answered: "}
-                said = lead.get(outcome.result, "") + why
+                reason = lead.get(outcome.result, "") + why
                 if hypothesis is None:  # there is nothing to withdraw, and it must not begin the same at once
-                    self._thought(experiment, outcome.title, said)
+                    self._thought(experiment, outcome.title, reason)
                 else:
-                    workspace.withdraw(experiment, said)
-                    self.process.pane.verdict(f"withdrawn: {said}", good=False)
+                    workspace.withdraw(experiment, reason)
+                    self.process.pane.verdict(f"withdrawn: {reason}", good=False)
 
     def _goes_back(self, result: EditResult, hypothesis: Hypothesis | None) -> bool:
         """Whether somebody else may have more luck with it: a question unanswered, or a junior that has none."""
@@ -187,9 +183,9 @@ class Drafter:
             lines_removed=0,
         )
         refusal = self.workspace.hand_over(experiment, draft)
-        handed = self.process.snapshot().experiment(experiment.id)
-        if handed is not None:
-            self.process.pane.diff(self.workspace.diff_of(handed))
+        ready = self.process.snapshot().experiment(experiment.id)
+        if ready is not None:
+            self.process.pane.diff(self.workspace.diff_of(ready))
         if refusal is not None:
             self.process.pane.verdict(f"{experiment.id} rejected: {refusal}", good=False)
 
@@ -199,12 +195,6 @@ def _content(file: Path) -> bytes:
         if file.is_symlink():
             return str(file.readlink()).encode()
         with file.open("rb") as opened:
-            return f"{file.stat().st_size}\0".encode() + opened.read(LOOKED_AT_BYTES)
+            return f"{file.stat().st_size}\0".encode() + opened.read(HASHED_BYTES)
     except OSError:
         return b""  # gone, or a folder: its path says enough
-
-
-def _unwrapped(hypothesis: Hypothesis | None) -> Hypothesis | None:
-    if hypothesis is None or hypothesis.category != PORT or not hypothesis.edit:
-        return hypothesis
-    return replace(hypothesis, edit=json.loads(hypothesis.edit)["edit"])

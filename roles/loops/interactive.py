@@ -21,17 +21,17 @@ from sessions.environment import passed_on
 from sessions.errors import SessionError
 from sessions.processes.foreground import Foreground
 from sessions.processes.marks import mark_of_agent
-from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
 from supervisor.lab.agent_folder import agent_folder
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import cli_path
 from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import AgentState, Wanted
-from supervisor.store import agents
 
 HEALTHY_AFTER_S = 60.0  # a client that lived this long starts the count anew
-UNHEARD_S = 20.0  # a client that has not asked for the lab's tools by now asks the person for something
+NO_TOOLS_AFTER_S = (
+    20.0  # a client that has not asked for the lab's tools by now asks the person for something
+)
 GIVE_UP_AFTER = 6  # ends in a row
 LONGEST_PAUSE_S = 60.0
 
@@ -41,9 +41,7 @@ def run_interactive(lab: Lab, name: str) -> int:
     process = open_agent_process(lab, name, NoSteps())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    keeper = Keeper(
-        process, Workbench(JuniorWorkspace(lab, process.store, process.repository, process.tag, name))
-    )
+    keeper = Keeper(process, Workbench(process.workspace()))
     while True:
         snapshot = process.snapshot()
         if not process.may_go_on(snapshot):
@@ -82,7 +80,7 @@ class Keeper:
         finally:
             child.end()
         if code is not None:
-            self._rest(name, code, time.monotonic() - began)
+            self._wait_to_restart(name, code, time.monotonic() - began)
 
     def give_up(self, why: str) -> int:
         """Say why there is no client any more; only the person restarts it."""
@@ -92,7 +90,7 @@ class Keeper:
         return 1
 
     def _watch(self, child: Foreground, starting: str) -> int | None:
-        asks_at = time.monotonic() + UNHEARD_S
+        asks_at = time.monotonic() + NO_TOOLS_AFTER_S
         while (code := child.poll()) is None:
             snapshot = self.process.snapshot()
             if self._must_end(snapshot):
@@ -105,17 +103,15 @@ class Keeper:
     def _tell_if_it_asks(self) -> None:
         if tools_ready_file(self.process.lab.state_dir, self.process.name).exists():
             return
-        process, question = self.process, "an answer: it asks something before it starts, see its pane"
-        agents.set_agent_state(
-            process.store, process.tag, process.name, AgentState.WAITING, time.time(), waiting_for=question
-        )
+        question = "an answer: it asks something before it starts, see its pane"
+        self.process.state(AgentState.WAITING, waiting_for=question)
 
     def _must_end(self, snapshot: LabSnapshot) -> bool:
         # A lab that pauses leaves it up: it may read, and what it wants to begin is refused.
         self.process.watch_supervisor(snapshot)
         return self.process.wanted(snapshot) in (Wanted.STOPPED, Wanted.TAKEN)
 
-    def _rest(self, program: str, code: int, lived_s: float) -> None:
+    def _wait_to_restart(self, program: str, code: int, lived_s: float) -> None:
         self.ends = 1 if lived_s > HEALTHY_AFTER_S else self.ends + 1
         pause = min(2.0 ** (self.ends - 1), LONGEST_PAUSE_S)
         text = f"{program} ended with code {code}; again in {pause:g} s"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from roles.backend import BackendError, ParkedError, Reflection
 from roles.briefs.tasks import reflect_task
-from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
-from roles.loops.backoff import Backoff
+from roles.loops.agent_process import AgentProcess, open_agent_process
+from roles.loops.backoff import run_steps
 from roles.loops.draft import Drafter
 from roles.pane import bar, stamp
 from supervisor.analysis.holdout import without_holdout
@@ -21,33 +21,15 @@ from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import AgentState, ExperimentState, Role, RunState, Verdict
 from supervisor.store.experiments import record_reflection
 
-PLAN_PATIENCE_S = 15.0  # an empty plan is given this long before a junior forms an idea of its own
+EMPTY_PLAN_WAIT_S = 15.0  # an empty plan is given this long before a junior forms an idea of its own
 REFLECT_TRIES = 3  # then a verdict stays without a reflection
 
 
 def run_junior(lab: Lab, name: str) -> int:
     """Work until the campaign is over or the person says stop; returns the exit code."""
     process = open_agent_process(lab, name)
-    process.pane.heading(f"{name} ({process.backend.name}) {stamp()}")
-    workspace = JuniorWorkspace(lab, process.store, process.repository, process.tag, name)
-    junior, backoff = Junior(process, workspace, Drafter(process, workspace)), Backoff(process)
-    while True:
-        snapshot = process.snapshot()
-        if not process.may_go_on(snapshot):
-            return 0
-        process.watch_supervisor(snapshot)
-        if backoff.waits(snapshot):
-            time.sleep(STEP_S)
-            continue
-        try:
-            worked = junior.step(snapshot)
-        except BackendError as error:
-            backoff.after(error)
-            continue
-        if worked:
-            backoff.succeeded()
-        else:
-            time.sleep(STEP_S)
+    workspace = process.workspace()
+    return run_steps(process, Junior(process, workspace, Drafter(process, workspace)).step)
 
 
 @dataclass(slots=True)
@@ -62,9 +44,9 @@ class Junior:
 
     def step(self, snapshot: LabSnapshot) -> bool:
         """Do one thing; False when there was nothing to do."""
-        told = next((e for e in snapshot.experiments if self._is_to_reflect(e)), None)
-        if told is not None:
-            self.reflect(snapshot, told)
+        decided = next((e for e in snapshot.experiments if self._is_to_reflect(e)), None)
+        if decided is not None:
+            self.reflect(snapshot, decided)
             return True
         draft = self.workspace.open_draft(snapshot)
         if draft is None and self.workspace.has_room(snapshot):
@@ -115,13 +97,13 @@ class Junior:
     def _begin(self, snapshot: LabSnapshot) -> Experiment | None:
         has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
         now = time.monotonic()
-        waited = self._empty_since is not None and now - self._empty_since > PLAN_PATIENCE_S
-        begun = self.workspace.begin(without_hypothesis=waited or not has_chief)
-        if begun is None:
+        waited = self._empty_since is not None and now - self._empty_since > EMPTY_PLAN_WAIT_S
+        experiment_id = self.workspace.begin(without_hypothesis=waited or not has_chief)
+        if experiment_id is None:
             self._empty_since = self._empty_since or now
             return None
         self._empty_since = None
-        return self.process.snapshot().experiment(begun)
+        return self.process.snapshot().experiment(experiment_id)
 
     def _wait(self, snapshot: LabSnapshot) -> None:
         mine = [e for e in snapshot.experiments if e.agent == self.process.name]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from roles.answers import AnswerError
 from roles.backend import BackendError, Cost, Report
-from roles.backends.anthropic.request import Asker, BrokenStreamError, Call, Reply, with_cost
+from roles.backends.anthropic.request import BrokenStreamError, MessagesClient, Reply, ToolCall, with_cost
 from roles.backends.anthropic.tools import Toolbox
-from roles.backends.anthropic.transcript import Transcript, redacted
 from roles.backends.anthropic.worktree_files import ToolError
 
 _T = TypeVar("_T")
@@ -20,18 +21,43 @@ _GO_ON = "Your answer was cut at its length limit. Go on from where it ended; wr
 _REPAIR = (
     "Your answer can't be used: {why}. Nothing else is wrong. Give the whole answer again, as the brief says."
 )
+LOGS_KEPT = 300  # of one agent
 MOST_CUTS = 3  # turns cut at their length, one after another
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StepLimits:
     """Of one step."""
 
     silence_s: float = 300.0
-    breath_s: float = 2.0  # before a turn that broke is asked for again
+    retry_pause_s: float = 2.0  # before a turn that broke is asked for again
     turns: int = 60
     turn_tokens: int = 32_000  # of output
     step_tokens: int = 200_000  # of output, all turns together
+
+
+class ConversationLog:
+    """What was asked and answered in one step, as JSON lines for a person to read; never a key or a header."""
+
+    def __init__(self, folder: Path, kind: str, secret: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in sorted(folder.glob("*.jsonl"))[: -LOGS_KEPT + 1]:
+            old.unlink(missing_ok=True)
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)  # one instant: their names sort by it
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+        self.path = folder / f"{stamp}-{rest:09d}-{kind}.jsonl"
+        self._secret = secret
+
+    def add(self, what: str, content: Any) -> None:
+        """One entry."""
+        entry = json.dumps({"at": round(time.time(), 3), what: content}, ensure_ascii=False, default=str)
+        with self.path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(redacted(entry, self._secret) + "\n")
+
+
+def redacted(text: str, secret: str) -> str:
+    """The text without the secret, should it stand there."""
+    return text.replace(secret, "[key]") if secret else text
 
 
 class RefusedError(Exception):
@@ -46,11 +72,11 @@ class UnreadableError(Exception):
 class Conversation:
     """One step with the model."""
 
-    asker: Asker
+    client: MessagesClient
     toolbox: Toolbox
     report: Report
-    transcript: Transcript
-    limits: Limits
+    log: ConversationLog
+    limits: StepLimits
     secret: str
     cost: Cost = field(default_factory=Cost)
     before_edit: str = ""  # what it said until the first change
@@ -59,9 +85,9 @@ class Conversation:
     def run(self, system: str, brief: str, read: Callable[[str], _T]) -> _T:
         """What `read` makes of the answer. Raises RefusedError, UnreadableError, BackendError."""
         self._messages = [_user({"type": "text", "text": brief or "(There is no brief.)"})]
-        self.transcript.add("model", self.asker.model)
-        self.transcript.add("system", system)
-        self.transcript.add("user", brief)
+        self.log.add("model", self.client.model)
+        self.log.add("system", system)
+        self.log.add("user", brief)
         cuts = repairs = 0
         for _ in range(self.limits.turns):
             reply = self._turn(system)
@@ -98,19 +124,19 @@ class Conversation:
             self._spend(broken.cost)
             self.report.stream("\n")
             self.report.say(f"the model's stream: {broken}; asking once more")
-            self.transcript.add("broken", str(broken))
-            time.sleep(self.limits.breath_s)
+            self.log.add("broken", str(broken))
+            time.sleep(self.limits.retry_pause_s)
             try:
                 reply = self._ask(system)
-            except BrokenStreamError as again:
-                self._spend(again.cost)
+            except BrokenStreamError as second:
+                self._spend(second.cost)
                 text = (
-                    f"the Anthropic API answered twice, but not whole: {again}; the step can be tried again"
+                    f"the Anthropic API answered twice, but not whole: {second}; the step can be tried again"
                 )
                 raise BackendError(text, self.cost) from None
         self._spend(reply.cost)
-        self.transcript.add("assistant", reply.content)
-        self.transcript.add("ended", {"stop": reply.stop, "tokens": _tokens(reply.cost)})
+        self.log.add("assistant", reply.content)
+        self.log.add("ended", {"stop": reply.stop, "tokens": _tokens(reply.cost)})
         if reply.stop == "model_context_window_exceeded":
             raise BackendError(
                 "the conversation no longer fits the model's context; the step was given up", self.cost
@@ -121,22 +147,22 @@ class Conversation:
 
     def _ask(self, system: str) -> Reply:
         *earlier, last = self._messages
-        marked = {**last, "content": [*last["content"][:-1], {**last["content"][-1], **_CACHED}]}
+        cached_last = {**last, "content": [*last["content"][:-1], {**last["content"][-1], **_CACHED}]}
         if earlier:  # the brief keeps its own mark: all that comes later may change
             first = earlier[0]
             earlier[0] = {**first, "content": [{**first["content"][0], **_CACHED}]}
         tools = [tool.schema() for tool in self.toolbox.tools]
         try:
-            return self.asker.ask(
+            return self.client.turn(
                 [{"type": "text", "text": system, **_CACHED}],
-                [*earlier, marked],
+                [*earlier, cached_last],
                 tools,
                 self.limits.turn_tokens,
                 self.report,
             )
         except BackendError as error:
             error.args = (redacted(str(error), self.secret),)  # a server might repeat what it was sent
-            self.transcript.add("failed", str(error))
+            self.log.add("failed", str(error))
             raise with_cost(error, self.cost) from None
 
     def _results(self, reply: Reply) -> dict[str, Any]:
@@ -146,10 +172,10 @@ class Conversation:
             results.append(
                 {"type": "tool_result", "tool_use_id": call.id, "content": text, "is_error": failed}
             )
-        self.transcript.add("results", results)
+        self.log.add("results", results)
         return _user(*results)
 
-    def _use(self, call: Call) -> tuple[str, bool]:
+    def _use(self, call: ToolCall) -> tuple[str, bool]:
         detail = self.toolbox.detail(call.name, call.arguments)
         try:
             result, failed = self.toolbox.use(call.name, call.arguments), False
@@ -167,18 +193,16 @@ class Conversation:
 
     def _say(self, answer: list[dict[str, Any]], text: str) -> None:
         self._messages += [_assistant(answer), _user({"type": "text", "text": text})]
-        self.transcript.add("user", text)
+        self.log.add("user", text)
 
     def _spend(self, cost: Cost) -> None:
         self.cost += cost
 
 
 def _assistant(content: list[dict[str, Any]]) -> dict[str, Any]:
-    spoken = any(block["type"] in ("text", "tool_use") for block in content)
-    return {
-        "role": "assistant",
-        "content": content if spoken else [*content, {"type": "text", "text": "(nothing)"}],
-    }
+    says_something = any(block["type"] in ("text", "tool_use") for block in content)
+    nothing = [] if says_something else [{"type": "text", "text": "(nothing)"}]
+    return {"role": "assistant", "content": [*content, *nothing]}
 
 
 def _user(*content: dict[str, Any]) -> dict[str, Any]:

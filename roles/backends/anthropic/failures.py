@@ -36,37 +36,37 @@ def failure_of(error: anthropic.AnthropicError, now: float, cost: Cost, model: s
         return BackendError(
             "no connection to the Anthropic API; look at the network and at ANTHROPIC_BASE_URL", cost
         )
-    return BackendError(f"the Anthropic SDK failed: {_said(error)}", cost)
+    return BackendError(f"the Anthropic SDK failed: {_message(error)}", cost)
 
 
-def came_midway(error: anthropic.APIStatusError) -> bool:
+def broke_midway(error: anthropic.APIStatusError) -> bool:
     """Whether it is an event of a stream that had begun well, of a kind that may pass."""
     return error.response.is_success and error.type in (None, "api_error", "timeout_error")
 
 
 def _status(error: anthropic.APIStatusError, now: float, cost: Cost, model: str) -> BackendError:
-    said, code = _said(error), error.status_code
+    message, code = _message(error), error.status_code
     regain = _REGAIN.search(error.message)
     if code == 429 or error.type == "rate_limit_error" or regain:
         wait = SPENT_S if "spend_limit" in (error.error_code or "") else OVERLOAD_S
         until = _regained(regain) if regain else until_of(error.response.headers, now, wait)
-        return ParkedError(f"a limit of the Anthropic API is reached: {said}", _sane(until, now), cost)
+        return ParkedError(f"a limit of the Anthropic API is reached: {message}", _sane(until, now), cost)
     if code == 529 or error.type == "overloaded_error":
         until = now + (retry_after_s(error.response.headers, now) or OVERLOAD_S)
         return ParkedError("the Anthropic API is overloaded", _sane(until, now), cost)
     if code in (401, 403):
         return BackendError(
-            f"the Anthropic API refuses {KEY_NAME} ({code}): {said}; set another, "
+            f"the Anthropic API refuses {KEY_NAME} ({code}): {message}; set another, "
             "`autoresearch-tui doctor` checks it",
             cost,
         )
     if code == 402 or error.type == "billing_error" or "credit balance" in error.message:
-        return BackendError(f"the Anthropic account can't pay: {said}; mend its billing", cost)
+        return BackendError(f"the Anthropic account can't pay: {message}; mend its billing", cost)
     if code == 404:
-        return BackendError(f"the Anthropic API has no model {model!r}: {said}; choose another", cost)
+        return BackendError(f"the Anthropic API has no model {model!r}: {message}; choose another", cost)
     if code < 500:
-        return BackendError(f"the Anthropic API refuses the request ({code}): {said}", cost)
-    return BackendError(f"the Anthropic API failed ({code}): {said}; the step can be tried again", cost)
+        return BackendError(f"the Anthropic API refuses the request ({code}): {message}", cost)
+    return BackendError(f"the Anthropic API failed ({code}): {message}; the step can be tried again", cost)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -80,21 +80,21 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     return max(email.utils.mktime_tz(date) - now, 0.0) if date else None
 
 
-def until_of(headers: Mapping[str, str], now: float, unsaid_s: float = OVERLOAD_S) -> float:
-    """When a limit ends: as it says itself, when what is used up is filled again, or after `unsaid_s`."""
+def until_of(headers: Mapping[str, str], now: float, default_s: float = OVERLOAD_S) -> float:
+    """When a limit ends: as it says itself, when what is used up is filled again, or after `default_s`."""
     wait = retry_after_s(headers, now)
     if wait is not None:
         return now + wait
     resets = {
-        found[1]: at for name in headers if (found := _RESET.match(name)) and (at := _instant(headers[name]))
+        match[1]: at for name in headers if (match := _RESET.match(name)) and (at := _instant(headers[name]))
     }
     used_up = [at for name, at in resets.items() if _is_used_up(headers, name)]
-    return max(used_up or resets.values(), default=now + unsaid_s)
+    return max(used_up or resets.values(), default=now + default_s)
 
 
 def _is_used_up(headers: Mapping[str, str], name: str) -> bool:
-    left = headers.get(f"anthropic-ratelimit-{name}-remaining")
-    return left == "0" or headers.get(f"anthropic-ratelimit-{name}-status") == "rejected"
+    remaining = headers.get(f"anthropic-ratelimit-{name}-remaining")
+    return remaining == "0" or headers.get(f"anthropic-ratelimit-{name}-status") == "rejected"
 
 
 def _instant(text: str) -> float | None:
@@ -109,8 +109,8 @@ def _instant(text: str) -> float | None:
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
-def _regained(found: re.Match[str]) -> float:
-    return datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}").replace(tzinfo=UTC).timestamp()
+def _regained(match: re.Match[str]) -> float:
+    return datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00'}").replace(tzinfo=UTC).timestamp()
 
 
 def _sane(until: float, now: float) -> float:
@@ -118,6 +118,6 @@ def _sane(until: float, now: float) -> float:
     return min(max(until, now), now + LONGEST_PARK_S) if until == until else now + OVERLOAD_S
 
 
-def _said(error: anthropic.AnthropicError) -> str:
+def _message(error: anthropic.AnthropicError) -> str:
     message = error.api_message if isinstance(error, anthropic.APIStatusError) else None
     return one_line(message or str(error))[:200]

@@ -13,10 +13,10 @@ import httpx2
 from anthropic.types import Message, ModelParam, Usage
 
 from roles.backend import BackendError, Cost, Report
-from roles.backends.anthropic.failures import came_midway, failure_of, retry_after_s, until_of
+from roles.backends.anthropic.failures import broke_midway, failure_of, retry_after_s, until_of
 
 CONNECT_S = 10.0
-PATIENCE_S = 10.0  # a longer wait is the agent's to sit out: parked, and seen to be
+LONGEST_RETRY_WAIT_S = 10.0  # a longer one is the agent's to sit out: parked, and seen to be
 
 
 # What the SDK lets through of events that it can't put together.
@@ -24,7 +24,7 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError,
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A tool that the model called."""
 
     id: str
@@ -38,7 +38,7 @@ class Reply:
 
     content: list[dict[str, Any]]  # as it goes back to the API
     text: str
-    calls: tuple[Call, ...]
+    calls: tuple[ToolCall, ...]
     stop: str
     refusal: str
     cost: Cost
@@ -57,19 +57,19 @@ class _SilentError(Exception):
 
 
 @dataclass(slots=True)
-class Asker:
-    """The client, and what every turn of a step has in common."""
+class MessagesClient:
+    """The SDK's client, and what every turn of a step has in common."""
 
     client: anthropic.Anthropic
     model: str
     silence_s: float
 
-    def ask(
+    def turn(
         self, system: list[dict[str, Any]], messages: list[dict[str, Any]], tools: Sequence[dict[str, Any]],
         max_tokens: int, report: Report,
     ) -> Reply:  # fmt: skip
         """One turn. Raises BrokenStreamError, or BackendError when the API will not."""
-        seen: Message | None = None
+        message: Message | None = None
         try:
             with self.client.messages.stream(
                 model=self.model,
@@ -80,35 +80,35 @@ class Asker:
                 timeout=httpx2.Timeout(self.silence_s, connect=min(CONNECT_S, self.silence_s)),
             ) as stream:
                 for event in stream:
-                    if seen is not None or event.type == "message_start":
-                        seen = stream.current_message_snapshot
+                    if message is not None or event.type == "message_start":
+                        message = stream.current_message_snapshot
                     if event.type == "text":
                         report.stream(event.text)
             report.stream("\n")
         except anthropic.AnthropicError as error:
-            if isinstance(error, anthropic.APIStatusError) and came_midway(error):
-                raise BrokenStreamError("the API failed in the middle of it", self._cost(seen)) from None
-            raise failure_of(error, time.time(), self._cost(seen), self.model) from None
+            if isinstance(error, anthropic.APIStatusError) and broke_midway(error):
+                raise BrokenStreamError("the API failed in the middle of it", self._cost(message)) from None
+            raise failure_of(error, time.time(), self._cost(message), self.model) from None
         except (_SilentError, httpx2.TimeoutException):
-            raise BrokenStreamError(f"silent for {self.silence_s:g} s", self._cost(seen)) from None
+            raise BrokenStreamError(f"silent for {self.silence_s:g} s", self._cost(message)) from None
         except (httpx2.HTTPError, OSError):
-            raise BrokenStreamError("the connection broke off", self._cost(seen)) from None
+            raise BrokenStreamError("the connection broke off", self._cost(message)) from None
         except _UNREADABLE:
-            raise BrokenStreamError("what came could not be read", self._cost(seen)) from None
-        if seen is None or seen.stop_reason is None:
-            raise BrokenStreamError("the stream ended early", self._cost(seen))
-        return _reply(seen, self._cost(seen))
+            raise BrokenStreamError("what came could not be read", self._cost(message)) from None
+        if message is None or message.stop_reason is None:
+            raise BrokenStreamError("the stream ended early", self._cost(message))
+        return _reply(message, self._cost(message))
 
     def _cost(self, message: Message | None) -> Cost:
         usage = getattr(message, "usage", None)  # the SDK builds messages unchecked
-        named = getattr(message, "model", None)
-        model = named if isinstance(named, str) and named else self.model
+        name = getattr(message, "model", None)
+        model = name if isinstance(name, str) and name else self.model
         return _cost(usage, model) if usage else Cost(model=model)
 
 
 def make_client(key: str) -> anthropic.Anthropic:
     """The SDK's client: two retries with back-off; where it is comes from ANTHROPIC_BASE_URL."""
-    return anthropic.Anthropic(api_key=key, max_retries=2, middleware=[_impatient])
+    return anthropic.Anthropic(api_key=key, max_retries=2, middleware=[_without_long_waits])
 
 
 def default_model() -> str:
@@ -118,7 +118,7 @@ def default_model() -> str:
     return max(sonnets, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
 
 
-def _impatient(request: Any, call_next: Any) -> Any:
+def _without_long_waits(request: Any, call_next: Any) -> Any:
     """Let the SDK retry what passes in seconds; an hour's wait would look like work."""
     try:
         response = call_next(request)
@@ -128,14 +128,14 @@ def _impatient(request: Any, call_next: Any) -> Any:
     wait = retry_after_s(headers, now)
     if response.status_code == 429 and wait is None and any(name.endswith("-reset") for name in headers):
         wait = until_of(headers, now) - now
-    if (wait or 0.0) > PATIENCE_S:
+    if (wait or 0.0) > LONGEST_RETRY_WAIT_S:
         headers["x-should-retry"] = "false"
     return response
 
 
 def _reply(message: Message, cost: Cost) -> Reply:
     content: list[dict[str, Any]] = []
-    calls: list[Call] = []
+    calls: list[ToolCall] = []
     for block in message.content:
         match block.type:
             case "text" if block.text.strip():
@@ -146,7 +146,7 @@ def _reply(message: Message, cost: Cost) -> Reply:
                 content.append({"type": "redacted_thinking", "data": block.data})
             case "tool_use":
                 arguments = block.input if isinstance(block.input, dict) else {}
-                calls.append(Call(block.id, block.name, arguments))
+                calls.append(ToolCall(block.id, block.name, arguments))
                 content.append({"type": "tool_use", "id": block.id, "name": block.name, "input": arguments})
             case _:
                 pass

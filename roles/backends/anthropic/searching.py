@@ -37,13 +37,13 @@ def search(root: Path, files: list[str], pattern: str) -> list[str]:
         raise SearchError(f"took longer than {TIMEOUT_S:.0f} s; use a simpler pattern") from None
     if done.returncode:
         raise SearchError("the search failed; use a simpler pattern")
-    found: list[str] = json.loads(done.stdout)
-    return found
+    lines: list[str] = json.loads(done.stdout)
+    return lines
 
 
 def _main() -> None:
     request = json.load(sys.stdin)
-    pattern, found = re.compile(request["pattern"]), []
+    pattern, matches = re.compile(request["pattern"]), []
     for path in request["files"]:
         file = Path(request["root"], path)
         try:
@@ -54,12 +54,12 @@ def _main() -> None:
             continue
         for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
             if pattern.search(line):
-                found.append(f"{path}:{number}: {line.strip()[:LONGEST_LINE]}")
-                if len(found) > MOST_LINES:
+                matches.append(f"{path}:{number}: {line.strip()[:LONGEST_LINE]}")
+                if len(matches) > MOST_LINES:
                     break
-        if len(found) > MOST_LINES:
+        if len(matches) > MOST_LINES:
             break
-    json.dump(found, sys.stdout)
+    json.dump(matches, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from roles.backends.anthropic.searching import MOST_LINES, SearchError, search
-from roles.backends.anthropic.worktree_files import Places, ToolError
+from roles.backends.anthropic.worktree_files import ToolError, WorktreeFiles
 from supervisor.drafts.guard import MAX_CANVAS_BYTES
 from supervisor.text import UNREADABLE
 
@@ -50,7 +50,7 @@ class Tool:
 class Toolbox:
     """The tools that one step offers, and what was changed with them."""
 
-    places: Places
+    files: WorktreeFiles
     tools: tuple[Tool, ...]
     changed: set[str] = field(default_factory=set)
 
@@ -80,58 +80,58 @@ class Toolbox:
         return str(arguments.get(about, ""))[:120]
 
 
-def _read(box: Toolbox, given: Arguments) -> str:
-    lines = _text_of(box.places.to_read(given["path"]), given["path"]).splitlines()
-    first = max(given.get("first_line", 1), 1)
-    shown = lines[first - 1 : first - 1 + min(max(given.get("lines", LINES), 1), LINES)]
-    if not shown:
+def _read(box: Toolbox, arguments: Arguments) -> str:
+    lines = _text_of(box.files.to_read(arguments["path"]), arguments["path"]).splitlines()
+    first = max(arguments.get("first_line", 1), 1)
+    part = lines[first - 1 : first - 1 + min(max(arguments.get("lines", LINES), 1), LINES)]
+    if not part:
         return f"(there are {len(lines)} lines, none from {first})"
-    text = "\n".join(f"{n}\t{line[:LONGEST_LINE]}" for n, line in enumerate(shown, first))
-    last = first + len(shown) - 1
+    text = "\n".join(f"{n}\t{line[:LONGEST_LINE]}" for n, line in enumerate(part, first))
+    last = first + len(part) - 1
     return (
         text if last == len(lines) else f"{text}\n… (of {len(lines)} lines; go on with first_line {last + 1})"
     )
 
 
-def _grep(box: Toolbox, given: Arguments) -> str:
-    files = list(box.places.files(given.get("path", "")))
+def _grep(box: Toolbox, arguments: Arguments) -> str:
+    files = list(box.files.paths(arguments.get("path", "")))
     try:
-        found = search(box.places.root, files, given["pattern"])
+        matches = search(box.files.root, files, arguments["pattern"])
     except SearchError as error:
         raise ToolError(f"grep: {error}") from None
-    more = "\n… (there are more; narrow the search)" if len(found) > MOST_LINES else ""
-    return "\n".join(found[:MOST_LINES]) + more or "nothing found"
+    more = "\n… (there are more; narrow the search)" if len(matches) > MOST_LINES else ""
+    return "\n".join(matches[:MOST_LINES]) + more or "nothing found"
 
 
-def _glob(box: Toolbox, given: Arguments) -> str:
-    pattern = str(given["pattern"]).removeprefix("./")
-    found = [path for path in box.places.files() if fnmatchcase(path, pattern) or _stands_for(path, pattern)]
-    more = f"\n… ({len(found) - MOST_PATHS} more)" if len(found) > MOST_PATHS else ""
-    return "\n".join(found[:MOST_PATHS]) + more or "nothing found"
+def _glob(box: Toolbox, arguments: Arguments) -> str:
+    pattern = str(arguments["pattern"]).removeprefix("./")
+    paths = [path for path in box.files.paths() if fnmatchcase(path, pattern) or _stands_for(path, pattern)]
+    more = f"\n… ({len(paths) - MOST_PATHS} more)" if len(paths) > MOST_PATHS else ""
+    return "\n".join(paths[:MOST_PATHS]) + more or "nothing found"
 
 
-def _edit(box: Toolbox, given: Arguments) -> str:
-    path, target = box.places.to_change(given["path"])
-    text = _text_of(box.places.to_read(path), path)
-    old, new = given["old"], given["new"]
+def _edit(box: Toolbox, arguments: Arguments) -> str:
+    path, target = box.files.to_change(arguments["path"])
+    text = _text_of(box.files.to_read(path), path)
+    old, new = arguments["old"], arguments["new"]
     count = text.count(old) if old else 0
     if count == 0:
         raise ToolError(
             f"{path}: `old` is not in the file; it must match to the letter, without line numbers"
         )
-    if count > 1 and not given.get("everywhere"):
+    if count > 1 and not arguments.get("everywhere"):
         raise ToolError(
             f"{path}: `old` is there {count} times; give more of its surroundings, or say everywhere"
         )
     return _put(box, path, target, text.replace(old, new), f"replaced {count} time{'s' * (count > 1)}")
 
 
-def _write(box: Toolbox, given: Arguments) -> str:
-    path, target = box.places.to_change(given["path"])
-    return _put(box, path, target, given["text"], "written")
+def _write(box: Toolbox, arguments: Arguments) -> str:
+    path, target = box.files.to_change(arguments["path"])
+    return _put(box, path, target, arguments["text"], "written")
 
 
-def _put(box: Toolbox, path: str, target: Path, text: str, done: str) -> str:
+def _put(box: Toolbox, path: str, target: Path, text: str, what: str) -> str:
     data = text.encode(errors="replace")
     if len(data) > MAX_CANVAS_BYTES:
         raise ToolError(f"{path}: would have {len(data):,} bytes, {MAX_CANVAS_BYTES:,} are allowed")
@@ -139,7 +139,7 @@ def _put(box: Toolbox, path: str, target: Path, text: str, done: str) -> str:
     target.write_bytes(data)
     box.changed.add(path)
     problem = _unparsable(path, text)
-    return f"{path}: {done}" + (f"; but it does not parse now: {problem}" if problem else "")
+    return f"{path}: {what}" + (f"; but it does not parse now: {problem}" if problem else "")
 
 
 def _unparsable(path: str, text: str) -> str:

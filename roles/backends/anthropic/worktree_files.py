@@ -17,7 +17,7 @@ class ToolError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class WorktreeFiles:
     """A worktree as a model may use it."""
 
     root: Path
@@ -43,20 +43,20 @@ class Places:
             raise ToolError(f"{path}: not a file")
         return relative.as_posix(), target
 
-    def files(self, below: str = "") -> Iterator[str]:
+    def paths(self, below: str = "") -> Iterator[str]:
         """Relative paths of the files in a folder, in order; links and what is no source are left out."""
         root = self._root()
         start = self._inside(below) if below not in ("", ".", "./") else root
         if start.is_file():
             yield start.relative_to(root).as_posix()
             return
-        seen = 0
+        count = 0
         for folder, folders, names in os.walk(start):
             folders[:] = sorted(name for name in folders if name.casefold() not in _PASSED_OVER)
             for name in sorted(names):
                 file = Path(folder) / name
-                seen += 1
-                if seen > MOST_FILES:
+                count += 1
+                if count > MOST_FILES:
                     return
                 if name.casefold() != _GIT and file.is_file() and not file.is_symlink():
                     yield file.relative_to(root).as_posix()
@@ -76,13 +76,13 @@ class Places:
         return target
 
     def _relative(self, path: str) -> Path:
-        given = Path(path)
+        relative = Path(path)
         for root in (self.root, self._root()):
-            if given.is_absolute() and given.is_relative_to(root):
-                given = given.relative_to(root)
-        if given.is_absolute() or ".." in given.parts or not given.parts:
+            if relative.is_absolute() and relative.is_relative_to(root):
+                relative = relative.relative_to(root)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
             raise ToolError(f"{path or 'an empty path'}: not inside the worktree; give a path relative to it")
-        return given
+        return relative
 
 
 def _is_of_git(path: Path) -> bool:

@@ -50,7 +50,7 @@ def test_a_plan_is_told_why_and_reads_the_champions_code(tmp_path: Path) -> None
         "Mode: explore",
         "> mind the width",
         "X = 8.0",
-        "no ablations",
+        "No ablations",
     ):
         assert words in text
     assert not any("tried to change" in text for text in events(after))

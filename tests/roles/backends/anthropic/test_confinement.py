@@ -10,7 +10,7 @@ import pytest
 
 from roles.backends.anthropic import searching, tools
 from roles.backends.anthropic.tools import ALL, Toolbox
-from roles.backends.anthropic.worktree_files import Places, ToolError
+from roles.backends.anthropic.worktree_files import ToolError, WorktreeFiles
 from supervisor.lab.config import LabSection
 from tests.roles.backends.anthropic.conftest import CANVAS, World, tree
 
@@ -18,7 +18,7 @@ from tests.roles.backends.anthropic.conftest import CANVAS, World, tree
 @pytest.fixture
 def box(world: World) -> Toolbox:
     lab = LabSection(editable=("train.py", "alias.py", "away/secret.txt"), new_files=("extra/*.py",))
-    return Toolbox(Places(world.worktree, lambda path: path in lab.canvas([path])), ALL)
+    return Toolbox(WorktreeFiles(world.worktree, lambda path: path in lab.canvas([path])), ALL)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,6 @@ def test_a_pipe_does_not_hang_a_reader(world: World, box: Toolbox) -> None:
 
 def test_a_root_behind_a_link_is_the_root(world: World, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(world.worktree)
-    box = Toolbox(Places(tmp_path / "link", lambda path: path == "train.py"), ALL)
+    box = Toolbox(WorktreeFiles(tmp_path / "link", lambda path: path == "train.py"), ALL)
     box.use("edit", {"path": str(tmp_path / "link" / "train.py"), "old": "DEPTH = 4", "new": "DEPTH = 3"})
     assert (world.worktree / "train.py").read_text().startswith("DEPTH = 3")

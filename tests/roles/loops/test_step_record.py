@@ -9,7 +9,7 @@ import pytest
 
 from roles.backend import Cost, SpentError
 from roles.loops.agent_process import open_agent_process
-from roles.prices import priced
+from roles.loops.step_record import priced
 from supervisor.analysis.limits import FIRST_STEP_USD, limit_reached, spent_out
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.new_campaign import LaunchOptions
