@@ -170,22 +170,22 @@ def read_progress(directory: Path) -> RunProgress | None:
 
 
 def _read(path: Path, record: type[_Record]) -> _Record:
-    value: _Record = _from_json(json.loads(path.read_text(encoding="utf-8")), record)
+    value: _Record = from_json(json.loads(path.read_text(encoding="utf-8")), record)
     return value
 
 
-def _from_json(value: Any, kind: Any) -> Any:
-    """A value of JSON as what its field is declared to be."""
+def from_json(value: Any, kind: Any) -> Any:
+    """A value of JSON as what its field is declared to be; `kind` may be a dataclass, and be made of others."""
     inner = get_args(kind)
     if value is None or kind is Any:
         return value
     if isinstance(kind, UnionType):
-        return _from_json(value, inner[0])
+        return from_json(value, inner[0])
     if get_origin(kind) is tuple:
-        return tuple(_from_json(item, inner[0]) for item in value)
+        return tuple(from_json(item, inner[0]) for item in value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fields = _fields_of(kind)
-        return kind(**{name: _from_json(item, fields[name]) for name, item in value.items()})
+        return kind(**{name: from_json(item, fields[name]) for name, item in value.items()})
     return kind(value) if isinstance(kind, type) and issubclass(kind, (Path, StrEnum)) else value
 
 

@@ -6,10 +6,11 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from sessions.runs.contract import from_json
 from supervisor.model import ids
 from supervisor.store.connection import Connection
 
@@ -122,7 +123,7 @@ def _column(field: str, hint: Any) -> _Column:
         return _Column(name)
     if hint is bool:
         return _Column(name, {None: None, 0: False, 1: True}.__getitem__)
-    if _is_enum(hint):
+    if isinstance(hint, type) and issubclass(hint, Enum):
         return _Column(name, {None: None, **{choice.value: choice for choice in hint}}.__getitem__)
     if get_origin(hint) is Annotated:
         id_of = hint.__metadata__[0]
@@ -133,28 +134,7 @@ def _column(field: str, hint: Any) -> _Column:
     # Nearly all are "", "[]" or NULL.
     is_empty = {None, "", "[]", "{}"}.__contains__
     return _Column(
-        name, lambda text: empty if is_empty(text) else _from_json(hint, json.loads(text)), _to_json
+        name,
+        lambda text: empty if is_empty(text) else from_json(json.loads(text), hint),
+        partial(json.dumps, default=dataclasses.asdict),
     )
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(dataclasses.asdict(value) if _is_record(type(value)) else value)
-
-
-def _from_json(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if _is_record(hint):
-        hints = _hints(hint)
-        return hint(**{name: _from_json(hints[name], part) for name, part in value.items()})
-    if get_origin(hint) is tuple:
-        return tuple(_from_json(get_args(hint)[0], part) for part in value)
-    return hint(value) if _is_enum(hint) else value
-
-
-def _is_enum(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, Enum)
-
-
-def _is_record(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint)
