@@ -231,8 +231,10 @@ def _device_record(snapshot: LabSnapshot, device: Device) -> dict[str, Any]:
 def _sensors_record(reading: GpuReading | None) -> dict[str, Any] | None:
     if reading is None:
         return None
-    names = "at utilization_percent memory_used_mb memory_total_mb temperature_c power_w"
-    return _fields(reading, names) | {"throttled_by": list(reading.throttled)}
+    return _fields(reading, "at utilization_percent memory_used_mb memory_total_mb temperature_c") | {
+        "power_w": reading.power_w,
+        "throttled_by": list(reading.throttled),
+    }
 
 
 def _hypothesis_record(hypothesis: Hypothesis) -> dict[str, Any]:
