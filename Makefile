@@ -49,7 +49,7 @@ launch: tool data tmux
 test: check tests
 
 tests: tool dev tmux
-	@$(PY) -P -m pytest -n $(WORKERS)
+	@$(PY) -P -m pytest -n $(WORKERS) --durations=10
 
 # The real clients, from npm and PyPI, in a folder of their own; not part of `make test`.
 test-clients: tool dev

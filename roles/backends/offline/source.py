@@ -117,6 +117,7 @@ def splice(text: str, changes: Iterable[Change]) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
 def normalised(text: str) -> str:
     """The code alone, without comments and layout; of other languages without layout."""
     if not is_python(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from roles.backends.offline.canvas import knob_changes, read_knobs
 from roles.backends.offline.source import Changes, Source, UnreadableCanvasError, parsed, splice
@@ -25,6 +26,8 @@ class StructuralEdit:
     find_changes: FindChanges
     switch: str  # a knob by which a canvas may have it already; "": none
 
+    # Kept: a search weighs every entry on the same canvas again for each plan.
+    @lru_cache(maxsize=256)  # noqa: B019 - entries live as long as the process
     def apply(self, text: str) -> str | None:
         """The canvas after the edit, or None when this canvas lacks what it changes (or has it already)."""
         try:
@@ -57,8 +60,10 @@ def structural(
 def switch_state(source: Source, name: str) -> bool | None:
     """How the canvas's own switch of this name stands; None when it has none that the code reads."""
     knob = read_knobs(source.text).get(name)
+    if knob is None or not isinstance(knob.value, bool):
+        return None
     mentions = sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(source.tree))
-    return knob.value if knob and mentions > 1 and isinstance(knob.value, bool) else None
+    return knob.value if mentions > 1 else None
 
 
 def turned_on(source: Source, name: str) -> Changes | None:
