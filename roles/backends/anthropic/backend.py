@@ -23,11 +23,11 @@ from roles.backend import (
     Reflection,
     Report,
 )
-from roles.backends.anthropic.conversation import Conversation, Limits, RefusedError, UnreadableError
+from roles.backends.anthropic.conversation import Conversation, RefusedError, StepLimits, UnreadableError
 from roles.backends.anthropic.failures import KEY_NAME, failure_of, no_key
 from roles.backends.anthropic.request import Asker, default_model, make_client
 from roles.backends.anthropic.tools import ALL, READING, Toolbox
-from roles.backends.anthropic.transcript import Transcript
+from roles.backends.anthropic.transcript import TranscriptFile
 from roles.backends.anthropic.worktree_files import Places
 from supervisor.lab.config import LabSection
 from supervisor.model.experiment import Experiment
@@ -44,8 +44,8 @@ class AnthropicBackend:
 
     name = "anthropic"
 
-    def __init__(self, context: BackendContext, limits: Limits | None = None) -> None:
-        self.context, self.limits = context, limits or Limits()
+    def __init__(self, context: BackendContext, limits: StepLimits | None = None) -> None:
+        self.context, self.limits = context, limits or StepLimits()
         self.model = context.model or default_model()
 
     def plan(self, brief: PlanBrief, report: Report) -> Plan:
@@ -82,7 +82,7 @@ class AnthropicBackend:
             raise failure_of(error, 0.0, Cost(), self.model) from None
         with client:
             asker = Asker(client, self.model, self.limits.silence_s)
-            transcript = Transcript(self.context.folder / "transcripts", kind, key)
+            transcript = TranscriptFile(self.context.folder / "transcripts", kind, key)
             yield Conversation(asker, toolbox, report, transcript, self.limits, key)
 
 

@@ -11,7 +11,7 @@ from roles.answers import AnswerError
 from roles.backend import BackendError, Cost, Report
 from roles.backends.anthropic.request import Asker, BrokenStreamError, Call, Reply, with_cost
 from roles.backends.anthropic.tools import Toolbox
-from roles.backends.anthropic.transcript import Transcript, redacted
+from roles.backends.anthropic.transcript import TranscriptFile, redacted
 from roles.backends.anthropic.worktree_files import ToolError
 
 _T = TypeVar("_T")
@@ -24,7 +24,7 @@ MOST_CUTS = 3  # turns cut at their length, one after another
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StepLimits:
     """Of one step."""
 
     silence_s: float = 300.0
@@ -49,8 +49,8 @@ class Conversation:
     asker: Asker
     toolbox: Toolbox
     report: Report
-    transcript: Transcript
-    limits: Limits
+    transcript: TranscriptFile
+    limits: StepLimits
     secret: str
     cost: Cost = field(default_factory=Cost)
     before_edit: str = ""  # what it said until the first change

@@ -10,7 +10,7 @@ from typing import Any
 KEPT = 300  # transcripts of one agent
 
 
-class Transcript:
+class TranscriptFile:
     """One step's file."""
 
     def __init__(self, folder: Path, kind: str, secret: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from roles.backend import BackendContext, EditOutcome, EditTask, Plan, PlanBrief, Reflection
 from roles.backends.anthropic.backend import AnthropicBackend
-from roles.backends.anthropic.conversation import Limits
+from roles.backends.anthropic.conversation import StepLimits
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import Direction, ExperimentState, HypothesisState
@@ -31,7 +31,7 @@ FILES = {
     ".git/config": "[remote]\n\turl = git@example.org:lab\n",
 }
 BRIEF = "# One experiment\n\nHalve DEPTH.\n"
-LIMITS = Limits(silence_s=0.4, breath_s=0.0, turns=6, turn_tokens=1_000, step_tokens=5_000)
+LIMITS = StepLimits(silence_s=0.4, breath_s=0.0, turns=6, turn_tokens=1_000, step_tokens=5_000)
 EXPECTATION = "Fewer layers make more updates; the score falls by 0.01."
 
 
@@ -70,7 +70,7 @@ class World:
     server: StandIn
     worktree: Path
     context: BackendContext
-    limits: Limits = LIMITS
+    limits: StepLimits = LIMITS
     told: Told = field(default_factory=Told)
 
     @property

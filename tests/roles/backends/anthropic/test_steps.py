@@ -10,7 +10,7 @@ import pytest
 from roles.backend import BackendContext, BackendError, EditResult
 from roles.backends.anthropic import transcript
 from roles.backends.anthropic.request import default_model
-from roles.backends.anthropic.transcript import Transcript
+from roles.backends.anthropic.transcript import TranscriptFile
 from roles.backends.registry import make_backend
 from tests.roles.backends.anthropic.conftest import (
     BRIEF,
@@ -212,7 +212,7 @@ def test_a_transcript_never_holds_the_key_and_the_oldest_go(
 ) -> None:
     monkeypatch.setattr(transcript, "KEPT", 5)
     for number in range(7):
-        Transcript(tmp_path, f"edit{number}", KEY).add("assistant", [{"text": f"it is {KEY}"}])
+        TranscriptFile(tmp_path, f"edit{number}", KEY).add("assistant", [{"text": f"it is {KEY}"}])
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == 5 and not any("edit0." in path.name for path in kept)
     assert '"it is [key]"' in kept[-1].read_text() and KEY not in kept[-1].read_text()
