@@ -48,7 +48,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AttemptResult:
     """How an attempt ended."""
 
     ending: RunEnding
@@ -61,27 +61,29 @@ def smoke_timeout_s(spec: RunSpec) -> float:
     return min(spec.timeout_s / 2, _LONGEST_SMOKE_S)
 
 
-def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> Judgement:
+def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
     """How the attempt ended; of a smoke run only whether it works, its value is ignored."""
     events = attempt.events
     if attempt.told_to_end:
-        return Judgement(RunEnding.ENDED, "the runner was told to stop")
+        return AttemptResult(RunEnding.ENDED, "the runner was told to stop")
     if attempt.start_problem:
-        return Judgement(RunEnding.CRASHED, attempt.start_problem)
+        return AttemptResult(RunEnding.CRASHED, attempt.start_problem)
     if events.rejected is not None:
-        return Judgement(RunEnding.REJECTED, _without_holdout(events, events.rejected))
+        return AttemptResult(RunEnding.REJECTED, _without_holdout(events, events.rejected))
     if attempt.timed_out:
         limit_s = smoke_timeout_s(spec) if smoke else spec.timeout_s
         if smoke and not spec.has_referee:
-            return Judgement(RunEnding.TIMED_OUT, f"no end after {limit_s:g} s")
-        return Judgement(RunEnding.TIMED_OUT, f"no result after {limit_s:g} s, {_PHASE_WORDS[events.phase]}")
+            return AttemptResult(RunEnding.TIMED_OUT, f"no end after {limit_s:g} s")
+        return AttemptResult(
+            RunEnding.TIMED_OUT, f"no result after {limit_s:g} s, {_PHASE_WORDS[events.phase]}"
+        )
     if events.crashed is not None or attempt.exit_code != 0:
         return _failure(attempt)
-    judgement = _result(attempt, spec, smoke)
-    if judgement.ending is RunEnding.MEASURED and spec.has_referee and not smoke:
+    result = _result(attempt, spec, smoke)
+    if result.ending is RunEnding.MEASURED and spec.has_referee and not smoke:
         lie = find_contradiction(attempt.events, attempt.end, attempt.printed, spec)
-        return Judgement(RunEnding.REJECTED, lie) if lie else judgement
-    return judgement
+        return AttemptResult(RunEnding.REJECTED, lie) if lie else result
+    return result
 
 
 def _without_holdout(events: RefereeEvents, reason: str) -> str:
@@ -92,59 +94,59 @@ def _without_holdout(events: RefereeEvents, reason: str) -> str:
     return f"{probe[0] if probe else 'refused'}: on the sealed holdout"
 
 
-def _failure(attempt: Attempt) -> Judgement:
+def _failure(attempt: Attempt) -> AttemptResult:
     words = attempt.events.crashed or failure_reason(_without_shells_word(attempt))
     if attempt.events.holdout is not None:
         words = "it failed on the sealed holdout"
     if attempt.killed_for_memory:
-        return Judgement(RunEnding.OUT_OF_MEMORY, "the system killed it: out of memory")
+        return AttemptResult(RunEnding.OUT_OF_MEMORY, "the system killed it: out of memory")
     if _OUT_OF_MEMORY.search(words):
-        return Judgement(RunEnding.OUT_OF_MEMORY, words)
+        return AttemptResult(RunEnding.OUT_OF_MEMORY, words)
     if attempt.exit_code is not None and attempt.exit_code < 0:
         name = _signal_name(-attempt.exit_code)
-        return Judgement(
+        return AttemptResult(
             RunEnding.CRASHED, f"killed by {name}" + (f"; it last said: {words}" if words else "")
         )
-    return Judgement(RunEnding.CRASHED, words or f"exit code {attempt.exit_code}, and it printed nothing")
+    return AttemptResult(RunEnding.CRASHED, words or f"exit code {attempt.exit_code}, and it printed nothing")
 
 
-def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> Judgement:
+def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
     if not spec.has_referee:
-        return Judgement(RunEnding.MEASURED, "") if smoke else _printed_result(attempt.reading, spec)
+        return AttemptResult(RunEnding.MEASURED, "") if smoke else _printed_result(attempt.reading, spec)
     reports = attempt.events.reports
     if not reports:
         words = failure_reason(attempt.tail)
-        return Judgement(
+        return AttemptResult(
             RunEnding.CRASHED, "it ended without a result" + (f"; it last said: {words}" if words else "")
         )
     if len(reports) > 1:
-        return Judgement(RunEnding.CRASHED, "it reported two results that differ")
+        return AttemptResult(RunEnding.CRASHED, "it reported two results that differ")
     if smoke:
-        return Judgement(RunEnding.MEASURED, "")
+        return AttemptResult(RunEnding.MEASURED, "")
     report = reports[0]
     expected = {"metric": spec.metric, "seed": spec.seed, "budget_s": spec.budget_s, "clock": spec.clock}
     for name, value in expected.items():
         if report.get(name, value) != value:
-            return Judgement(
+            return AttemptResult(
                 RunEnding.CRASHED, f"it reported {name} {report[name]!r} where {value!r} was asked for"
             )
     if attempt.events.stamp(RunPhase.TRAINING) is None:
-        return Judgement(RunEnding.CRASHED, "it reported a result without having trained")
+        return AttemptResult(RunEnding.CRASHED, "it reported a result without having trained")
     return _checked(number_of(report.get("value")), spec)
 
 
-def _printed_result(reading: Reading, spec: RunSpec) -> Judgement:
+def _printed_result(reading: Reading, spec: RunSpec) -> AttemptResult:
     if reading.refused:
-        return Judgement(RunEnding.CRASHED, 'its report says "pass": false')
+        return AttemptResult(RunEnding.CRASHED, 'its report says "pass": false')
     return _checked(reading.value, spec)
 
 
-def _checked(value: float | None, spec: RunSpec) -> Judgement:
+def _checked(value: float | None, spec: RunSpec) -> AttemptResult:
     if value is None:
-        return Judgement(RunEnding.CRASHED, f"it ended without a {spec.metric}")
+        return AttemptResult(RunEnding.CRASHED, f"it ended without a {spec.metric}")
     if not math.isfinite(value):
-        return Judgement(RunEnding.CRASHED, f"{spec.metric} is {value}")
-    return Judgement(RunEnding.MEASURED, "", value)
+        return AttemptResult(RunEnding.CRASHED, f"{spec.metric} is {value}")
+    return AttemptResult(RunEnding.MEASURED, "", value)
 
 
 def _without_shells_word(attempt: Attempt) -> str:

@@ -34,7 +34,7 @@ from sessions.runs.contract import (
     read_spec,
     to_json,
 )
-from sessions.runs.ending import Attempt, Judgement, judge, smoke_timeout_s
+from sessions.runs.ending import Attempt, AttemptResult, judge, smoke_timeout_s
 from sessions.runs.log import RunLog
 from sessions.runs.meter_check import find_suspicions, time_evaluating, time_starting
 from sessions.runs.metric_formats import number_of
@@ -103,34 +103,34 @@ class Runner:
         self._hashes = hash_kept_files(spec)
         log = RunLog(self._directory / LOG_FILE, LOG_LIMIT)
         self._trainer = Trainer(spec, confinement, log, self._meter, signals, self._write_progress)
-        attempt, judgement = self._attempt(log)
-        outcome = self._outcome(attempt, judgement, confinement)
+        attempt, result = self._attempt(log)
+        outcome = self._outcome(attempt, result, confinement)
         _write_outcome(self._directory, outcome)
         log.close()
         guard.dismiss()
         return outcome
 
-    def _attempt(self, log: RunLog) -> tuple[Attempt, Judgement]:
+    def _attempt(self, log: RunLog) -> tuple[Attempt, AttemptResult]:
         spec = self._spec
         if spec.smoke and (spec.has_referee or spec.smoke_argv):
             log.start_part(f"smoke run of {spec.run_id}")
             smoke = self._trainer.run(True, smoke_timeout_s(spec))
-            judgement = judge(smoke, spec, True)
-            judgement = self._unless_tampered(judgement)
-            if judgement.ending is not RunEnding.MEASURED:
-                return smoke, Judgement(judgement.ending, f"smoke run: {judgement.reason}")
+            result = judge(smoke, spec, True)
+            result = self._unless_tampered(result)
+            if result.ending is not RunEnding.MEASURED:
+                return smoke, AttemptResult(result.ending, f"smoke run: {result.reason}")
         log.start_part(f"run of {spec.run_id}, seed {spec.seed}, budget {spec.budget_s:g} s ({spec.clock})")
         elapsed_s = time.monotonic() - self._began
         attempt = self._trainer.run(False, spec.timeout_s - elapsed_s)
         return attempt, self._unless_tampered(judge(attempt, spec, False))
 
-    def _unless_tampered(self, judgement: Judgement) -> Judgement:
-        if judgement.ending is RunEnding.ENDED:
-            return judgement
+    def _unless_tampered(self, result: AttemptResult) -> AttemptResult:
+        if result.ending is RunEnding.ENDED:
+            return result
         change = find_change(self._hashes, hash_kept_files(self._spec))
-        return Judgement(RunEnding.REJECTED, change) if change else judgement
+        return AttemptResult(RunEnding.REJECTED, change) if change else result
 
-    def _outcome(self, attempt: Attempt, judgement: Judgement, confinement: Confinement) -> RunOutcome:
+    def _outcome(self, attempt: Attempt, result: AttemptResult, confinement: Confinement) -> RunOutcome:
         spec, events, end = self._spec, attempt.events, attempt.end
         report = dict(events.reports[0]) if events.reports else {}
         holdout = number_of(report.pop("holdout", None)) if events.holdout else None
@@ -141,9 +141,9 @@ class Runner:
         ended_training = spec.has_referee and events.stamp(RunPhase.EVALUATING)
         return RunOutcome(
             run_id=spec.run_id,
-            ending=judgement.ending,
-            reason=judgement.reason,
-            metric=judgement.metric,
+            ending=result.ending,
+            reason=result.reason,
+            metric=result.metric,
             started_at=self._started_at,
             finished_at=time.time(),
             training_s=training.on(spec.clock),

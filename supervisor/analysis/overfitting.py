@@ -16,7 +16,7 @@ from supervisor.model.states import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LineagePoint:
     """One experiment of the lineage; gains over the baseline, in the metric's unit, positive is better."""
 
     experiment: Experiment
@@ -29,12 +29,12 @@ class Step:
 class Lineage:
     """From the baseline to the best keep that was measured on the holdout."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[LineagePoint, ...]
     # The first experiment from which on less than half of the gain is on the holdout.
     overfits_since: str | None
 
     @property
-    def last(self) -> Step:
+    def last(self) -> LineagePoint:
         """The best keep."""
         return self.steps[-1]
 
@@ -61,12 +61,14 @@ def on_both_texts(snapshot: LabSnapshot) -> Lineage | None:
     return Lineage(steps, _since(steps))
 
 
-def _step(snapshot: LabSnapshot, one: Experiment) -> Step:
+def _step(snapshot: LabSnapshot, one: Experiment) -> LineagePoint:
     check = check_holdout(snapshot, one)
-    return Step(one, check.validation_gain if check else 0.0, check.holdout_gain if check else 0.0, check)
+    return LineagePoint(
+        one, check.validation_gain if check else 0.0, check.holdout_gain if check else 0.0, check
+    )
 
 
-def _since(steps: tuple[Step, ...]) -> str | None:
+def _since(steps: tuple[LineagePoint, ...]) -> str | None:
     since = None
     for step in reversed(steps):
         if step.check is None or step.check.verdict is not HoldoutVerdict.REFUTED:

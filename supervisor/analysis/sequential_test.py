@@ -43,7 +43,7 @@ class Ruling(StrEnum):
     REPEAT_INCUMBENT = "repeat incumbent"  # it needs fresh runs before this can be decided
 
 
-class Rule(StrEnum):
+class DecisionRule(StrEnum):
     """Which rule a decision rests on."""
 
     CLEARLY_BETTER = "clearly better"
@@ -64,7 +64,7 @@ class Decision:
     """A ruling with its grounds; gains are in the metric's unit, positive is better."""
 
     ruling: Ruling
-    rule: Rule
+    rule: DecisionRule
     reason: str  # one line for people
     gain: float
     gain_low: float  # 95 % interval of the gain as if this had been the only look
@@ -99,7 +99,7 @@ def decide(
         error = sd * math.sqrt(1 / runs + 1 / known)
         half = interval_reach(degrees) * error
         bar = exceeded_with(keep_up_to(runs, rules), degrees) * error
-    unknown = rule is Rule.INCUMBENT_UNKNOWN
+    unknown = rule is DecisionRule.INCUMBENT_UNKNOWN
     outlook = f"the incumbent needs {missing} more" if unknown else f"kept from {bar:+.2g}"
     against = f"run {runs} of {rules.max_runs} against {known} of the incumbent"
     return Decision(
@@ -169,14 +169,14 @@ def incumbent_runs_needed(runs: int, rules: DecideRules) -> int:
     return RUNS_PAST_THE_MIDDLE if 2 * runs > rules.max_runs else RUNS_AT_FIRST
 
 
-def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> Rule:
+def _rule_behind(ruling: Ruling, runs: int, rules: DecideRules) -> DecisionRule:
     match ruling:
         case Ruling.KEEP:
-            return Rule.CLEARLY_BETTER
+            return DecisionRule.CLEARLY_BETTER
         case Ruling.DISCARD:
-            return Rule.RUNS_SPENT if runs >= rules.max_runs else Rule.NO_PROMISE
+            return DecisionRule.RUNS_SPENT if runs >= rules.max_runs else DecisionRule.NO_PROMISE
         case Ruling.REPEAT_CANDIDATE:
-            return Rule.IN_BETWEEN
+            return DecisionRule.IN_BETWEEN
         case Ruling.REPEAT_INCUMBENT:
-            return Rule.INCUMBENT_UNKNOWN
+            return DecisionRule.INCUMBENT_UNKNOWN
     assert_never(ruling)

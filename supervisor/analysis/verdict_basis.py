@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from supervisor.analysis.champion import is_proven
 from supervisor.analysis.noise import mean
-from supervisor.analysis.sequential_test import Rule
+from supervisor.analysis.sequential_test import DecisionRule
 from supervisor.analysis.student_t import interval_reach
 from supervisor.model.experiment import DECIDED_BEFOREHAND, DECIDING, Experiment, Run
 from supervisor.model.snapshot import LabSnapshot, Noise
@@ -40,22 +40,22 @@ class IncumbentAtVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class VerdictBasis:
     """One experiment's verdict with its grounds."""
 
     decided_by: tuple[Run, ...]
     estimated_by: tuple[Run, ...]
     against: IncumbentAtVerdict | None
-    rule: Rule | None  # None: no statistics were asked, or it is not decided
+    rule: DecisionRule | None  # None: no statistics were asked, or it is not decided
     runs: int  # that were started
     device_s: float  # that they held a device
 
 
-def story_of(snapshot: LabSnapshot, experiment: Experiment) -> Story:
+def verdict_basis_of(snapshot: LabSnapshot, experiment: Experiment) -> VerdictBasis:
     """Everything that the rows say about a verdict."""
     started = [run for run in experiment.runs if run.started_at is not None]
     by = {part: tuple(r for r in experiment.runs if part_of(experiment, r) is part) for part in Part}
-    return Story(
+    return VerdictBasis(
         decided_by=by[Part.DECIDED],
         estimated_by=by[Part.ESTIMATES],
         against=_against(snapshot, experiment),
@@ -77,11 +77,11 @@ def part_of(experiment: Experiment, run: Run) -> Part:
     return Part.NONE
 
 
-def rule_of(experiment: Experiment) -> Rule | None:
+def rule_of(experiment: Experiment) -> DecisionRule | None:
     """The statistical rule behind the verdict, as its reason names it."""
     if experiment.verdict not in (Verdict.KEEP, Verdict.DISCARD):
         return None
-    return next((rule for rule in Rule if f"{rule}: gain " in experiment.reason), None)
+    return next((rule for rule in DecisionRule if f"{rule}: gain " in experiment.reason), None)
 
 
 def held_s(run: Run) -> float | None:

@@ -11,7 +11,7 @@ from supervisor.errors import LabError
 from supervisor.model.promotion import ACTIVE, Promotion
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.promotion import commands
-from supervisor.promotion.candidates import open_wish
+from supervisor.promotion.candidates import open_request
 from supervisor.promotion.land import merge_line
 
 SUPERVISOR_RETRY_S = 10.0  # between two attempts to start a supervisor
@@ -27,13 +27,13 @@ class PromotionRequests:
 
     def promote(self, names: Sequence[str]) -> Promotion:
         """Have the champion, or what is named, measured against main."""
-        promotion = commands.ask(self._lab, self._store, self._repository, names, time.time())
+        promotion = commands.request_promotion(self._lab, self._store, self._repository, names, time.time())
         self._ensure_supervisor(promotion)
         return promotion
 
     def finalize(self, names: Sequence[str], *, measured: bool) -> Promotion:
         """Have a branch made of each keep."""
-        return commands.ask_finalize(
+        return commands.request_finalize(
             self._lab, self._store, self._repository, names, time.time(), measured=measured
         )
 
@@ -73,22 +73,22 @@ class PromotionRequests:
 
     def land(self, number: int) -> Promotion:
         """The person's yes: put it on main. Raises LabError also when the evidence does not say yes."""
-        return commands.say_yes(self._lab, self._store, self._repository, number, time.time())
+        return commands.accept_and_land(self._lab, self._store, self._repository, number, time.time())
 
     def decline(self, number: int) -> Promotion:
         """End a promotion, also one that is being measured; main stays as it is."""
-        return commands.say_no(self._lab, self._store, number, time.time())
+        return commands.decline(self._lab, self._store, number, time.time())
 
     def cancel(self, names: Sequence[str]) -> Promotion:
         """Decline what is open of these names, or of any."""
-        promotion = open_wish(self._readings.launched(), names)
+        promotion = open_request(self._readings.launched(), names)
         if promotion is None:
             raise LabError("no such promotion is open")
         return self.decline(promotion.number)
 
     def last(self) -> Promotion:
         """What `roll_back` would take off main."""
-        return commands.to_roll_back(self._store, self._repository, time.time())
+        return commands.rollback_target(self._store, self._repository, time.time())
 
     def roll_back(self) -> Promotion:
         """Take the last promotion off main with a commit that reverts it."""

@@ -17,7 +17,7 @@ _SEED_SWAP = re.compile(r"\bseed\b.*\d+\s*(?:to|->|→)\s*\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Line(RawLine):
+class RankedLine(RawLine):
     """One experiment as its harness wrote it, in its place."""
 
     rank: int | None  # 1 is the best metric; None: no score
@@ -30,13 +30,13 @@ class History:
     """A whole file, in its order."""
 
     metric_name: str
-    lines: tuple[Line, ...]
+    lines: tuple[RankedLine, ...]
     skipped: int  # lines that say nothing usable
     noise_sd: float | None  # of one run, in the metric's unit
     noise_stated: bool  # the reader stated it; otherwise it is from the file's own seed swap
 
     @property
-    def keeps(self) -> tuple[Line, ...]:
+    def keeps(self) -> tuple[RankedLine, ...]:
         """The keeps that claim a gain: all but the first, which is where the history starts."""
         return tuple(one for one in self.lines if one.status == "keep" and one.gain is not None)
 
@@ -54,7 +54,7 @@ def read_history(content: bytes, noise_sd: float | None = None) -> History:
     sd = noise_sd if noise_sd is not None else _seed_swap_sd(raws, gains)
     ranks = _ranks(raws, raw_history.direction)
     lines = tuple(
-        Line(
+        RankedLine(
             **asdict(raw), rank=ranks.get(raw.number), gain=gain, inside_noise=_is_inside_noise(raw, gain, sd)
         )
         for raw, gain in zip(raws, gains, strict=True)

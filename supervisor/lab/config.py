@@ -33,13 +33,13 @@ Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 
 
-class Section(BaseModel):
+class TomlTable(BaseModel):
     """One table of the file: frozen, typed strictly, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class LabSection(Section):
+class LabSection(TomlTable):
     """`[lab]`: what is edited and how it runs."""
 
     editable: tuple[Name, ...] = Field(("training/train.py",), min_length=1)  # all else is protected
@@ -94,14 +94,14 @@ class LabSection(Section):
         return None if clock == "auto" else clock
 
 
-class SecondaryMetric(Section):
+class SecondaryMetric(TomlTable):
     """`[[metric.also]]`: a figure that is kept and shown, and never decides."""
 
     name: Name
     direction: Direction = Direction.LOWER
 
 
-class MetricSection(Section):
+class MetricSection(TomlTable):
     """`[metric]`: what is measured, and which way it improves."""
 
     name: Name = "val_bpb"
@@ -111,14 +111,14 @@ class MetricSection(Section):
     also: tuple[SecondaryMetric, ...] = ()
 
 
-class ChecksSection(Section):
+class ChecksSection(TomlTable):
     """`[checks]`: what an edit must pass before it may run."""
 
     command: str = ""  # non-zero: the experiment is rejected; "": no check
     timeout_s: Seconds = 300.0
 
 
-class AuditSection(Section):
+class AuditSection(TomlTable):
     """`[audit]`: what becomes of diffs that look like gaming; by default they are flagged and must be verified."""
 
     hard: tuple[str, ...] = ()  # rules that refuse
@@ -133,7 +133,7 @@ class AuditSection(Section):
         return ids
 
 
-class AgentSpec(Section):
+class AgentSpec(TomlTable):
     """What thinks for a role."""
 
     backend: Name = "offline"
@@ -149,7 +149,7 @@ class AgentSpec(Section):
         return cls(backend=backend, model=model)
 
 
-class AgentsSection(Section):
+class AgentsSection(TomlTable):
     """`[agents]`: who works here."""
 
     juniors: int = Field(2, ge=1, le=64)  # may outnumber the devices
@@ -186,7 +186,7 @@ class AgentsSection(Section):
         return next((s for s in (*own, *others) if s.backend == backend), AgentSpec(backend=backend))
 
 
-class LimitsSection(Section):
+class LimitsSection(TomlTable):
     """`[limits]`: any one of them ends the run; None: no such limit."""
 
     experiments: int | None = Field(None, gt=0)  # verdicts other than baselines
@@ -195,7 +195,7 @@ class LimitsSection(Section):
     usd_each: float | None = Field(None, gt=0)  # what one agent may cost; it stops, the others go on
 
 
-class DecideSection(Section):
+class DecideSection(TomlTable):
     """`[decide]`: how sure a keep has to be."""
 
     false_keep_rate: float = Field(0.01, gt=0, lt=HOPELESS)  # share of identical candidates that may be kept
@@ -216,7 +216,7 @@ class Budget:
     timeout_s: float  # wall clock of the whole command
 
 
-class LabConfig(Section):
+class LabConfig(TomlTable):
     """The whole file."""
 
     lab: LabSection = LabSection()

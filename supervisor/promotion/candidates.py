@@ -89,7 +89,7 @@ def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promoti
     return None
 
 
-def open_wish(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
+def open_request(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
     """The promotion of these names that is not answered yet; without names the one that waits longest for anything.
 
     Raises LabError when a name means nothing.
@@ -102,7 +102,7 @@ def open_wish(snapshot: LabSnapshot, names: Sequence[str]) -> Promotion | None:
     return next((p for p in unanswered if p.changes == _changes(new)), None)
 
 
-def simpler_ones(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tuple[Simpler, ...]:
+def simplifications(snapshot: LabSnapshot, finalize: Promotion | None = None) -> tuple[Simpler, ...]:
     """Discards inside the noise that take lines away, and keeps that are not missed; the most lines first."""
     simpler = list(_not_missed(snapshot, finalize)) if finalize else []
     simpler += [

@@ -26,7 +26,9 @@ from supervisor.store.connection import Store
 from supervisor.store.reading import all_promotions
 
 
-def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float) -> Promotion:
+def request_promotion(
+    lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float
+) -> Promotion:
     """Ask for the champion, or for what is named, on main; goes on with the same wish.
 
     Raises LabError, SessionError.
@@ -37,7 +39,7 @@ def ask(lab: Lab, store: Store, repository: Repository, names: Sequence[str], no
         return _begin(lab, store, repository, snapshot, promotion_of(snapshot, names), now)
 
 
-def ask_finalize(
+def request_finalize(
     lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float, *, measured: bool
 ) -> Promotion:
     """Ask for a branch of each keep. Raises LabError, SessionError."""
@@ -54,7 +56,7 @@ def promotion_numbered(snapshot: LabSnapshot, number: int) -> Promotion:
     return promotion
 
 
-def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: float) -> Promotion:
+def accept_and_land(lab: Lab, store: Store, repository: Repository, number: int, now: float) -> Promotion:
     """Accept a promotion whose evidence says yes, and land it; again after a kill it goes on where it was.
 
     Raises LabError, also when the evidence does not say yes, and SessionError.
@@ -77,7 +79,7 @@ def say_yes(lab: Lab, store: Store, repository: Repository, number: int, now: fl
         return promotion_numbered(read_snapshot(lab, store, now), number)
 
 
-def say_no(lab: Lab, store: Store, number: int, now: float) -> Promotion:
+def decline(lab: Lab, store: Store, number: int, now: float) -> Promotion:
     """Decline a promotion; main stays as it is. Raises LabError."""
     promotion = promotion_numbered(read_snapshot(lab, store, now), number)
     promotions.end_promotion(store, promotion, PromotionState.DECLINED, "by the person", now)
@@ -106,7 +108,7 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
         return _of(store, rollback.number)
 
 
-def to_roll_back(store: Store, repository: Repository, now: float) -> Promotion:
+def rollback_target(store: Store, repository: Repository, now: float) -> Promotion:
     """The promotion that `roll_back` would take off main. Raises LabError."""
     notice_merges(store, repository, now)
     unfinished = _unfinished_rollbacks(store)

@@ -24,7 +24,7 @@ class SideFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PromotionEvidence:
     """All that a person is shown before the yes; gains are in the metric's unit, positive is better."""
 
     claimed_gain: float | None
@@ -37,11 +37,11 @@ class Shown:
     flags: tuple[tuple[str, Flag], ...]  # with the experiment that each was seen in
 
 
-def shown_of(snapshot: LabSnapshot, promotion: Promotion) -> Shown:
+def evidence_of(snapshot: LabSnapshot, promotion: Promotion) -> PromotionEvidence:
     """The evidence of a promotion as it stands."""
     whole = promotion.whole
     base, candidate = (whole.base, whole.candidate) if whole else (None, None)
-    return Shown(
+    return PromotionEvidence(
         claimed_gain=claimed_gain(promotion),
         reproduced=whole.gain if whole else None,
         holdout=whole.holdout if whole else None,
@@ -91,7 +91,7 @@ def figures_of(side: Experiment | None) -> SideFigures:
 
 def message_of(snapshot: LabSnapshot, campaign: Campaign, promotion: Promotion) -> str:
     """The commit's message: title, a sentence, and trailers that `git interpret-trailers` reads."""
-    evidence, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = evidence_of(snapshot, promotion), promotion.whole
     assert whole is not None
     ground = promotion.pieces[0]
     runs = (*evidence.base.runs, *evidence.candidate.runs)

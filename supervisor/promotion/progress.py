@@ -14,7 +14,7 @@ OVERHEAD = 1.4  # what a run takes beside its budget, until one was seen
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PromotionProgress:
     """Training runs done and, as far as is known, wanted; more are added while the answer is unclear."""
 
     runs: float  # those under way count in part
@@ -24,7 +24,7 @@ class Progress:
     ahead: int  # promotions that come first
 
 
-def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> Progress:
+def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> PromotionProgress:
     """How far it is by now."""
     finished, planned = 0.0, 0
     for piece in promotion.pieces:
@@ -36,7 +36,7 @@ def progress_of(snapshot: LabSnapshot, promotion: Promotion) -> Progress:
     current = promotion.current
     doing = f"{current.state} {current.title}" if current else str(promotion.state)
     seconds_left = (planned - finished) * seconds_of_a_run(snapshot) / devices
-    return Progress(finished, planned, seconds_left, doing, ahead)
+    return PromotionProgress(finished, planned, seconds_left, doing, ahead)
 
 
 def _runs(piece: Piece) -> tuple[Run, ...]:

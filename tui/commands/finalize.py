@@ -7,7 +7,7 @@ import click
 from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
 from supervisor.model.promotion import PromotionState
-from supervisor.promotion.candidates import simpler_ones
+from supervisor.promotion.candidates import simplifications
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.commands.promotion_progress import watch
@@ -31,7 +31,7 @@ def finalize(client: LabClient, names: tuple[str, ...], no_measure: bool, as_jso
     """Put each keep of the champion on a branch of its own from main, one change each, and measure it alone."""
     number = client.promotions.finalize(names, measured=not no_measure).number
     snapshot, promotion = watch(client, number, silent=as_json)
-    simpler = simpler_ones(snapshot, promotion)
+    simpler = simplifications(snapshot, promotion)
     if as_json:
         offers = [
             {"experiment": one.experiment.id, "lines_saved": one.lines_saved, "gain": one.experiment.gain}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.history.ranked import History, Line, read_history
+from supervisor.history.ranked import History, RankedLine, read_history
 from tui.views.figures import change
 from tui.views.printing import Column, print_json, print_table, say
 
@@ -30,7 +30,7 @@ def show_history(path: Path, noise_sd: float | None, first: int | None, as_json:
         say(text)
 
 
-def _shown(history: History, first: int | None) -> list[Line]:
+def _shown(history: History, first: int | None) -> list[RankedLine]:
     return [line for line in history.lines if first is None or (line.rank is not None and line.rank <= first)]
 
 
@@ -51,7 +51,7 @@ def _summary(history: History) -> list[str]:
     return texts
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: RankedLine) -> tuple[str, ...]:
     return (
         "–" if line.rank is None else str(line.rank),
         "–" if line.metric is None else f"{line.metric:.6f}",

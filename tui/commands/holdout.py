@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessions.processes.marks import agent_around
-from supervisor.analysis.overfitting import Step, on_both_texts
+from supervisor.analysis.overfitting import LineagePoint, on_both_texts
 from supervisor.errors import LabError
 from supervisor.model.snapshot import LabSnapshot
 from tui.views.experiment import holdout_sentence, share_with_interval
@@ -43,7 +43,7 @@ def print_holdout(snapshot: LabSnapshot) -> None:
         say(holdout_sentence(both))
 
 
-def _cells(step: Step) -> tuple[str, ...]:
+def _cells(step: LineagePoint) -> tuple[str, ...]:
     runs = sum(run.holdout is not None for run in step.experiment.runs)
     return (
         step.experiment.id,

@@ -94,13 +94,13 @@ def approve(here: Context) -> Verb:
 
 def promote(here: Context) -> Verb:
     """The promotion that is open, or the question whether to begin one. Raises LabError."""
-    from supervisor.promotion.candidates import open_wish, promotion_of
+    from supervisor.promotion.candidates import open_request, promotion_of
     from tui.screen.panels.promotion import PromotionScreen
     from tui.screen.panels.promotion_lines import price_of
 
     assert here.snapshot is not None
     names = _promotable(here)
-    if open_promotion := open_wish(here.snapshot, names):
+    if open_promotion := open_request(here.snapshot, names):
         return PromotionScreen(open_promotion.number)
     title = plain(promotion_of(here.snapshot, names).title)
     stays = f"{price_of(here.snapshot)} Main changes only when you say yes to what they show."

@@ -7,10 +7,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.analysis.overfitting import Lineage
-from supervisor.analysis.overfitting import Step as LineageStep
-from supervisor.analysis.sequential_test import Rule
-from supervisor.analysis.verdict_basis import Story, is_unverified, margin, part_of, runs_behind, story_of
+from supervisor.analysis.overfitting import Lineage, LineagePoint
+from supervisor.analysis.sequential_test import DecisionRule
+from supervisor.analysis.verdict_basis import (
+    VerdictBasis,
+    is_unverified,
+    margin,
+    part_of,
+    runs_behind,
+    verdict_basis_of,
+)
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import Verdict
@@ -20,11 +26,12 @@ from tui.views.text import plain
 Fact = tuple[str, str]  # a name of at most nine letters, and what it says; raw text of agents among it
 
 _RULES = {
-    Rule.CLEARLY_BETTER: "clearly better: equal code would hardly ever look this good, counted over all its looks",
-    Rule.NO_PROMISE: "no promise: too far from a gain for another seed to be worth a device",
-    Rule.RUNS_SPENT: "runs spent: every seed it may have was run, and no gain is clear",
-    Rule.IN_BETWEEN: "in between: another seed has to say",
-    Rule.INCUMBENT_UNKNOWN: "the incumbent has to be known better first",
+    DecisionRule.CLEARLY_BETTER: "clearly better: equal code would hardly ever look this good, "
+    "counted over all its looks",
+    DecisionRule.NO_PROMISE: "no promise: too far from a gain for another seed to be worth a device",
+    DecisionRule.RUNS_SPENT: "runs spent: every seed it may have was run, and no gain is clear",
+    DecisionRule.IN_BETWEEN: "in between: another seed has to say",
+    DecisionRule.INCUMBENT_UNKNOWN: "the incumbent has to be known better first",
 }
 _FAILURES = {
     Verdict.CRASH: "a run that ends without a metric decides at once",
@@ -39,18 +46,18 @@ _INDEPENDENT = {True: "of the others of its plan", False: "no: it hangs on other
 
 def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
     """Everything about the experiment but its runs; facts that there are none of are left out."""
-    story = story_of(snapshot, one)
+    basis = verdict_basis_of(snapshot, one)
     facts = (
         ("verdict", (one.verdict.value if one.verdict else one.state.value)),
         ("reason", one.reason),
-        ("rule", rule_in_words(one, story)),
+        ("rule", rule_in_words(one, basis)),
         ("gain", _gain(one)),
-        ("against", _against(story)),
+        ("against", _against(basis)),
         ("metric", metric_with_margin(snapshot, one)),
-        ("decided", _runs_named(story.decided_by, "by")),
-        ("estimated", _runs_named(story.estimated_by, "by")),
+        ("decided", _runs_named(basis.decided_by, "by")),
+        ("estimated", _runs_named(basis.estimated_by, "by")),
         ("drift", drift_in_words(snapshot) if one.id == snapshot.baseline_id else ""),
-        ("cost", _cost(one, story)),
+        ("cost", _cost(one, basis)),
         ("change", f"+{one.lines_added} {MINUS}{one.lines_removed} lines" if one.parent_id and one.commit else ""),
         *(("⚑ flag", flag_in_words(flag)) for flag in one.flags),
         ("⚑", unverified(snapshot, one)),
@@ -60,10 +67,10 @@ def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
     yield from (fact for fact in facts if fact[1])
 
 
-def rule_in_words(one: Experiment, story: Story) -> str:
+def rule_in_words(one: Experiment, basis: VerdictBasis) -> str:
     """Which rule decided."""
-    if story.rule is not None:
-        return _RULES[story.rule]
+    if basis.rule is not None:
+        return _RULES[basis.rule]
     return _FAILURES.get(one.verdict, "") if one.verdict is not None else ""
 
 
@@ -113,13 +120,13 @@ def more_commands(one: Experiment) -> tuple[str, ...]:
 
 def story_view(snapshot: LabSnapshot, one: Experiment) -> dict[str, Any]:
     """The grounds of a verdict for scripts."""
-    story, reach = story_of(snapshot, one), margin(snapshot.noise, runs_behind(one))
-    against = story.against
+    basis, reach = verdict_basis_of(snapshot, one), margin(snapshot.noise, runs_behind(one))
+    against = basis.against
     return {
-        "rule": story.rule.value if story.rule else None,
-        "rule_in_words": rule_in_words(one, story),
-        "decided_by": [run.id for run in story.decided_by],
-        "estimated_by": [run.id for run in story.estimated_by],
+        "rule": basis.rule.value if basis.rule else None,
+        "rule_in_words": rule_in_words(one, basis),
+        "decided_by": [run.id for run in basis.decided_by],
+        "estimated_by": [run.id for run in basis.estimated_by],
         "unverified": is_unverified(snapshot, one),
         "parts": {run.id: part_of(one, run).value for run in one.runs},
         "metric_margin": reach if one.metric is not None and _is_own(snapshot, one) else None,
@@ -131,7 +138,7 @@ def story_view(snapshot: LabSnapshot, one: Experiment) -> dict[str, Any]:
             "runs_then": [run.id for run in against.runs],
             "runs_by_now": against.runs_by_now,
         },
-        "cost": {"runs": story.runs, "device_s": story.device_s, "usd": one.cost_usd},
+        "cost": {"runs": basis.runs, "device_s": basis.device_s, "usd": one.cost_usd},
         "commands": list(more_commands(one)),
     }
 
@@ -156,8 +163,8 @@ def confidence_in_words(confidence: float) -> str:
     return "over 99 %" if confidence > 0.99 else f"{confidence * 100:.0f} %"
 
 
-def _against(story: Story) -> str:
-    against = story.against
+def _against(basis: VerdictBasis) -> str:
+    against = basis.against
     if against is None:
         return ""
     if not against.runs:
@@ -173,10 +180,10 @@ def _runs_named(runs: tuple[Run, ...], word: str) -> str:
     return f"{word} {len(runs)} run{'s' * (len(runs) != 1)}: {', '.join(run.id for run in runs)}"
 
 
-def _cost(one: Experiment, story: Story) -> str:
-    if not story.runs and not one.spending.tokens:
+def _cost(one: Experiment, basis: VerdictBasis) -> str:
+    if not basis.runs and not one.spending.tokens:
         return ""
-    runs = f"{story.runs} run{'s' * (story.runs != 1)}, {age(story.device_s)} of a device"
+    runs = f"{basis.runs} run{'s' * (basis.runs != 1)}, {age(basis.device_s)} of a device"
     return ", ".join(part for part in (runs, model_cost(one.spending)) if part)
 
 
@@ -221,7 +228,7 @@ def holdout_sentence(lineage: Lineage) -> str:
     return sentence
 
 
-def share_with_interval(step: LineageStep) -> str:
+def share_with_interval(step: LineagePoint) -> str:
     """The share of the validation gain that is found on the holdout."""
     check = step.check
     if check is None or math.isnan(check.share):

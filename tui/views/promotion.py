@@ -15,8 +15,8 @@ from supervisor.model.promotion import (
     PromotionState,
 )
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.promotion.evidence import SideFigures, shown_of
-from supervisor.promotion.progress import Progress
+from supervisor.promotion.evidence import SideFigures, evidence_of
+from supervisor.promotion.progress import PromotionProgress
 from tui.views.experiment import Fact, flag_in_words
 from tui.views.figures import MINUS, NONE, change, clock, gigabytes, metric, tokens_per_second
 from tui.views.printing import Column, print_table, say, say_diff, say_fact
@@ -32,7 +32,7 @@ GOOD = frozenset(
 
 def promotion_view(snapshot: LabSnapshot, promotion: Promotion) -> dict[str, Any]:
     """What scripts read: gains are positive when better, in the metric's unit."""
-    evidence, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = evidence_of(snapshot, promotion), promotion.whole
     return {
         "promotion": promotion.number,
         "state": promotion.state.value,
@@ -86,7 +86,7 @@ def say_evidence(snapshot: LabSnapshot, promotion: Promotion, diff: str) -> None
 
 def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact]:
     """What was claimed, what was reproduced, what it costs, and every flag; raw text of agents among it."""
-    evidence, whole = shown_of(snapshot, promotion), promotion.whole
+    evidence, whole = evidence_of(snapshot, promotion), promotion.whole
     yield "base", promotion.base_commit[:10] or NONE
     for piece in promotion.pieces:
         if piece.kind is PieceKind.STEP:
@@ -107,7 +107,7 @@ def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact
     yield "evidence", (whole.reason if whole and whole.reason else promotion.reason) or NONE
 
 
-def progress_line(progress: Progress) -> str:
+def progress_line(progress: PromotionProgress) -> str:
     """How far it is, in one line."""
     if progress.ahead:
         return f"waits for {progress.ahead} promotion{'s' if progress.ahead > 1 else ''} before it"

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from roles.backends.clients.selectors import parse_path, parse_selector
-from supervisor.lab.config import Name, Seconds, Section
+from supervisor.lab.config import Name, Seconds, TomlTable
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Folders; "office" is how files of before say "agent_folder".
@@ -81,7 +81,7 @@ InteractiveArgv = tuple[Annotated[str, _placeholders(INTERACTIVE_ARGUMENTS)], ..
 Located = Annotated[str, _placeholders(PLACES)]
 
 
-class ToolCalls(Section):
+class ToolCalls(TomlTable):
     """`[[events.tools]]`: a tool that the model called; `name` and `detail` are paths below what `at` selects."""
 
     at: SelectorText
@@ -89,7 +89,7 @@ class ToolCalls(Section):
     detail: tuple[PathText, ...] = ()  # the first that is there
 
 
-class Events(Section):
+class Events(TomlTable):
     """`[events]`: where things stand. The last event that is `done` or `failed` decides."""
 
     done: Selectors = ()  # it ended well
@@ -107,7 +107,7 @@ class Events(Section):
     denied: tuple[ToolCalls, ...] = ()  # tool calls that the client refused
 
 
-class Usage(Section):
+class Usage(TomlTable):
     """`[usage]`: what it cost."""
 
     usd: Selectors = ()
@@ -121,13 +121,13 @@ class Usage(Section):
     input_has_cache: bool = False  # `input` holds what was read from the cache too
 
 
-class LimitWords(Section):
+class LimitWords(TomlTable):
     """`[limits]`: regular expressions over the reason of a failure and the last lines of stderr."""
 
     patterns: Patterns = ()  # beside those that every provider uses
 
 
-class Sandbox(Section):
+class Sandbox(TomlTable):
     """`[sandbox]`: what {sandbox_arguments} becomes, for a client whose own sandbox does not work inside ours."""
 
     limited: Argv = ()  # where the system limits its files
@@ -135,7 +135,7 @@ class Sandbox(Section):
     edit: Argv = ()
 
 
-class Interactive(Section):
+class Interactive(TomlTable):
     """`[interactive]`: its own interface in an agent's pane, with a HOME of its own and the lab as tools and hooks.
 
     What its files may name beside the folders: {state_dir} and {holdout}; {server} and {server_words}, the lab's MCP
@@ -149,7 +149,7 @@ class Interactive(Section):
     files: dict[Located, str] = Field(default_factory=dict)
 
 
-class Inherit(Section):
+class Inherit(TomlTable):
     """`[inherit]`: how the client is pointed at the person's own login; no token is copied."""
 
     environment: dict[str, Located] = Field(default_factory=dict)  # over `[environment]`
@@ -157,7 +157,7 @@ class Inherit(Section):
     login: tuple[Located, ...] = ()  # a file that is there when the person is logged in
 
 
-class AgentFile(Section):
+class AgentFile(TomlTable):
     """The whole file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]

@@ -9,7 +9,14 @@ from types import ModuleType
 import pytest
 
 from supervisor.analysis.noise import estimate_noise
-from supervisor.analysis.sequential_test import DecideRules, Decision, Rule, Ruling, decide, fresh_runs_wanted
+from supervisor.analysis.sequential_test import (
+    DecideRules,
+    Decision,
+    DecisionRule,
+    Ruling,
+    decide,
+    fresh_runs_wanted,
+)
 from supervisor.model.snapshot import Noise
 from supervisor.model.states import Direction
 
@@ -25,7 +32,7 @@ def judged(gains: list[float], known: int = 12, noise: Noise = NOISE, rules: Dec
 
 def test_a_clear_gain_is_kept_after_one_run() -> None:
     decision = judged([0.08])
-    assert (decision.ruling, decision.rule) == (Ruling.KEEP, Rule.CLEARLY_BETTER)
+    assert (decision.ruling, decision.rule) == (Ruling.KEEP, DecisionRule.CLEARLY_BETTER)
     assert decision.gain == pytest.approx(0.08)
     assert 0 < decision.gain_low < decision.gain < decision.gain_high
     assert decision.confidence > 0.999
@@ -42,7 +49,7 @@ def test_a_promising_candidate_gets_one_more_seed() -> None:
     decision = judged([0.025])
     assert (decision.ruling, decision.rule, decision.runs_wanted) == (
         Ruling.REPEAT_CANDIDATE,
-        Rule.IN_BETWEEN,
+        DecisionRule.IN_BETWEEN,
         1,
     )
 
@@ -55,12 +62,12 @@ def test_the_same_mean_says_more_after_more_runs() -> None:
 def test_the_last_run_decides() -> None:
     for gain in (0.001 * step for step in range(-20, 40)):
         assert judged([gain] * RULES.max_runs).ruling in (Ruling.KEEP, Ruling.DISCARD)
-    assert judged([0.01] * RULES.max_runs).rule is Rule.RUNS_SPENT
+    assert judged([0.01] * RULES.max_runs).rule is DecisionRule.RUNS_SPENT
 
 
 def test_a_close_call_waits_until_the_incumbent_is_known() -> None:
     decision = judged([0.02] * RULES.max_runs, known=6)
-    assert (decision.ruling, decision.rule) == (Ruling.REPEAT_INCUMBENT, Rule.INCUMBENT_UNKNOWN)
+    assert (decision.ruling, decision.rule) == (Ruling.REPEAT_INCUMBENT, DecisionRule.INCUMBENT_UNKNOWN)
     assert decision.runs_wanted == 6
     assert (
         judged([0.02] * RULES.max_runs, known=6 + decision.runs_wanted).ruling is not Ruling.REPEAT_INCUMBENT

@@ -11,7 +11,7 @@ from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
 from supervisor.model.promotion import PieceState, PromotionState
 from supervisor.model.states import CampaignState, RunState
-from supervisor.promotion.commands import ask_finalize
+from supervisor.promotion.commands import request_finalize
 from tests.supervisor.promotion.world import SD, PromotionWorld
 from tests.worlds.command_lines import Result, Run
 from tests.worlds.labs import git
@@ -116,7 +116,7 @@ def test_finalize_makes_a_branch_of_each_keep(world: PromotionWorld, run: Run) -
     world.keep("junior-1", {20: LUCKY}, 2 * SD)
     clash = world.keep("junior-1", {5: "CLASH = 1"}, 2 * SD)
     world.stop(CampaignState.FINISHED)
-    number = ask_finalize(
+    number = request_finalize(
         world.lab, world.store, world.repository, (clash.id,), world.now, measured=True
     ).number
     world.settle()
@@ -142,7 +142,7 @@ def test_finalize_offers_what_is_equal_without_and_shorter(world: PromotionWorld
     world.keep("junior-1", {5: GOOD}, 6 * SD, adds="more = 1")
     last = world.keep("junior-1", {20: LUCKY}, 2 * SD, adds="even_more = 1")
     world.stop(CampaignState.FINISHED)
-    ask_finalize(world.lab, world.store, world.repository, (last.id,), world.now, measured=True)
+    request_finalize(world.lab, world.store, world.repository, (last.id,), world.now, measured=True)
     world.settle()
     told = json.loads(run("finalize", last.id, "--json").out)
     assert len(told["branches"]) == len(told["left_out"]) == 2
@@ -152,7 +152,9 @@ def test_finalize_offers_what_is_equal_without_and_shorter(world: PromotionWorld
 def test_finalize_without_measuring_runs_nothing(world: PromotionWorld) -> None:
     keep = world.keep("junior-1", {5: GOOD}, 6 * SD)
     trials = len(world.snapshot().trials)
-    promotion = ask_finalize(world.lab, world.store, world.repository, (keep.id,), world.now, measured=False)
+    promotion = request_finalize(
+        world.lab, world.store, world.repository, (keep.id,), world.now, measured=False
+    )
     world.settle()
     assert world.promotion(promotion.number).state is PromotionState.DONE
     assert len(world.snapshot().trials) == trials

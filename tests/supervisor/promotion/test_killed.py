@@ -10,7 +10,7 @@ import pytest
 from supervisor.model.promotion import PromotionState
 from supervisor.promotion import apply as preparing
 from supervisor.promotion import land as landing
-from supervisor.promotion.commands import roll_back, say_yes
+from supervisor.promotion.commands import accept_and_land, roll_back
 from supervisor.store import promotions
 from supervisor.store.reading import all_promotions
 from tests.supervisor.promotion.world import SD, TAG, PromotionWorld
@@ -27,7 +27,7 @@ def world(tmp_path: Path) -> PromotionWorld:
 
 
 def yes(world: PromotionWorld, number: int) -> PromotionState:
-    return say_yes(world.lab, world.store, world.repository, number, world.now).state
+    return accept_and_land(world.lab, world.store, world.repository, number, world.now).state
 
 
 STEPS = (

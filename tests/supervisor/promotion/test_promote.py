@@ -11,7 +11,7 @@ from sessions.runs.contract import RunEnding
 from supervisor.errors import LabError
 from supervisor.model.promotion import PieceState, PromotionState
 from supervisor.model.states import CampaignState, RunKind
-from supervisor.promotion.commands import roll_back, say_no, say_yes
+from supervisor.promotion.commands import accept_and_land, decline, roll_back
 from supervisor.promotion.progress import progress_of
 from tests.supervisor.promotion.world import SD, TAG, PromotionWorld
 from tests.worlds.labs import git
@@ -27,7 +27,7 @@ def world(tmp_path: Path) -> PromotionWorld:
 
 
 def yes(world: PromotionWorld, number: int) -> PromotionState:
-    return say_yes(world.lab, world.store, world.repository, number, world.now).state
+    return accept_and_land(world.lab, world.store, world.repository, number, world.now).state
 
 
 def test_a_true_champion_lands_as_one_clean_commit(world: PromotionWorld) -> None:
@@ -259,7 +259,7 @@ def test_it_works_while_the_campaign_is_not_running(world: PromotionWorld) -> No
         assert not world.is_over()
         world.settle()
         assert world.promotion(number).state is PromotionState.EVIDENCE
-        say_no(world.lab, world.store, number, world.now)
+        decline(world.lab, world.store, number, world.now)
     assert world.is_over()
 
 

@@ -21,7 +21,7 @@ from supervisor.model.snapshot import LabSnapshot, Limits, Setting
 from supervisor.model.states import CampaignState, Clock, Direction, Role, Verdict
 from supervisor.policy.next_actions import next_actions
 from supervisor.policy.verdicts import baseline_runs_for
-from supervisor.promotion.commands import ask
+from supervisor.promotion.commands import request_promotion
 from supervisor.snapshot_reader import read_snapshot
 from supervisor.store import agents, campaigns, experiments, runs
 from supervisor.store.connection import Store
@@ -126,7 +126,7 @@ class PromotionWorld:
         return found
 
     def ask(self, *names: str) -> Promotion:
-        return ask(self.lab, self.store, self.repository, names, self.now)
+        return request_promotion(self.lab, self.store, self.repository, names, self.now)
 
     def stop(self, state: CampaignState = CampaignState.FINISHED) -> None:
         campaigns.set_campaign_state(self.store, TAG, state, "enough", self.now)

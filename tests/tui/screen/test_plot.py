@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from supervisor.analysis.overfitting import Lineage, Step
+from supervisor.analysis.overfitting import Lineage, LineagePoint
 from supervisor.model.states import Direction, Verdict
 from tests.tui.screen import snapshots
 from tui.screen.panels.plot import Point, lineage_plot, plot
@@ -71,7 +71,7 @@ def test_what_failed_is_on_the_bad_edge() -> None:
 
 def on_both(*gains: tuple[float, float], since: str | None = None) -> Lineage:
     steps = [
-        Step(dataclasses.replace(snapshots.baseline(), id=f"e{n:04d}"), *pair, None)
+        LineagePoint(dataclasses.replace(snapshots.baseline(), id=f"e{n:04d}"), *pair, None)
         for n, pair in enumerate(gains)
     ]
     return Lineage(tuple(steps), since)
