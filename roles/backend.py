@@ -167,7 +167,7 @@ class Reflection:
 
 
 class Backend(Protocol):
-    """One mind. Any call may take long and may raise `BackendError`."""
+    """What thinks for one agent. Any call may take long and may raise `BackendError`."""
 
     name: str
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from roles.backend import Canvas, EditTask, PlanBrief, Tried
 from roles.briefs.layout import BriefPart, clean, cut, data, fenced, listed
-from roles.briefs.past import bearing, experiment_entry, experiment_line, names_in
+from roles.briefs.past import bearing, experiment_entry, names_in
 from roles.prompts import role_prompt
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis, Note, Setting
@@ -177,11 +177,6 @@ def open_part(hypotheses: Sequence[Hypothesis], room: int) -> str:
     """What is in the plan already."""
     lines = (f"{h.id} ({h.state}): {one_line(h.title)[:160]}" for h in hypotheses)
     return listed(lines, room, "further ones")
-
-
-def lines_of(experiments: Sequence[Experiment], room: int) -> str:
-    """Experiments, a line each."""
-    return listed(map(experiment_line, experiments), room, "older ones")
 
 
 def entries_of(tried: Sequence[Tried], room: int, what: str) -> str:

@@ -35,17 +35,19 @@ def edit_task(
     repair: str = "",
 ) -> EditTask:
     """One experiment, for a junior's backend; its text is kept as brief.md."""
-    task = _task(workspace, snapshot, experiment, messages, repair)
+    task = replace(_task(workspace, snapshot, experiment), messages=messages, repair=repair)
     advice = junior_advice(snapshot, workspace.agent)
-    task = replace(task, text=edit_text(task, _around(workspace, snapshot, experiment, task, advice)))
+    task = replace(
+        task, text=edit_text(task, _around(workspace, snapshot, experiment, task.editable, advice))
+    )
     keep_text(workspace.lab.runs_dir / experiment.id / "brief.md", task.text)
     return task
 
 
 def reflect_task(workspace: JuniorWorkspace, snapshot: LabSnapshot, experiment: Experiment) -> EditTask:
     """A verdict, for a junior's backend."""
-    task = _task(workspace, snapshot, experiment, (), "")
-    around = _around(workspace, snapshot, experiment, task, ())
+    task = _task(workspace, snapshot, experiment)
+    around = _around(workspace, snapshot, experiment, task.editable, ())
     return replace(task, text=reflect_text(task, without_holdout(experiment), around))
 
 
@@ -63,8 +65,8 @@ def plan_brief(
     campaign = snapshot.campaign
     assert campaign is not None
     champion = snapshot.experiment(snapshot.champion_id)
-    known = tuple(h for h in snapshot.hypotheses if h.state in UNTESTED)
-    untaken = sum(h.state is not HypothesisState.CLAIMED for h in known)
+    untested = tuple(h for h in snapshot.hypotheses if h.state in UNTESTED)
+    untaken = sum(h.state is not HypothesisState.CLAIMED for h in untested)
     juniors = sum(agent.role is Role.JUNIOR for agent in snapshot.agents)
     brief = PlanBrief(
         program=read_program(lab),
@@ -74,7 +76,7 @@ def plan_brief(
         direction=campaign.direction,
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
         tried=tried(lab, store, snapshot),
-        open_hypotheses=known,
+        open_hypotheses=untested,
         notes=snapshot.notes,
         wanted=max(PLAN_AHEAD * max(juniors, 1) - untaken, 1),
         seed=draw(snapshot, "chief", str(len(snapshot.hypotheses))),
@@ -98,7 +100,9 @@ def tried(lab: Lab, store: Store, snapshot: LabSnapshot) -> tuple[Tried, ...]:
     """
     tag = snapshot.campaign.tag if snapshot.campaign else ""
     return tuple(
-        Tried(without_holdout(experiment), _diff(lab, experiment), experiment.edit)
+        Tried(
+            without_holdout(experiment), _read(lab.runs_dir / experiment.id / "diff.patch"), experiment.edit
+        )
         for experiment in (*earlier_experiments(store, tag), *snapshot.experiments)
         if experiment.commit is not None and experiment.agent
     )
@@ -111,10 +115,7 @@ def hypothesis_of(snapshot: LabSnapshot, experiment: Experiment) -> Hypothesis |
 
 def read_program(lab: Lab) -> str:
     """program.md as it stands, "" without one."""
-    try:
-        return lab.program_file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return _read(lab.program_file)
 
 
 def draw(snapshot: LabSnapshot, *parts: str) -> int:
@@ -123,13 +124,7 @@ def draw(snapshot: LabSnapshot, *parts: str) -> int:
     return int.from_bytes(hashlib.sha256("\0".join((tag, *parts)).encode()).digest()[:4], "big")
 
 
-def _task(
-    workspace: JuniorWorkspace,
-    snapshot: LabSnapshot,
-    experiment: Experiment,
-    messages: tuple[str, ...],
-    repair: str,
-) -> EditTask:
+def _task(workspace: JuniorWorkspace, snapshot: LabSnapshot, experiment: Experiment) -> EditTask:
     campaign, incumbent = snapshot.campaign, snapshot.experiment(experiment.parent_id)
     assert campaign is not None and incumbent is not None
     return EditTask(
@@ -144,8 +139,6 @@ def _task(
         noise_sd=snapshot.noise.sd if snapshot.noise else None,
         tried=tried(workspace.lab, workspace.store, snapshot),
         seed=draw(snapshot, workspace.agent, experiment.id),
-        messages=messages,
-        repair=repair,
     )
 
 
@@ -153,15 +146,15 @@ def _around(
     workspace: JuniorWorkspace,
     snapshot: LabSnapshot,
     experiment: Experiment,
-    task: EditTask,
+    editable: tuple[str, ...],
     advice: tuple[str, ...],
 ) -> Surroundings:
     commit, repository = experiment.parent_commit, workspace.repository
     return replace(
         _surroundings(workspace.lab, snapshot, advice),
-        canvas=tuple(Canvas(*file) for file in repository.read_files(commit, task.editable).items()),
+        canvas=tuple(Canvas(*file) for file in repository.read_files(commit, editable).items()),
         branch=tuple(e.id for e in lineage_of(snapshot, experiment.parent_id)),
-        protected=tuple(p for p in repository.list_files(commit) if p not in task.editable),
+        protected=tuple(p for p in repository.list_files(commit) if p not in editable),
     )
 
 
@@ -185,8 +178,8 @@ def _body(lab: Lab, note: Note) -> str:
         return ""  # taken away since the snapshot
 
 
-def _diff(lab: Lab, experiment: Experiment) -> str:
+def _read(file: Path) -> str:
     try:
-        return (lab.runs_dir / experiment.id / "diff.patch").read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roles.answers import EDIT_SCHEMA, PLAN_SCHEMA, REFLECT_SCHEMA
 from roles.backend import EditTask, PlanBrief
-from roles.briefs.layout import BriefPart, data, fitted
+from roles.briefs.layout import BriefPart, data, fitted, listed
 from roles.briefs.past import experiment_line, names_in, nearest
 from roles.briefs.sections import (
     Surroundings,
@@ -14,7 +14,6 @@ from roles.briefs.sections import (
     entries_of,
     hypothesis_part,
     limits_part,
-    lines_of,
     measure_part,
     names_of,
     notes_part,
@@ -73,6 +72,7 @@ def reflect_text(task: EditTask, experiment: Experiment, around: Surroundings) -
 def plan_text(brief: PlanBrief, around: Surroundings) -> str:
     """The whole lab, for the chief."""
     past, paths = [t.experiment for t in brief.tried], tuple(c.path for c in brief.canvas)
+    lines = [experiment_line(experiment) for experiment in past[::-1]]
     close = {e.id for e in near_misses(past, brief.noise_sd)[:20]}
     untested = brief.open_hypotheses
     examples = [
@@ -86,7 +86,7 @@ def plan_text(brief: PlanBrief, around: Surroundings) -> str:
         BriefPart("The person's program", lambda room: program_part(brief.program, room), 0.12),
         BriefPart("The canvas at the champion", lambda room: canvas_part(brief.canvas, room), 0.35),
         BriefPart("Open hypotheses: not to be proposed again", lambda room: open_part(untested, room), 0.08),
-        BriefPart("Every experiment, newest first", lambda room: lines_of(past[::-1], room), 0.20),
+        BriefPart("Every experiment, newest first", lambda room: listed(lines, room, "older ones"), 0.20),
         BriefPart("Keeps and near misses, with their changes", lambda room: entries_of(examples, room, "older"), 0.17),
         BriefPart("Notes", lambda room: notes_part(around, frozenset(), room), 0.08),
         BriefPart("How to answer", lambda _: answer_part("Change nothing. End", PLAN_SCHEMA)),

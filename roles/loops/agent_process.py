@@ -29,7 +29,7 @@ from supervisor.store.connection import Store
 from supervisor.store.steps import record_step
 
 PULSE_S = 5.0
-STEP_S = 0.5  # how often an idle agent looks whether there is something to do
+IDLE_POLL_S = 0.5  # how often an idle agent looks whether there is something to do
 ORPHANED_AFTER_S = 20.0  # without a supervisor; its own restart loop comes first
 
 
@@ -117,7 +117,7 @@ class AgentProcess:
                 self.state(AgentState.PAUSED)
                 self.pane.heading("paused")
                 announced = True
-            time.sleep(STEP_S)
+            time.sleep(IDLE_POLL_S)
             snapshot = self.snapshot()
 
     def wanted(self, snapshot: LabSnapshot) -> Wanted:

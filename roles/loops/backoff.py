@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from roles.backend import BackendError, ParkedError, SpentError
-from roles.loops.agent_process import STEP_S, AgentProcess
+from roles.loops.agent_process import IDLE_POLL_S, AgentProcess
 from roles.pane import stamp
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import AgentState
@@ -30,7 +30,7 @@ def run_steps(process: AgentProcess, step: Callable[[LabSnapshot], bool]) -> int
             return 0
         process.watch_supervisor(snapshot)
         if backoff.waits(snapshot):
-            time.sleep(STEP_S)
+            time.sleep(IDLE_POLL_S)
             continue
         try:
             worked = step(snapshot)
@@ -40,7 +40,7 @@ def run_steps(process: AgentProcess, step: Callable[[LabSnapshot], bool]) -> int
         if worked:
             backoff.succeeded()
         else:
-            time.sleep(STEP_S)
+            time.sleep(IDLE_POLL_S)
 
 
 @dataclass(slots=True)

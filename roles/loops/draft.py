@@ -10,7 +10,7 @@ from pathlib import Path
 
 from roles.backend import EditOutcome, EditResult, EditTask
 from roles.briefs.tasks import edit_task, hypothesis_of
-from roles.loops.agent_process import STEP_S, AgentProcess
+from roles.loops.agent_process import IDLE_POLL_S, AgentProcess
 from roles.pane import stamp
 from supervisor.analysis.streaks import ANOTHER_PARENT_AFTER, misses
 from supervisor.drafts.junior_workspace import JuniorWorkspace
@@ -132,7 +132,7 @@ class Drafter:
             if process.wanted(snapshot) is not Wanted.RUNNING:
                 raise InterruptedDraft
             process.watch_supervisor(snapshot)
-            time.sleep(STEP_S)
+            time.sleep(IDLE_POLL_S)
         return ""
 
     def _settle(self, experiment: Experiment, outcome: EditOutcome, hypothesis: Hypothesis | None) -> None:

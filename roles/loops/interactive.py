@@ -13,7 +13,7 @@ from roles.backend import BackendError
 from roles.backends.clients.catalogue_files import user_folder
 from roles.backends.clients.client_setup import Auth, ClientSetup
 from roles.backends.clients.interactive import InteractiveClient, interactive_spec
-from roles.loops.agent_process import STEP_S, AgentProcess, open_agent_process
+from roles.loops.agent_process import IDLE_POLL_S, AgentProcess, open_agent_process
 from roles.pane import stamp
 from roles.workbench.client_hooks import tools_ready_file
 from roles.workbench.workbench import Workbench
@@ -97,7 +97,7 @@ class Keeper:
                 return None
             if time.monotonic() > asks_at and self.bench.agent(snapshot).doing == starting:
                 self._tell_if_it_asks()
-            time.sleep(STEP_S)
+            time.sleep(IDLE_POLL_S)
         return code
 
     def _tell_if_it_asks(self) -> None:
@@ -119,7 +119,7 @@ class Keeper:
         self.process.state(AgentState.IDLE, doing=text)
         until = time.monotonic() + pause
         while time.monotonic() < until and not self._must_end(self.process.snapshot()):
-            time.sleep(min(STEP_S, pause))
+            time.sleep(min(IDLE_POLL_S, pause))
 
     def _client(self, agent: Agent) -> InteractiveClient:
         lab = self.process.lab

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from roles.answers import AnswerError
 from roles.backend import BackendError, Cost, Report
-from roles.backends.anthropic.request import BrokenStreamError, MessagesClient, Reply, ToolCall, with_cost
+from roles.backends.anthropic.request import BrokenStreamError, MessagesClient, Reply, ToolCall
 from roles.backends.anthropic.tools import Toolbox
 from roles.backends.anthropic.worktree_files import ToolError
 
@@ -121,7 +121,7 @@ class Conversation:
         try:
             reply = self._ask(system)
         except BrokenStreamError as broken:
-            self._spend(broken.cost)
+            self.cost += broken.cost
             self.report.stream("\n")
             self.report.say(f"the model's stream: {broken}; asking once more")
             self.log.add("broken", str(broken))
@@ -129,12 +129,12 @@ class Conversation:
             try:
                 reply = self._ask(system)
             except BrokenStreamError as second:
-                self._spend(second.cost)
+                self.cost += second.cost
                 text = (
                     f"the Anthropic API answered twice, but not whole: {second}; the step can be tried again"
                 )
                 raise BackendError(text, self.cost) from None
-        self._spend(reply.cost)
+        self.cost += reply.cost
         self.log.add("assistant", reply.content)
         self.log.add("ended", {"stop": reply.stop, "tokens": _tokens(reply.cost)})
         if reply.stop == "model_context_window_exceeded":
@@ -163,7 +163,8 @@ class Conversation:
         except BackendError as error:
             error.args = (redacted(str(error), self.secret),)  # a server might repeat what it was sent
             self.log.add("failed", str(error))
-            raise with_cost(error, self.cost) from None
+            error.cost = self.cost + error.cost
+            raise
 
     def _results(self, reply: Reply) -> dict[str, Any]:
         results = []
@@ -194,9 +195,6 @@ class Conversation:
     def _say(self, answer: list[dict[str, Any]], text: str) -> None:
         self._messages += [_assistant(answer), _user({"type": "text", "text": text})]
         self.log.add("user", text)
-
-    def _spend(self, cost: Cost) -> None:
-        self.cost += cost
 
 
 def _assistant(content: list[dict[str, Any]]) -> dict[str, Any]:

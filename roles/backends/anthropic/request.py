@@ -10,9 +10,9 @@ from typing import Any, cast, get_args
 
 import anthropic
 import httpx2
-from anthropic.types import Message, ModelParam, Usage
+from anthropic.types import Message, ModelParam
 
-from roles.backend import BackendError, Cost, Report
+from roles.backend import Cost, Report
 from roles.backends.anthropic.failures import broke_midway, failure_of, retry_after_s, until_of
 
 CONNECT_S = 10.0
@@ -103,7 +103,16 @@ class MessagesClient:
         usage = getattr(message, "usage", None)  # the SDK builds messages unchecked
         name = getattr(message, "model", None)
         model = name if isinstance(name, str) and name else self.model
-        return _cost(usage, model) if usage else Cost(model=model)
+        if not usage:
+            return Cost(model=model)
+        return Cost(
+            None,
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            usage.cache_read_input_tokens or 0,
+            usage.cache_creation_input_tokens or 0,
+            model,
+        )
 
 
 def make_client(key: str) -> anthropic.Anthropic:
@@ -154,20 +163,3 @@ def _reply(message: Message, cost: Cost) -> Reply:
     details = message.stop_details
     refusal = (details.explanation if details else None) or text
     return Reply(content, text, tuple(calls), str(message.stop_reason), refusal, cost)
-
-
-def _cost(usage: Usage, model: str) -> Cost:
-    return Cost(
-        None,
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        usage.cache_read_input_tokens or 0,
-        usage.cache_creation_input_tokens or 0,
-        model,
-    )
-
-
-def with_cost(error: BackendError, spent: Cost) -> BackendError:
-    """The error, with what the step had cost before it."""
-    error.cost = spent + error.cost
-    return error

@@ -1,13 +1,13 @@
-"""The backend that runs a client: plan and reflect read-only, edit in the worktree."""
+"""The backend that runs a client: plan and reflect read-only, edit in the worktree; it may be asked once more."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from roles.answers import (
     EDIT_SCHEMA,
@@ -31,16 +31,22 @@ from roles.backend import (
     Reflection,
     Report,
 )
-from roles.backends.clients.answer_or_repair import Client, parsed
 from roles.backends.clients.client_setup import Auth, ClientSetup, auth_of
-from roles.backends.clients.run import ClientCall, ClientResult, version_line
+from roles.backends.clients.run import ClientCall, ClientResult, run, version_line
 from roles.backends.clients.spec import AgentFile
 from roles.backends.clients.worktree_state import WorktreeState, read_worktree, restore_link
 from sessions.sandbox.client_sandbox import can_limit
 from supervisor.model.experiment import Experiment
 from supervisor.text import one_line
 
-_LONGEST_WORDS = 600
+T = TypeVar("T")
+Parse = Callable[[str | Mapping[str, Any]], T]
+_LONGEST_EXPLANATION = 600
+_LONGEST_REPEAT = 8_000  # of its own words, where it has no session to go on with
+_AGAIN = (
+    "Your last answer could not be used: {error}\n\n"
+    "Change no file now. Answer again, with nothing but one JSON object of this schema:\n\n{schema}\n"
+)
 
 
 @dataclass(slots=True)
@@ -59,34 +65,32 @@ class ClientBackend:
 
     def plan(self, brief: PlanBrief, report: Report) -> Plan:
         """See Backend. Read-only by the client's own flags and, where there is one, by the system."""
-        place = brief.worktree or self._empty()
-        client, call = self._read_only(brief.text, place, PLAN_SCHEMA, report)
-        with self._watched(place, report):
-            (hypotheses, summary), cost = client.answer(
-                lambda answer: plan_of(answer, wanted=brief.wanted), client.run(call), call
-            )
+        worktree = brief.worktree or self._empty_folder()
+        call = self._read_only(brief.text, worktree, PLAN_SCHEMA)
+        (hypotheses, summary), cost = self._read(
+            call, lambda answer: plan_of(answer, wanted=brief.wanted), report
+        )
         return Plan(hypotheses, summary, cost)
 
     def reflect(self, task: EditTask, experiment: Experiment, report: Report) -> Reflection:  # noqa: ARG002
         """See Backend; the verdict is in the text."""
         if not self.spec.answers or self.spec.plan is None:
             return Reflection("")
-        client, call = self._read_only(task.text, task.worktree, REFLECT_SCHEMA, report)
-        with self._watched(task.worktree, report):
-            (text, title, note), cost = client.answer(reflection_of, client.run(call), call)
+        call = self._read_only(task.text, task.worktree, REFLECT_SCHEMA)
+        (text, title, note), cost = self._read(call, reflection_of, report)
         return Reflection(text, title, note, cost)
 
     def edit(self, task: EditTask, report: Report) -> EditOutcome:
         """See Backend. It may write in the worktree and in its own folders."""
         if self.spec.edit is None:
             raise BackendError(f"{self.name} has no command line for edits; choose another backend for this")
-        client = self._client(report)
+        setup = self._setup(report)
         call = ClientCall(
             self.spec.edit, task.text, task.worktree, True, self.context.model, EDIT_SCHEMA, task.editable
         )
         before = read_worktree(task.worktree)
         try:
-            result = client.run(call)
+            result = run(setup, call, report)
         finally:
             moved = restore_link(task.worktree, before)
         if moved:
@@ -95,56 +99,101 @@ class ClientBackend:
             )
         changes = read_worktree(task.worktree).changes_since(before)
         if result.transcript.refused and not changes:
-            words = one_line(result.transcript.refused)[:_LONGEST_WORDS]
+            words = one_line(result.transcript.refused)[:_LONGEST_EXPLANATION]
             return EditOutcome(EditResult.REFUSED, _title(task), "", words, cost=result.cost)
-        return _outcome(task, result, *self._answer(client, result, call), changes, report)
+        answer, cost = self._edit_answer(setup, call, result, report)
+        return _outcome(task, result, answer, cost, changes, report)
 
-    def _answer(
-        self, client: Client, result: ClientResult, call: ClientCall
+    def _edit_answer(
+        self, setup: ClientSetup, call: ClientCall, result: ClientResult, report: Report
     ) -> tuple[EditAnswer | None, Cost]:
         try:
             if not self.spec.answers:
-                return parsed(edit_of, result), result.cost
-            return client.answer(edit_of, result, call)
+                return _parsed(edit_of, result), result.cost
+            return self._answer(setup, call, result, edit_of, report)
         except AnswerError:
             return None, result.cost
         except BackendError as error:  # the edit is there all the same
-            client.report.say(f"no usable answer: {error}")
+            report.say(f"no usable answer: {error}")
             return None, error.cost
 
-    def _read_only(
-        self, text: str, place: Path, schema: Mapping[str, Any], report: Report
-    ) -> tuple[Client, ClientCall]:
+    def _read_only(self, text: str, worktree: Path, schema: Mapping[str, Any]) -> ClientCall:
         if self.spec.plan is None:
             raise BackendError(f"{self.name} has no read-only command line; choose another backend for this")
-        return self._client(report), ClientCall(
-            self.spec.plan, text, place, False, self.context.model, schema
-        )
+        return ClientCall(self.spec.plan, text, worktree, False, self.context.model, schema)
 
-    def _client(self, report: Report) -> Client:
+    def _read(self, call: ClientCall, parse: Parse[T], report: Report) -> tuple[T, Cost]:
+        """What it answers, and its cost; what it changed in the worktree is told."""
+        setup = self._setup(report)
+        before = read_worktree(call.worktree)
+        try:
+            return self._answer(setup, call, run(setup, call, report), parse, report)
+        finally:
+            restore_link(call.worktree, before)
+            changes = _changes_line(before, read_worktree(call.worktree))
+            if changes:
+                report.say(f"{self.name} was to read only, and the worktree changed: {changes}")
+
+    def _answer(
+        self, setup: ClientSetup, call: ClientCall, result: ClientResult, parse: Parse[T], report: Report
+    ) -> tuple[T, Cost]:
+        """What a run answered, asked for once more, read-only, when it can't be used, and the cost of both."""
+        if result.transcript.refused:
+            raise BackendError(
+                f"{self.name} refused: {one_line(result.transcript.refused)[:200]}", result.cost
+            )
+        try:
+            return _parsed(parse, result), result.cost
+        except AnswerError as error:
+            problem = str(error)
+        if self.spec.plan is None:
+            raise BackendError(f"{self.name}: {problem}", result.cost)
+        report.say(f"the answer can't be used ({problem}); asking once more")
+        try:
+            second = run(setup, self._again(call, self.spec.plan, result, problem), report)
+        except BackendError as error:
+            error.cost = result.cost + error.cost
+            raise
+        cost = result.cost + second.cost
+        try:
+            return _parsed(parse, second), cost
+        except AnswerError as error:
+            raise BackendError(f"{self.name}: {error}", cost) from None
+
+    def _again(
+        self, call: ClientCall, argv: tuple[str, ...], result: ClientResult, problem: str
+    ) -> ClientCall:
+        text = _AGAIN.format(error=problem, schema=json.dumps(call.schema))
+        session = result.transcript.session if self.spec.resume else ""
+        counters = result.transcript.counters() if session else {}
+        if not session:
+            words = result.transcript.last_words[-_LONGEST_REPEAT:]
+            text = f"{call.text}\n\n# Again\n\nYou said:\n\n{words}\n\n{text}"
+        return replace(call, argv=argv, text=text, may_write=False, session=session, counters=counters)
+
+    def _setup(self, report: Report) -> ClientSetup:
         auth = auth_of(self.spec, self.auth, self.env)
         setup = ClientSetup(self.spec, self.context.folder, auth, self.env)
         if not self._introduced:
             limits = "limited by the system" if can_limit() else "not limited: this system has no Landlock"
             report.say(f"{version_line(setup)}; auth: {auth}; its files: {limits}")
             self._introduced = True
-        return Client(setup, report)
+        return setup
 
-    @contextmanager
-    def _watched(self, place: Path, report: Report) -> Iterator[None]:
-        before = read_worktree(place)
+    def _empty_folder(self) -> Path:
+        folder = self.context.folder / "empty"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _parsed(parse: Parse[T], result: ClientResult) -> T:
+    """The structured answer, else the last words. Raises AnswerError."""
+    if result.transcript.structured is not None:
         try:
-            yield
-        finally:
-            restore_link(place, before)
-            changes = _changes_line(before, read_worktree(place))
-            if changes:
-                report.say(f"{self.name} was to read only, and the worktree changed: {changes}")
-
-    def _empty(self) -> Path:
-        place = self.context.folder / "empty"
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+            return parse(result.transcript.structured)
+        except AnswerError:
+            pass  # its words may be better
+    return parse(result.transcript.last_words)
 
 
 def _outcome(
@@ -156,7 +205,7 @@ def _outcome(
     report: Report,
 ) -> EditOutcome:
     if answer is None:
-        words = one_line(result.transcript.last_words)[-_LONGEST_WORDS:]
+        words = one_line(result.transcript.last_words)[-_LONGEST_EXPLANATION:]
         if changes:
             return EditOutcome(EditResult.EDITED, _title(task), f"not said; {words}", words, cost=cost)
         ending = EditResult.QUESTION if words.endswith("?") else EditResult.UNCHANGED

@@ -141,9 +141,8 @@ def _settle_by_words(spec: AgentFile, transcript: Transcript, child: GuardedChil
 def _failure(
     spec: AgentFile, transcript: Transcript, child: GuardedChild, hung: str, cost: Cost
 ) -> BackendError:
-    last = next((line for line in reversed(child.stderr_tail) if line.strip()), "")
-    if not last and spec.format is Format.TEXT:
-        last = next((line for line in reversed(transcript.final.splitlines()) if line.strip()), "")
+    printed = transcript.final.splitlines() if spec.format is Format.TEXT else []
+    last = next((line for line in reversed((*printed, *child.stderr_tail)) if line.strip()), "")
     reason = transcript.reason or transcript.limited or hung or last
     if not reason or (transcript.ending is None and not hung and not transcript.limited):
         # What came last on stderr is no more than a hint then.

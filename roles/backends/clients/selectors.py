@@ -56,7 +56,7 @@ class Selector:
 def parse_selector(text: str) -> Selector:
     """Raises SelectorError, in one line."""
     head, bar, tail = text.partition("|")
-    if not bar and not _is_condition(head):
+    if not bar and not _split_condition(head)[1]:
         head, tail = "", head
     conditions = []
     for part in filter(None, (each.strip() for each in head.split("&"))):
@@ -103,10 +103,6 @@ def _walk(value: object, path: Path) -> Iterator[Any]:
         for each in inner:
             if not part.key or any(_same(v, part.value) for v in _walk(each, parse_path(part.key))):
                 yield from _walk(each, rest)
-
-
-def _is_condition(text: str) -> bool:
-    return bool(_split_condition(text)[1])
 
 
 def _split_condition(text: str) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -44,38 +44,36 @@ class Take(StrEnum):
     SUM = "sum"
 
 
-def _selector(text: str) -> str:
-    parse_selector(text)
-    return text
+def _checked(expect: Callable[[str], object]) -> AfterValidator:
+    """The text as it is, once `expect` has raised no ValueError."""
+
+    def check(text: str) -> str:
+        expect(text)
+        return text
+
+    return AfterValidator(check)
 
 
-def _path(text: str) -> str:
-    parse_path(text)
-    return text
-
-
-def _pattern(text: str) -> str:
+def _expect_pattern(text: str) -> None:
     try:
         re.compile(text)
     except re.error as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
-    return text
 
 
 def _placeholders(known: set[str]) -> AfterValidator:
-    def expect_known(text: str) -> str:
+    def expect_known(text: str) -> None:
         unknown = [name for name in PLACEHOLDER.findall(text) if name not in known]
         if unknown:
             raise ValueError(f"knows no {{{unknown[0]}}} here; there are {', '.join(sorted(known))}")
-        return text
 
-    return AfterValidator(expect_known)
+    return _checked(expect_known)
 
 
-SelectorText = Annotated[str, AfterValidator(_selector)]
+SelectorText = Annotated[str, _checked(parse_selector)]
 Selectors = tuple[SelectorText, ...]
-PathText = Annotated[str, AfterValidator(_path)]
-Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
+PathText = Annotated[str, _checked(parse_path)]
+Patterns = tuple[Annotated[str, _checked(_expect_pattern)], ...]
 Argv = tuple[Annotated[str, _placeholders(ARGUMENTS)], ...]
 InteractiveArgv = tuple[Annotated[str, _placeholders(INTERACTIVE_ARGUMENTS)], ...]
 Located = Annotated[str, _placeholders(PLACES)]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from roles.backend import (
     BackendError,
@@ -27,6 +24,7 @@ from roles.backends.offline.phrases import expectation_of, hypothesis_of, reflec
 from roles.backends.offline.proposals import Proposal, Search, distinct
 from roles.backends.offline.source import UnreadableCanvasError
 from roles.backends.offline.words import UNDERSTOOD, read_words
+from sessions.files import write_atomically
 from supervisor.model.experiment import Experiment
 
 _ADVICE = (
@@ -208,12 +206,6 @@ def _write(task: EditTask, path: str, text: str) -> None:
     file = root / path
     if path not in task.editable or file.resolve() != file or not file.is_relative_to(root):
         raise BackendError(f"offline will not write {path}: it is not an editable file of the worktree")
-    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(text.encode())
-        shutil.copymode(file, draft)
-        Path(draft).replace(file)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    mode = stat.S_IMODE(file.stat().st_mode)
+    write_atomically(file, text)
+    file.chmod(mode)

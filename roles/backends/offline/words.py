@@ -61,10 +61,9 @@ def _is_inside_longer(words: str, knob: Knob, knobs: Mapping[str, Knob]) -> bool
 def _scaled(words: str, name: str, knob: Knob) -> Literal | None:
     """`halve KNOB`, `double KNOB`, `KNOB 2x`, `KNOB x2`, `KNOB / 2`."""
     assert not isinstance(knob.value, str)
-    if re.search(rf"(halve|half)\s+(?:the\s+)?{name}", words, re.IGNORECASE):
-        return _typed(knob, knob.value / 2)
-    if re.search(rf"(double|twice)\s+(?:the\s+)?{name}", words, re.IGNORECASE):
-        return _typed(knob, knob.value * 2)
+    for verb, factor in (("halve|half", 0.5), ("double|twice", 2)):
+        if re.search(rf"({verb})\s+(?:the\s+)?{name}", words, re.IGNORECASE):
+            return _typed(knob, knob.value * factor)
     match = re.search(rf"{name}\s*{_TIMES}", words, re.IGNORECASE)
     if not match:
         return None

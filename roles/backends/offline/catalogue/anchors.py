@@ -38,9 +38,10 @@ def classes(source: Source) -> list[ast.ClassDef]:
     return [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
 
 
-def method(owner: ast.ClassDef, name: str) -> ast.FunctionDef | None:
-    """A method by name."""
-    return next((n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+def method_body(owner: ast.ClassDef, name: str) -> list[ast.stmt]:
+    """The statements of a method; none without it."""
+    methods = (n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return next((method.body for method in methods), [])
 
 
 def functions(source: Source) -> list[ast.FunctionDef]:
@@ -68,9 +69,8 @@ def calls(node: ast.AST, pattern: str) -> Iterator[ast.Call]:
 
 def submodules(owner: ast.ClassDef, kind: str) -> list[Submodule]:
     """What `__init__` makes of `nn.<kind>` (a pattern) under `self.…`; conditional ones are left out."""
-    init = method(owner, "__init__")
     modules = []
-    for node in init.body if init else ():
+    for node in method_body(owner, "__init__"):
         match node:
             case ast.Assign(
                 targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.Call() as call
@@ -82,8 +82,7 @@ def submodules(owner: ast.ClassDef, kind: str) -> list[Submodule]:
 def residual_steps(source: Source) -> list[ResidualStep]:
     """The residual steps of the one class that has exactly an attention and an MLP step; else none."""
     for owner in classes(source):
-        forward = method(owner, "forward")
-        steps = [step for node in (forward.body if forward else ()) if (step := _residual_step(node))]
+        steps = [step for node in method_body(owner, "forward") if (step := _residual_step(node))]
         if len(steps) == 2:
             return steps
     return []
@@ -106,30 +105,33 @@ def _residual_step(node: ast.stmt) -> ResidualStep | None:
 class Model:
     """The class that turns tokens into logits: it owns the embedding, the blocks and the head."""
 
-    owner: ast.ClassDef
-    init: ast.FunctionDef
-    forward: ast.FunctionDef
+    init: list[ast.stmt]
+    forward: list[ast.stmt]
     embedding: Submodule
     head: Submodule | None  # the linear map back to the vocabulary
     lookup: ast.Assign  # `x = self.embedding(tokens)`
     stream: str  # "x"
     tokens: str  # "tokens"
 
+    def weight_draws(self) -> list[ast.stmt]:
+        """The statements of `__init__` that draw the weights: `self.apply(…)`."""
+        return [n for n in self.init if isinstance(n, ast.Expr) and any(calls(n, r"self\.apply"))]
+
 
 def model(source: Source) -> Model | None:
     """The language model of a canvas: the one class whose forward looks tokens up and loops over blocks."""
     for owner in classes(source):
-        init, forward = method(owner, "__init__"), method(owner, "forward")
-        if not init or not forward or not any(_loops_over_modules(node) for node in forward.body):
+        init, forward = method_body(owner, "__init__"), method_body(owner, "forward")
+        if not any(_loops_over_modules(node) for node in forward):
             continue
         for embedding in submodules(owner, "Embedding"):
-            for node in forward.body:
+            for node in forward:
                 match node:
                     case ast.Assign(
                         targets=[ast.Name(id=stream)], value=ast.Call(args=[ast.Name(id=tokens)]) as call
                     ) if dotted(call.func) == f"self.{embedding.attribute}":
                         head = _head(owner, embedding)
-                        return Model(owner, init, forward, embedding, head, node, stream, tokens)
+                        return Model(init, forward, embedding, head, node, stream, tokens)
     return None
 
 
@@ -144,7 +146,7 @@ def _head(owner: ast.ClassDef, embedding: Submodule) -> Submodule | None:
 
 def block_loop(parts: Model) -> tuple[ast.For, ast.Assign] | None:
     """`for block in self.blocks: x = block(x, …)`: the loop and its one statement."""
-    for node in parts.forward.body:
+    for node in parts.forward:
         if isinstance(node, ast.For) and len(node.body) == 1 and isinstance(node.target, ast.Name):
             match node.body[0]:
                 case (
@@ -160,10 +162,9 @@ def output_projections(source: Source) -> list[str]:
     """Attributes of the linear maps that write to the residual stream: what sublayers' forward returns."""
     projections = []
     for owner in classes(source):
-        forward = method(owner, "forward")
         linears = {linear.attribute for linear in submodules(owner, "Linear")}
-        match forward.body[-1] if forward else None:
-            case ast.Return(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=attribute))):
-                if attribute in linears:
-                    projections.append(attribute)
+        match method_body(owner, "forward")[-1:]:
+            case [ast.Return(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)))]:
+                if name in linears:
+                    projections.append(name)
     return projections

@@ -7,7 +7,7 @@ import ast
 from roles.backends.offline.catalogue.anchors import (
     calls,
     classes,
-    method,
+    method_body,
     model,
     output_projections,
     residual_steps,
@@ -22,8 +22,7 @@ _ACTIVATION = r"(F|nn\.functional|torch\.nn\.functional)\.(gelu|relu|silu)"
 def _activation(source: Source) -> tuple[ast.ClassDef, ast.Assign, ast.Call] | None:
     """`x = F.gelu(x)` in the forward of the MLP, or what the canvas's own switch makes of it."""
     for owner in classes(source):
-        forward = method(owner, "forward")
-        for node in forward.body if forward else ():
+        for node in method_body(owner, "forward"):
             if isinstance(node, ast.Assign) and (call := next(calls(node, _ACTIVATION), None)):
                 return owner, node, call
     return None
@@ -132,7 +131,7 @@ def _after_init(source: Source, line: str, purpose: str) -> Changes | None:
     parts = model(source)
     if not parts or purpose in source.text:
         return None
-    draws = [n for n in parts.init.body if isinstance(n, ast.Expr) and any(calls(n, r"self\.apply"))]
+    draws = parts.weight_draws()
     names = {name for name in output_projections(source) if not parts.head or name != parts.head.attribute}
     if len(draws) != 1 or not names:
         return None

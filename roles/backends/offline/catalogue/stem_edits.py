@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from roles.backends.offline.canvas import knob_changes, read_knobs
-from roles.backends.offline.catalogue.anchors import block_loop, calls, classes, method, model
+from roles.backends.offline.catalogue.anchors import block_loop, classes, method_body, model
 from roles.backends.offline.catalogue.structural_edit import structural, switch_state
 from roles.backends.offline.constraints import violated
 from roles.backends.offline.source import Changes, Source
@@ -18,9 +18,11 @@ def _tied(source: Source) -> Changes | None:
     if not parts or not parts.head:
         return None
     tie = f"self.{parts.head.attribute}.weight = self.{parts.embedding.attribute}.weight"
-    if any(ast.unparse(node) == tie for node in ast.walk(parts.init) if isinstance(node, ast.stmt)):
+    if any(
+        ast.unparse(node) == tie for top in parts.init for node in ast.walk(top) if isinstance(node, ast.stmt)
+    ):
         return None
-    return [source.inserted_after(parts.init.body[-1], tie)]
+    return [source.inserted_after(parts.init[-1], tie)]
 
 
 def _lookup_becomes(source: Source, wrap: str) -> Changes | None:
@@ -54,7 +56,7 @@ def _token_shift(source: Source) -> Changes | None:
     width, x = parts.embedding.sizes[1], parts.stream
     shifted = f"{x} = {x} + self.shift * F.pad({x}, (0, 0, 1, -1))  # the token before"
     return [
-        source.inserted_after(parts.init.body[-1], f"self.shift = nn.Parameter(torch.zeros({width}))"),
+        source.inserted_after(parts.init[-1], f"self.shift = nn.Parameter(torch.zeros({width}))"),
         source.inserted_after(parts.lookup, shifted),
     ]
 
@@ -77,14 +79,13 @@ def _embedding_shortcut(source: Source) -> Changes | None:
     zipped = (
         f"start = {x}\nfor {block}, weight in zip({blocks}, self.shortcut, strict=True):\n    {x} = {call}"
     )
-    return [source.inserted_after(parts.init.body[-1], weights), source.replaced(loop, zipped)]
+    return [source.inserted_after(parts.init[-1], weights), source.replaced(loop, zipped)]
 
 
 def _rotation(source: Source) -> ast.Assign | None:
     """`q, k = rotate(q, …), rotate(k, …)`, whatever the function is called."""
     for owner in classes(source):
-        forward = method(owner, "forward")
-        for node in forward.body if forward else ():
+        for node in method_body(owner, "forward"):
             match node:
                 case ast.Assign(
                     targets=[ast.Tuple(elts=[ast.Name(id=q), ast.Name()])],
@@ -105,12 +106,11 @@ def _learned_positions(source: Source) -> Changes | None:
     if not rotation or not parts or "position_embedding" in source.text or context not in source.text:
         return None
     width, x, tokens = parts.embedding.sizes[1], parts.stream, parts.tokens
-    init = parts.init.body
-    draw = next((n for n in init if isinstance(n, ast.Expr) and any(calls(n, r"self\.apply"))), None)
+    draws = parts.weight_draws()
     table = f"self.position_embedding = nn.Embedding({context}, {width})"
     added = f"{x} = {x} + self.position_embedding.weight[: {tokens}.size(1)]"
     return [
-        source.inserted_before(draw, table) if draw else source.inserted_after(init[-1], table),
+        source.inserted_before(draws[0], table) if draws else source.inserted_after(parts.init[-1], table),
         source.inserted_after(parts.lookup, added),
         (source.line_span(rotation), ""),
     ]
