@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
@@ -35,6 +37,12 @@ def one_line(text: str) -> str:
 def slug(text: str, longest: int) -> str:
     """The text as a part of a file's or a branch's name: a-z, 0-9 and single dashes; "" when it has none of these."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:longest].strip("-")
+
+
+def matches_glob(path: str, glob: str) -> bool:
+    """Whether a glob names the path; * stops at /."""
+    parts, globs = PurePosixPath(path).parts, PurePosixPath(glob).parts
+    return len(parts) == len(globs) and all(map(fnmatchcase, parts, globs))
 
 
 def parsed(source: str) -> ast.Module | None:

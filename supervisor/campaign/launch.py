@@ -11,12 +11,11 @@ from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.new_campaign import LaunchOptions, start_new_campaign
-from supervisor.campaign.set_up import Say
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
 from supervisor.lab.config import AgentSpec, guarantees_of
 from supervisor.lab.paths import Lab
-from supervisor.lab.programs import supervisor_argv
+from supervisor.lab.programs import Say, supervisor_argv
 from supervisor.lab.state_folder import prepare_state
 from supervisor.model.snapshot import Campaign, LabSnapshot, Limits
 from supervisor.model.states import CampaignState, Role, Verdict, Wanted

@@ -12,11 +12,12 @@ from pathlib import Path
 from sessions.devices.discovery import FoundDevice, listed_uuids
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
-from supervisor.campaign.set_up import Say, set_up
+from supervisor.campaign.set_up import set_up
 from supervisor.errors import LaunchError
 from supervisor.lab.branches import base_of
 from supervisor.lab.paths import Lab
 from supervisor.lab.presets import CANVAS, better_preset, template_path
+from supervisor.lab.programs import Say
 from supervisor.lab.referee_copy import hash_referee, referee_files, write_referee
 from supervisor.lab.uv_environment import make_environment
 from supervisor.model.records import NewCampaign

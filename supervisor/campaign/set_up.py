@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.errors import LaunchError
 from supervisor.lab.paths import Lab
-from supervisor.lab.programs import command_argv, lab_python
+from supervisor.lab.programs import Say, command_argv, lab_python, run_aloud
 from supervisor.lab.uv_environment import uv_setup_variables
 
 FINGERPRINT_KEY = "data_fingerprint:"  # the line by which prepare.py names the data
-Say = Callable[[str], None]
 
 
 def set_up(lab: Lab, checkout: Path, say: Say) -> str:
@@ -25,32 +22,27 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
     if not lab.config.lab.setup:
         return ""
     argv = command_argv(lab.config.lab.setup, lab_python(lab))
-    fingerprint, last = "", ""
     lab.holdout_dir.mkdir(mode=0o700, exist_ok=True)
     sealed = lab.holdout_dir / "next.bin"
+    env = os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)} | uv_setup_variables(lab)
+    fingerprint = ""
+
+    def say_or_keep(line: str) -> None:
+        nonlocal fingerprint
+        if line.startswith(FINGERPRINT_KEY):
+            fingerprint = line.removeprefix(FINGERPRINT_KEY).strip()
+        else:
+            say(line)
+
     try:
-        process = subprocess.Popen(
-            argv,
-            cwd=checkout,
-            env=os.environ | {"AUTORESEARCH_HOLDOUT": str(sealed)} | uv_setup_variables(lab),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        exit_code, lines = run_aloud(argv, checkout, env, say_or_keep)
     except OSError as error:
         raise LaunchError(f"the set-up command does not start: {error}; see [lab] setup") from error
-    with process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            line = line.strip()
-            if line.startswith(FINGERPRINT_KEY):
-                fingerprint = line.removeprefix(FINGERPRINT_KEY).strip()
-            elif line:
-                last = line
-                say(line)
-    if process.returncode:
-        raise LaunchError(f"`{' '.join(argv)}` failed with exit code {process.returncode}: {last}")
+    if exit_code:
+        words = [line for line in lines if not line.startswith(FINGERPRINT_KEY)]
+        raise LaunchError(
+            f"`{' '.join(argv)}` failed with exit code {exit_code}: {words[-1] if words else ''}"
+        )
     if fingerprint and sealed.exists():
         sealed.replace(lab.holdout_dir / f"{fingerprint}.bin")
     return fingerprint

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Annotated, Literal, Self
@@ -19,6 +18,7 @@ from sessions.runs.metric_formats import MetricFormat
 from supervisor.audit.rules import RULE_IDS
 from supervisor.model.guarantees import Guarantees
 from supervisor.model.states import Clock, Direction, Mode
+from supervisor.text import matches_glob
 
 CONFIG_FILE = "autoresearch.toml"
 CPU_KIND = "cpu"  # the device kind whose budget is CPU time
@@ -62,9 +62,7 @@ class LabSection(TomlTable):
         return (*self.editable, *sorted(own))
 
     def _may_be_new(self, path: str) -> bool:
-        parts = PurePosixPath(path).parts
-        globs = (PurePosixPath(glob).parts for glob in self.new_files)
-        return any(len(g) == len(parts) and all(map(fnmatchcase, parts, g)) for g in globs)
+        return any(matches_glob(path, glob) for glob in self.new_files)
 
     @field_validator("editable", "new_files")
     @classmethod

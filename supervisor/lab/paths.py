@@ -100,6 +100,17 @@ class Lab:
         return self.state_dir / "supervisor.lock"
 
     @property
+    def uv_pointer(self) -> Path:
+        """Says where the environment of a lab under uv is."""
+        return self.state_dir / "uv-environment"
+
+    @property
+    def uv_environment(self) -> Path | None:
+        """The environment that the set-up settled on; None before it, or without uv."""
+        pointer = self.uv_pointer
+        return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
+
+    @property
     def worktree_lock(self) -> Path:
         """Held around every change to git's list of worktrees."""
         return self.state_dir / "worktree.lock"

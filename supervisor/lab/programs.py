@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
-from supervisor.lab.uv_environment import environment_of
+
+Say = Callable[[str], None]
 
 
 def agent_argv(lab: Lab, name: str) -> list[str]:
@@ -32,7 +35,7 @@ def lab_python(lab: Lab) -> str:
     """The interpreter that trains: the lab's own, else the tool's."""
     if lab.config.lab.python:
         return str(lab.root / lab.config.lab.python)
-    folders = (lab.root / ".venv", environment_of(lab))
+    folders = (lab.root / ".venv", lab.uv_environment)
     pythons = (folder / "bin" / "python" for folder in folders if folder is not None)
     return next((str(python) for python in pythons if os.access(python, os.X_OK)), sys.executable)
 
@@ -48,3 +51,23 @@ def cli_path() -> Path:
             "the console script autoresearch-tui is not installed; run `make launch` or pip install the tool"
         )
     return Path(script).absolute()
+
+
+def run_aloud(argv: Sequence[str], cwd: Path, env: Mapping[str, str], say: Say) -> tuple[int, list[str]]:
+    """Run a command to its end, telling each line of its output; its exit code and these lines. Raises OSError."""
+    lines = []
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in filter(None, map(str.strip, process.stdout)):
+            lines.append(line)
+            say(line)
+    return process.returncode, lines

@@ -6,23 +6,20 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from sessions.files import write_atomically
 from sessions.sandbox.filesystem_view import python_homes
 from supervisor.errors import LaunchError
 from supervisor.lab.paths import Lab
+from supervisor.lab.programs import Say, run_aloud
 
 PROGRAM = "uv"
 INSTALL = "pip install uv, or see https://docs.astral.sh/uv"
-_POINTER = "uv-environment"  # in the state folder: where the environment is
 _OURS = "environment"  # in the state folder: the one that we made
 # What uv reads above a bench, where it looks for the workspace that the project may belong to.
 _PROJECT_FILES = ("pyproject.toml", "uv.lock", "uv.toml", ".python-version")
 _CHECK_TIMEOUT_S = 60.0
-
-Say = Callable[[str], None]
 
 
 def uses_uv(lab: Lab) -> bool:
@@ -36,35 +33,29 @@ def _may_use_uv(lab: Lab) -> bool:
     return (lab.root / "uv.lock").is_file() and shutil.which(PROGRAM) is not None
 
 
-def environment_of(lab: Lab) -> Path | None:
-    """The environment that the set-up settled on; None before it, or without uv."""
-    pointer = lab.state_dir / _POINTER
-    return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
-
-
 def make_environment(lab: Lab, checkout: Path, say: Say) -> None:
     """Have an environment that fits the lock file of `checkout`: the person's own where it does, else one of ours.
 
     Raises LaunchError when there is no uv, or when it fails.
     """
     if not uses_uv(lab) or not (checkout / "pyproject.toml").is_file():
-        (lab.state_dir / _POINTER).unlink(missing_ok=True)
+        (lab.uv_pointer).unlink(missing_ok=True)
         return
     if shutil.which(PROGRAM) is None:
         raise LaunchError(f"this lab runs under uv, which is not installed: {INSTALL}")
     own = lab.root / ".venv"
     if own.is_dir() and _fits(own, checkout):
-        write_atomically(lab.state_dir / _POINTER, f"{own}\n")
+        write_atomically(lab.uv_pointer, f"{own}\n")
         say(f"uv: runs use your {own}, which is in sync")
         return
     ours = lab.state_dir / _OURS
     _sync(ours, checkout, say)
-    write_atomically(lab.state_dir / _POINTER, f"{ours}\n")
+    write_atomically(lab.uv_pointer, f"{ours}\n")
 
 
 def uv_variables(lab: Lab) -> dict[str, str]:
     """For whatever runs in a worktree: uv uses the one environment, and neither changes it nor asks the network."""
-    environment = environment_of(lab)
+    environment = lab.uv_environment
     if environment is None:
         return {}
     return {
@@ -77,7 +68,7 @@ def uv_variables(lab: Lab) -> dict[str, str]:
 
 def uv_readable(lab: Lab) -> tuple[Path, ...]:
     """What a confined run under uv has to see."""
-    environment = environment_of(lab)
+    environment = lab.uv_environment
     if environment is None:
         return ()
     files = (lab.root / name for name in _PROJECT_FILES)
@@ -111,22 +102,7 @@ def _fits(environment: Path, checkout: Path) -> bool:
 
 def _sync(environment: Path, checkout: Path, say: Say) -> None:
     say("uv sync: one environment for all runs")
-    last = ""
-    process = subprocess.Popen(
-        [PROGRAM, "sync"],
-        cwd=checkout,
-        env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(environment), "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    with process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip():
-                last = line.strip()
-                say(last)
-    if process.returncode:
-        raise LaunchError(f"`uv sync` failed with exit code {process.returncode}: {last}")
+    env = os.environ | {"UV_PROJECT_ENVIRONMENT": str(environment), "NO_COLOR": "1"}
+    exit_code, lines = run_aloud((PROGRAM, "sync"), checkout, env, say)
+    if exit_code:
+        raise LaunchError(f"`uv sync` failed with exit code {exit_code}: {lines[-1] if lines else ''}")

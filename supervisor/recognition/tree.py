@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from supervisor.text import matches_glob
 
 _MOST_BYTES = 2**18  # of one file; what recognises a lab is said early, or in a short file
 
@@ -53,13 +54,7 @@ class Tree:
 
     def matching(self, glob: str) -> tuple[str, ...]:
         """The files that a glob names; * stops at /."""
-        glob_parts = PurePosixPath(glob).parts
-        return tuple(
-            path
-            for path in self.files
-            if len(parts := PurePosixPath(path).parts) == len(glob_parts)
-            and all(map(fnmatchcase, parts, glob_parts))
-        )
+        return tuple(path for path in self.files if matches_glob(path, glob))
 
     def below(self, folder: str) -> tuple[str, ...]:
         """The files in a folder, at any depth."""

@@ -20,7 +20,7 @@ from supervisor.errors import LaunchError
 from supervisor.lab.config import LabConfig, LabSection, guarantees_of
 from supervisor.lab.paths import find_lab
 from supervisor.lab.programs import lab_python
-from supervisor.lab.uv_environment import environment_of, make_environment, uses_uv, uv_readable
+from supervisor.lab.uv_environment import make_environment, uses_uv, uv_readable
 from supervisor.runs.checks import failed_check
 from supervisor.runs.spec import training_env
 from tests.worlds.fast_motion import World
@@ -157,7 +157,7 @@ def test_an_evaluator_is_not_the_agents_to_edit(
 
 def test_a_lab_without_uv_has_no_environment(tmp_path: Path) -> None:
     lab = make_toy_lab(tmp_path / "lab")
-    assert not uses_uv(lab) and environment_of(lab) is None and uv_readable(lab) == ()
+    assert not uses_uv(lab) and lab.uv_environment is None and uv_readable(lab) == ()
 
 
 def test_uv_that_is_missing_is_named_with_what_installs_it(
@@ -174,11 +174,11 @@ def test_runs_share_the_persons_environment_when_it_is_in_sync(tmp_path: Path, u
     lab = find_lab(plant(tmp_path / "lab", karpathy_files(dependencies=(), locked=True)))
     lab.state_dir.mkdir()
     make_environment(lab, lab.root, print)
-    assert environment_of(lab) == lab.state_dir / "environment"
+    assert lab.uv_environment == lab.state_dir / "environment"
     assert not (lab.root / ".venv").exists()
     subprocess.run(["uv", "sync"], cwd=lab.root, check=True, capture_output=True)
     make_environment(lab, lab.root, print)
-    assert environment_of(lab) == lab.root / ".venv"
+    assert lab.uv_environment == lab.root / ".venv"
     assert lab_python(lab) == str(lab.root / ".venv" / "bin" / "python")
     # An edited pyproject.toml installs nothing while it runs.
     env = training_env(lab, tmp_path, lab.root, "cpu:0") | {"HOME": str(tmp_path / "home")}
