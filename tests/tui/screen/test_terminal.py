@@ -16,12 +16,15 @@ DEADLINE_S = 30.0
 POLL_S = 0.02
 PROGRAM = """
 import subprocess
+from supervisor.errors import LabError
 from tests.tui.screen import snapshots
 from tests.tui.screen.memory_client import MemoryClient
 from tui.screen.app import run
 class Client(MemoryClient):
     def attach(self, agent):
         subprocess.run(["sh", "-c", f"echo; echo inside {agent}; read answer"], check=True)
+    def add_hypothesis(self, title):
+        raise LabError(f"heard: {title}.")
 run(Client(snapshots.mid(), attach_takes_terminal=True))
 """
 
@@ -71,3 +74,11 @@ def test_attach_hands_the_terminal_over_and_back_and_quit_leaves_it_clean(termin
     terminal.shows("status 0")
     terminal.tmux("send-keys", "echo $((6 * 7))", "Enter")
     terminal.shows("42")
+
+
+def test_a_line_typed_and_sent_in_one_write_arrives_whole(terminal: Terminal) -> None:
+    terminal.shows("● junior-1")
+    terminal.tmux("send-keys", "h")
+    terminal.shows("A hypothesis of yours")
+    terminal.tmux("send-keys", "RATE = 3.0 and half", "Enter")
+    terminal.shows("heard: RATE = 3.0 and half.")

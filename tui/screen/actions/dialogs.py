@@ -48,7 +48,7 @@ class Confirm(ModalScreen[None]):
 class AskLine(ModalScreen[None]):
     """One line of text, and the request that is made of it; an empty line asks for nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(MODAL_TABLE[Heading.LINE], priority=True)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(MODAL_TABLE[Heading.LINE])
 
     def __init__(self, title: str, hint: str, request_of: Callable[[str], Request]) -> None:
         super().__init__()
@@ -62,9 +62,14 @@ class AskLine(ModalScreen[None]):
             yield Input(compact=True)
             yield Static(hints(SEND, LEAVE_LINE), classes="dialog--keys")
 
-    def action_send(self) -> None:
-        """The person has finished."""
-        if line := self.query_one(Input).value.strip():
+    async def action_send(self) -> None:
+        """As the input's own key does."""
+        await self.query_one(Input).action_submit()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """The line is finished: its input reads its keys in turn, so what was typed before is in it."""
+        event.stop()
+        if line := event.value.strip():
             self.app.post_message(self._request_of(line))
         self.dismiss()
 

@@ -222,6 +222,7 @@ LAND = KeyCommand("land", "y", "put it on main", "Put it on main, where the evid
 DECLINE = KeyCommand("decline", "n", "decline", "Decline it, or end its measuring, after a question")
 MODAL_TABLE = {
     Heading.QUESTION: (YES, NO),
+    # The input line itself has the first one, while it has the focus.
     Heading.LINE: (SEND, LEAVE_LINE),
     # The input line itself has the first one, the screen the second.
     Heading.FILTER: (
@@ -236,15 +237,14 @@ COMMANDS = tuple(command for commands in _SCREEN_TABLE.values() for command in c
 TABLE = _SCREEN_TABLE | MODAL_TABLE
 
 
-def bindings(commands: Iterable[KeyCommand], *, priority: bool = False) -> list[BindingType]:
-    """Textual's bindings of these commands; with priority they go before those of the widget in the focus."""
+def bindings(commands: Iterable[KeyCommand]) -> list[BindingType]:
+    """Textual's bindings of these commands. None goes before the widget in the focus: it has its keys in turn."""
     return [
         Binding(
             key,
             command.action.format(key=key),
             command.help,
             show=False,
-            priority=priority,
             id=f"{command.id}.{key}",
         )
         for command in commands
