@@ -84,7 +84,7 @@ def init_folder(directory: Path, preset: Preset) -> InitReport:
         (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
         created.insert(0, ".gitignore")
     repository = Repository.init(directory)
-    commit = repository.commit_first(created, "A lab: the referee, the canvas and the programme")
+    commit = repository.commit_first(created, "A lab: the referee, the canvas and the program")
     return InitReport(directory, tuple(created), commit)
 
 

@@ -1,4 +1,4 @@
-"""What the looks at the GPUs mean for the lab: sensors shown, neighbours waited for, broken devices taken out."""
+"""What the states of the GPUs mean for the lab: sensors shown, neighbours waited for, broken devices taken out."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class DeviceMonitor:
     store: Store
     watch: GpuMonitor = field(default_factory=GpuMonitor)
     _started: bool = False
-    _taken: int = 0  # looks
-    _healthy: dict[str, int] = field(default_factory=dict)  # by UUID: looks in a row without a problem
+    _taken: int = 0  # statuses
+    _healthy: dict[str, int] = field(default_factory=dict)  # by UUID: statuses in a row without a problem
 
     def keep(self, snapshot: LabSnapshot, now: float) -> bool:
         """Take what was seen since the last time; True when the lab's state changed."""
@@ -50,9 +50,10 @@ class DeviceMonitor:
         if self.watch.number() == self._taken and not silent:
             return False
         self._taken = self.watch.number()
-        looks = {look.uuid: look for look in self.watch.statuses}
+        status_by_uuid = {status.uuid: status for status in self.watch.statuses}
         sights = [
-            self._sight(snapshot, device, looks.get(device.uuid), silent) for device in snapshot.devices
+            self._sight(snapshot, device, status_by_uuid.get(device.uuid), silent)
+            for device in snapshot.devices
         ]
         new = [sight for sight in sights if sight is not None]
         if new:
@@ -60,44 +61,44 @@ class DeviceMonitor:
         return bool(new)
 
     def stop(self) -> None:
-        """No more looks."""
+        """Watch no longer."""
         self.watch.stop()
 
     def _holder(self, run: Run | None) -> Path | None:
         return None if run is None else run_directory(self.lab, run)
 
     def _sight(
-        self, snapshot: LabSnapshot, device: Device, look: GpuStatus | None, silent: bool
+        self, snapshot: LabSnapshot, device: Device, status: GpuStatus | None, silent: bool
     ) -> DeviceSight | None:
-        if device.uuid not in self.watch.holders or (look is None and not silent):
+        if device.uuid not in self.watch.holders or (status is None and not silent):
             return None
-        if silent or look is None:
+        if silent or status is None:
             return None if device.problem == SILENT else DeviceSight(device.id, SILENT)
-        self._healthy[device.uuid] = 0 if look.problem else self._healthy.get(device.uuid, 0) + 1
+        self._healthy[device.uuid] = 0 if status.problem else self._healthy.get(device.uuid, 0) + 1
         run = snapshot.run(device.run_id)
-        if look.holder != self._holder(run):
+        if status.holder != self._holder(run):
             return None  # from before its present run, or from after: the next look will tell
         proven = self._healthy[device.uuid] >= HEALTHY_LOOKS
-        sight = see(device, look, run, share=self.lab.config.lab.share_devices, proven=proven)
+        sight = see(device, status, run, share=self.lab.config.lab.share_devices, proven=proven)
         return sight if is_news(device, sight, run) else None
 
 
-def see(device: Device, look: GpuStatus, run: Run | None, *, share: bool, proven: bool) -> DeviceSight:
-    """What a look at a device means. A device that was out comes back only when it is `proven` healthy. Pure."""
-    problem = look.problem or ("" if proven else device.problem)
-    neighbour = " and ".join(one.in_words() for one in look.neighbours)
+def see(device: Device, status: GpuStatus, run: Run | None, *, share: bool, proven: bool) -> DeviceSight:
+    """What the status of a device means. A device that was out comes back only when it is `proven` healthy. Pure."""
+    problem = status.problem or ("" if proven else device.problem)
+    neighbour = " and ".join(one.in_words() for one in status.neighbours)
     disturbance = ""
-    if run is not None and look.problem:
-        disturbance = f"its device is out: {look.problem}"
+    if run is not None and status.problem:
+        disturbance = f"its device is out: {status.problem}"
     elif run is not None and neighbour and not share:
-        since_s = max(0.0, (look.reading.at if look.reading else 0.0) - (run.started_at or 0.0))
+        since_s = max(0.0, (status.reading.at if status.reading else 0.0) - (run.started_at or 0.0))
         disturbance = f"shared its device with {neighbour} from {since_s:.0f} s on"
     return DeviceSight(
         device.id,
         problem,
         neighbour,
         bool(neighbour) and not share,
-        look.reading,
+        status.reading,
         run.id if run is not None and disturbance else None,
         disturbance,
     )

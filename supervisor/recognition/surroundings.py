@@ -80,7 +80,7 @@ def add_budget(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
 
 
 def add_timeout(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
-    """When the programme tells an agent to kill a run."""
+    """When the program tells an agent to kill a run."""
     for path in paths:
         for line in tree.find_all(path, r"(?i)kill|time-?out"):
             if limit := _KILL.search(line.match.string):

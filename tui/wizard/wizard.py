@@ -1,4 +1,4 @@
-"""`init` in a project that nothing is known of: eight questions, three runs, a configuration and a first programme."""
+"""`init` in a project that nothing is known of: eight questions, three runs, a configuration and a first program."""
 
 from __future__ import annotations
 

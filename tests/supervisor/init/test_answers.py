@@ -130,7 +130,7 @@ def test_every_question_takes_its_own_default() -> None:
     assert [q.key for q in gaps_of(known.finding)] == ["metric"]
 
 
-def test_the_first_programme_says_what_was_answered() -> None:
+def test_the_first_program_says_what_was_answered() -> None:
     known = taking.take_editable(EMPTY, "src/*.c", TREE)
     for take, text in (
         (taking.take_command, "sh run.sh"),

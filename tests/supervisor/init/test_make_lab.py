@@ -192,7 +192,7 @@ def test_a_program_of_the_lab_that_is_not_here_is_told(
     assert _notes(root) == ("make is not installed here; runs need it",)
 
 
-def test_a_programme_that_is_there_is_never_overwritten(make_repository: Make) -> None:
+def test_a_program_that_is_there_is_never_overwritten(make_repository: Make) -> None:
     root = make_repository({"train.py": "print('loss:', 1)", "program.md": "mine"})
     finding = survey(Repository.find(root)).finding
     assert finding is not None
