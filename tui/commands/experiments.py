@@ -17,7 +17,7 @@ from supervisor.model.states import Verdict
 from tui.commands.command_line import Command
 from tui.commands.options import json_option, lab_options
 from tui.views.as_json import experiment_view, experiments_view
-from tui.views.experiment import more_commands, story_facts
+from tui.views.experiment import experiment_facts, more_commands
 from tui.views.figures import age, change, dollars, metric, thousands
 from tui.views.printing import Column, print_json, print_table, say, say_diff, say_fact
 
@@ -142,7 +142,7 @@ def _row(one: Experiment, now: float) -> tuple[str, ...]:
 
 def _print_one(snapshot: LabSnapshot, one: Experiment, steps: Sequence[ThinkingStep]) -> None:
     say_fact(one.id, one.title)
-    for name, value in (*story_facts(snapshot, one), *_origin(snapshot, one)):
+    for name, value in (*experiment_facts(snapshot, one), *_origin(snapshot, one)):
         say_fact(name, value)
     if one.runs:
         say("")

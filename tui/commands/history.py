@@ -25,12 +25,12 @@ def show_history(path: Path, noise_sd: float | None, first: int | None, as_json:
     if as_json:
         print_json(_view(history))
         return
-    print_table(_COLUMNS, [_cells(line) for line in _shown(history, first)], "")
+    print_table(_COLUMNS, [_cells(line) for line in _first_lines(history, first)], "")
     for text in _summary(history):
         say(text)
 
 
-def _shown(history: History, first: int | None) -> list[RankedLine]:
+def _first_lines(history: History, first: int | None) -> list[RankedLine]:
     return [line for line in history.lines if first is None or (line.rank is not None and line.rank <= first)]
 
 

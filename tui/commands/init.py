@@ -89,7 +89,7 @@ def init(
         return
     project = survey(repository)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
-    finding, program = _settled(project, _with_flags(project, values), asks, dry_run, as_json)
+    finding, program = _complete_finding(project, _with_flags(project, values), asks, dry_run, as_json)
     if measures and finding is not None and not finding.missing:
         _try(project, finding)
     report = None if dry_run else write_lab(project.root, expect_whole(project.root, finding), program)
@@ -99,33 +99,33 @@ def init(
 def _with_flags(survey: Survey, values: dict[str, str | None]) -> Finding | None:
     """What was found, with what the person said ahead. Raises LabError for an answer that can't be taken."""
     from supervisor.errors import LabError
-    from supervisor.init import answers as taking
+    from supervisor.init import answers as init_answers
     from supervisor.model.states import Clock
     from supervisor.recognition.finding import Finding, Kind
 
     flags = {
-        "editable": taking.take_editable,
-        "command_line": taking.take_command,
-        "metric": taking.take_metric,
-        "direction": taking.take_direction,
-        "budget": taking.take_budget,
-        "timeout": taking.take_timeout,
-        "checks": taking.take_checks_command,
+        "editable": init_answers.take_editable,
+        "command_line": init_answers.take_command,
+        "metric": init_answers.take_metric,
+        "direction": init_answers.take_direction,
+        "budget": init_answers.take_budget,
+        "timeout": init_answers.take_timeout,
+        "checks": init_answers.take_checks_command,
     }
     words = {name: value for name, value in values.items() if value is not None}
     if not words:
         return survey.finding
-    answers = taking.Answers(survey.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
+    answers = init_answers.Answers(survey.finding or Finding(Kind.ASKED, 1.0, clock=Clock.WALL))
     for name, take in flags.items():
         if name in words:
             try:
                 answers = take(answers, words[name], survey.tree)
-            except taking.BadAnswer as problem:
+            except init_answers.BadAnswer as problem:
                 raise LabError(f"--{name.removesuffix('_line')}: {problem}") from None
     return answers.finding
 
 
-def _settled(
+def _complete_finding(
     survey: Survey, finding: Finding | None, asks: bool, dry_run: bool, as_json: bool
 ) -> tuple[Finding | None, str]:
     """The finding with its gaps filled, and the text of a first program.md where the person was asked it all."""
@@ -143,12 +143,12 @@ def _settled(
         return finding, ""
     say_finding(survey, finding)
     if asks:
-        return _gaps_filled(survey, finding), ""
+        return _fill_gaps(survey, finding), ""
     say_guesses(finding)
     return finding, ""
 
 
-def _gaps_filled(survey: Survey, finding: Finding) -> Finding:
+def _fill_gaps(survey: Survey, finding: Finding) -> Finding:
     from supervisor.init.answers import Answers
     from supervisor.init.questions import gaps_of
     from tui.wizard.prompts import HOW, ask_all
@@ -173,10 +173,10 @@ def _try(survey: Survey, finding: Finding) -> None:
 
 
 def _say_found(survey: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:
-    from tui.wizard.finding import found_json
+    from tui.wizard.finding import finding_json
 
     if as_json:
-        print_json(found_json(survey, finding, report))
+        print_json(finding_json(survey, finding, report))
     elif report is not None:
         say(
             f"wrote {' and '.join(str(report.root / name) for name in report.created)}; nothing was committed"

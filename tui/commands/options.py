@@ -50,11 +50,11 @@ def client_of(lab_dir: str | None, state_dir: str | None) -> LabClient:
 
     above = click.get_current_context().parent
     return LabClient(
-        chosen_lab(lab_dir or _given_above(above, "lab_dir"), state_dir or _given_above(above, "state_dir"))
+        chosen_lab(lab_dir or _value_above(above, "lab_dir"), state_dir or _value_above(above, "state_dir"))
     )
 
 
-def _given_above(above: click.Context | None, name: str) -> str | None:
+def _value_above(above: click.Context | None, name: str) -> str | None:
     while above is not None:
         if above.params.get(name):
             return str(above.params[name])

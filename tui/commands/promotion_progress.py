@@ -21,7 +21,7 @@ Look = Callable[[LabSnapshot, Promotion], None]
 def watch(client: LabClient, number: int, *, silent: bool) -> tuple[LabSnapshot, Promotion]:
     """Wait for the evidence, and show how far it is; Ctrl-C ends the watching, not the measuring."""
     try:
-        with _shown(silent) as look:
+        with _display(silent) as look:
             return client.promotions.wait_for_evidence(number, look)
     except KeyboardInterrupt:
         say("")
@@ -30,7 +30,7 @@ def watch(client: LabClient, number: int, *, silent: bool) -> tuple[LabSnapshot,
 
 
 @contextmanager
-def _shown(silent: bool) -> Iterator[Look]:
+def _display(silent: bool) -> Iterator[Look]:
     if silent:
         yield lambda _snapshot, _promotion: None
     elif in_terminal():

@@ -48,7 +48,7 @@ def add(client: LabClient, role: str, backend: str | None, count: int) -> None:
 def pause(client: LabClient, agents: Sequence[str]) -> None:
     """Pause agents, or the whole lab. Steps and training runs under way are finished first."""
     client.pause(agents)
-    say(f"{_named(agents)}: pauses after the current step; `{_line('resume', agents)}` goes on")
+    say(f"{_names(agents)}: pauses after the current step; `{_line('resume', agents)}` goes on")
     _warn_without_supervisor(client)
 
 
@@ -64,7 +64,7 @@ def pause(client: LabClient, agents: Sequence[str]) -> None:
 def resume(client: LabClient, agents: Sequence[str]) -> None:
     """Let paused agents, or the whole lab, go on. A stopped lab is started by `launch`."""
     client.resume(agents)
-    say(f"{_named(agents)}: goes on")
+    say(f"{_names(agents)}: goes on")
     _warn_without_supervisor(client)
 
 
@@ -81,7 +81,7 @@ def stop(client: LabClient, agents: Sequence[str]) -> None:
     """Stop agents, or the whole lab. Everything that was made stays: branches, results, notes, logs."""
     client.stop(agents)
     back = "autoresearch-tui launch" if not agents else _line("resume", agents)
-    say(f"{_named(agents)}: stops; everything made stays, `{back}` goes on from there")
+    say(f"{_names(agents)}: stops; everything made stays, `{back}` goes on from there")
 
 
 @click.command(
@@ -100,7 +100,7 @@ def restart(client: LabClient, agents: Sequence[str]) -> None:
     _warn_without_supervisor(client)
 
 
-def _named(agents: Sequence[str]) -> str:
+def _names(agents: Sequence[str]) -> str:
     return ", ".join(agents) or WHOLE_LAB
 
 

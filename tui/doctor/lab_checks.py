@@ -48,7 +48,7 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
         check_supervisor,
         check_worktrees,
     ):
-        yield _guarded(check, lab)
+        yield _run_check(check, lab)
     yield from check_backends(lab)
 
 
@@ -231,7 +231,7 @@ def _index_locks(git_dir: Path) -> list[Path]:
     return [git_dir / "index.lock", *sorted(git_dir.glob("worktrees/*/index.lock"))]
 
 
-def _guarded(check: Callable[[Lab], Check], lab: Lab) -> Check:
+def _run_check(check: Callable[[Lab], Check], lab: Lab) -> Check:
     try:
         return check(lab)
     except Exception as error:

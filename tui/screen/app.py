@@ -218,9 +218,9 @@ class LabApp(App[None]):
 
     @on(AttachRequested)
     async def _show_pane(self, message: AttachRequested) -> None:
-        self.run_worker(self._attached(message.agent), group="attach", exclusive=True)
+        self.run_worker(self._attach_to(message.agent), group="attach", exclusive=True)
 
-    async def _attached(self, agent: str) -> None:
+    async def _attach_to(self, agent: str) -> None:
         """Show the pane; where it needs this terminal, nothing is drawn meanwhile."""
         try:
             if self._client.attach_takes_terminal:

@@ -14,7 +14,7 @@ from supervisor.analysis.verdict_basis import held_s
 from supervisor.model.experiment import Experiment, Run, Spending
 from supervisor.model.snapshot import Agent, Device, Hypothesis, LabSnapshot, Note
 from supervisor.model.states import ExperimentState, HypothesisState, RunState, Verdict
-from tui.views.experiment import story_view
+from tui.views.experiment import verdict_basis_record
 
 if TYPE_CHECKING:
     from supervisor.model.records import ThinkingStep
@@ -35,7 +35,7 @@ def experiment_view(
         "reflection": experiment.reflection,
         "lines_added": experiment.lines_added,
         "lines_removed": experiment.lines_removed,
-        "story": story_view(snapshot, experiment),
+        "story": verdict_basis_record(snapshot, experiment),
         "steps_of_thinking": [_step_record(step) for step in steps],
     }
     return {"experiment": record}

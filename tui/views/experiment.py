@@ -44,7 +44,7 @@ _FAILURES = {
 _INDEPENDENT = {True: "of the others of its plan", False: "no: it hangs on others of its plan", None: ""}
 
 
-def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
+def experiment_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
     """Everything about the experiment but its runs; facts that there are none of are left out."""
     basis = verdict_basis_of(snapshot, one)
     facts = (
@@ -54,8 +54,8 @@ def story_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
         ("gain", _gain(one)),
         ("against", _against(basis)),
         ("metric", metric_with_margin(snapshot, one)),
-        ("decided", _runs_named(basis.decided_by, "by")),
-        ("estimated", _runs_named(basis.estimated_by, "by")),
+        ("decided", _name_runs(basis.decided_by, "by")),
+        ("estimated", _name_runs(basis.estimated_by, "by")),
         ("drift", drift_in_words(snapshot) if one.id == snapshot.baseline_id else ""),
         ("cost", _cost(one, basis)),
         ("change", f"+{one.lines_added} {MINUS}{one.lines_removed} lines" if one.parent_id and one.commit else ""),
@@ -118,7 +118,7 @@ def more_commands(one: Experiment) -> tuple[str, ...]:
     return (*commands, f"autoresearch-tui experiments {one.id} --json")
 
 
-def story_view(snapshot: LabSnapshot, one: Experiment) -> dict[str, Any]:
+def verdict_basis_record(snapshot: LabSnapshot, one: Experiment) -> dict[str, Any]:
     """The grounds of a verdict for scripts."""
     basis, reach = verdict_basis_of(snapshot, one), margin(snapshot.noise, runs_behind(one))
     against = basis.against
@@ -169,12 +169,12 @@ def _against(basis: VerdictBasis) -> str:
         return ""
     if not against.runs:
         return f"{against.experiment.id}, which had no run that counts then"
-    then = f"{against.experiment.id} at {metric(against.metric)} {_runs_named(against.runs, 'over')}"
+    then = f"{against.experiment.id} at {metric(against.metric)} {_name_runs(against.runs, 'over')}"
     later = against.runs_by_now - len(against.runs)
     return then + (f"; {against.runs_by_now} by now" if later > 0 else "")
 
 
-def _runs_named(runs: tuple[Run, ...], word: str) -> str:
+def _name_runs(runs: tuple[Run, ...], word: str) -> str:
     if not runs:
         return ""
     return f"{word} {len(runs)} run{'s' * (len(runs) != 1)}: {', '.join(run.id for run in runs)}"

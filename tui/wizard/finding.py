@@ -53,12 +53,12 @@ def say_guesses(finding: Finding) -> None:
     for fact in Fact:
         if fact in finding.guesses:
             say(
-                f"note: {fact.value}: {shown(finding, fact)} is a guess; {_why(finding, fact)}",
+                f"note: {fact.value}: {value_for_person(finding, fact)} is a guess; {_why(finding, fact)}",
                 style="yellow",
             )
 
 
-def shown(finding: Finding, fact: Fact) -> str:
+def value_for_person(finding: Finding, fact: Fact) -> str:
     """A fact's value, for people."""
     value = finding.value(fact)
     if isinstance(value, tuple):
@@ -70,7 +70,7 @@ def shown(finding: Finding, fact: Fact) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def found_json(survey: Survey, finding: Finding | None, report: InitReport | None) -> dict[str, Any]:
+def finding_json(survey: Survey, finding: Finding | None, report: InitReport | None) -> dict[str, Any]:
     """What was found and what was written, for scripts; an unknown value is null."""
     facts = {} if finding is None else {_script_name(fact): finding.value(fact) or None for fact in Fact}
     return {
@@ -93,7 +93,7 @@ def _row(finding: Finding, fact: Fact) -> tuple[str, str, str, str]:
     evidence = finding.evidence_for(fact)
     where, why = (evidence.where, evidence.why) if evidence else ("", "")
     doubt = " (a guess)" if fact in finding.guesses else ""
-    return fact.value, shown(finding, fact), where, why + doubt
+    return fact.value, value_for_person(finding, fact), where, why + doubt
 
 
 def _why(finding: Finding, fact: Fact) -> str:

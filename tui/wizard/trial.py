@@ -33,11 +33,11 @@ def measure(
     metric, runs = finding.metric, list[Measured]()
     with trial(root, base, config_of(finding)) as lab:
         if lab.needs_set_up:
-            with _shown("set-up", None) as tell:
+            with _live_output("set-up", None) as tell:
                 lab.prepare(tell)
         while len(runs) < RUNS:
             began, title = time.monotonic(), f"run {len(runs) + 1} of {RUNS}"
-            with _shown(f"{title}: {plain(finding.command)}", finding.timeout_s) as tell:
+            with _live_output(f"{title}: {plain(finding.command)}", finding.timeout_s) as tell:
                 runs.append(lab.run(metric, tell))
             took_s = time.monotonic() - began
             if not metric and name is not None and runs[0].exited_well and runs[0].printed:
@@ -75,7 +75,7 @@ def _nobody(_: str) -> None:
 
 
 @contextmanager
-def _shown(title: str, timeout_s: float | None) -> Iterator[Tell]:
+def _live_output(title: str, timeout_s: float | None) -> Iterator[Tell]:
     """The end of the output, live, with the time that has passed; nothing but the title without a terminal."""
     if not in_terminal():
         say(title)

@@ -47,7 +47,7 @@ def _try(survey: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
         except LabError as error:
             metric, spread, problem = "", None, str(error)
         if spread is not None:
-            return _shown(take_metric(answers, metric, survey.tree), spread, survey)
+            return _show_spread(take_metric(answers, metric, survey.tree), spread, survey)
         say(problem, style="yellow")
         match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
             case "change":
@@ -71,7 +71,7 @@ def _likeliest(printed: Sequence[PrintedValue]) -> str:
     return ranked_names[0].name if ranked_names else printed[0].name
 
 
-def _shown(answers: Answers, spread: Spread, survey: Survey) -> tuple[Answers, Spread]:
+def _show_spread(answers: Answers, spread: Spread, survey: Survey) -> tuple[Answers, Spread]:
     finding = answers.finding
     say_spread(spread, finding.metric)
     direction = direction_of(finding.metric)

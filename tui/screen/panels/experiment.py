@@ -13,7 +13,7 @@ from supervisor.model.states import RunState, Verdict
 from tui.screen.actions.requests import AskedText
 from tui.screen.panels.verdicts import verdict_span
 from tui.screen.widgets.lines import Line, Span, Tone, fact, line, prose
-from tui.views.experiment import confidence_in_words, more_commands, story_facts
+from tui.views.experiment import confidence_in_words, experiment_facts, more_commands
 from tui.views.figures import NONE, change, clock, gigabytes, metric
 from tui.views.text import plain, plain_lines
 
@@ -83,7 +83,7 @@ def experiment_lines(one: Experiment, snapshot: LabSnapshot, width: int) -> list
     ]
     if result := _result_line(one, snapshot):
         lines.append(result)
-    for name, text in story_facts(snapshot, one):
+    for name, text in experiment_facts(snapshot, one):
         if name not in _TOLD_ABOVE:
             lines += fact(name.capitalize(), text, width, Tone.WARN if "⚑" in name else Tone.PLAIN)
     if one.runs:

@@ -14,7 +14,7 @@ from tui.views.figures import age, change, clock, dollars, metric, percent
 from tui.views.text import plain
 
 _GAP: Line = (("   ", Tone.PLAIN),)
-Part = tuple[int, Line]  # parts with the largest number go first when there is too little room
+HeaderPart = tuple[int, Line]  # parts with the largest number go first when there is too little room
 
 
 class Header(OneLine):
@@ -31,7 +31,7 @@ class Header(OneLine):
 
 def header_line(snapshot: LabSnapshot | None, now: float, problem: str, width: int) -> Line:
     """The parts that fit in `width` cells, in their order."""
-    parts: list[Part] = [(9, (("autoresearch", Tone.TITLE),))]
+    parts: list[HeaderPart] = [(9, (("autoresearch", Tone.TITLE),))]
     if snapshot is None:
         parts.append((0, (("reading the lab…", Tone.MUTED),)))
     elif snapshot.campaign is None:
@@ -41,20 +41,20 @@ def header_line(snapshot: LabSnapshot | None, now: float, problem: str, width: i
         parts += _campaign_parts(snapshot, snapshot.campaign, now)
     if problem:
         parts.insert(1, (0, ((f"✕ {plain(problem)}", Tone.BAD),)))
-    while len(parts) > 1 and width_of(_joined(parts)) > width:
+    while len(parts) > 1 and width_of(_join(parts)) > width:
         parts.remove(max(parts, key=lambda part: part[0]))
-    return _joined(parts)
+    return _join(parts)
 
 
-def _joined(parts: list[Part]) -> Line:
+def _join(parts: list[HeaderPart]) -> Line:
     spans: Line = ()
     for _, part in parts:
         spans += (_GAP if spans else ()) + part
     return spans
 
 
-def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> list[Part]:
-    parts: list[Part] = [(1, ((plain(campaign.tag), Tone.STRONG),))]
+def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> list[HeaderPart]:
+    parts: list[HeaderPart] = [(1, ((plain(campaign.tag), Tone.STRONG),))]
     if campaign.state is not CampaignState.RUNNING:
         parts.append((2, ((str(campaign.state), Tone.WARN),)))
         if campaign.reason:
@@ -84,7 +84,7 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
     return parts
 
 
-def _promotion_parts(snapshot: LabSnapshot) -> list[Part]:
+def _promotion_parts(snapshot: LabSnapshot) -> list[HeaderPart]:
     """What is measured for main, and what waits for the person's answer."""
     waiting = next((p for p in snapshot.promotions if p.state in ANSWERABLE), None)
     if waiting is not None:

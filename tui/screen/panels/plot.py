@@ -73,7 +73,7 @@ def plot(
         edge = 0 if direction is Direction.LOWER else rows - 1
         row = scale.row(point.value) if point.value is not None else edge
         _put(cells, row, scale.column(number), glyph, tone, rank)
-    lines = [_labelled(cells, row, scale) for row in range(rows)]
+    lines = [_row_with_label(cells, row, scale) for row in range(rows)]
     return [*lines, *_foot(points, columns)]
 
 
@@ -134,7 +134,7 @@ def _draw_band(
             _put(cells, row, column, "░", Tone.FAINT, _BAND_RANK)
 
 
-def _labelled(cells: dict[tuple[int, int], tuple[Span, int]], row: int, scale: Scale) -> Line:
+def _row_with_label(cells: dict[tuple[int, int], tuple[Span, int]], row: int, scale: Scale) -> Line:
     ticks = {round(share * (scale.rows - 1)) for share in (0, 0.5, 1)}
     value = scale.top - (scale.top - scale.bottom) * row / (scale.rows - 1)
     label = f"{metric(value):>{_LABEL_WIDTH}} ┤" if row in ticks else f"{'':{_LABEL_WIDTH}} │"
@@ -183,7 +183,7 @@ def lineage_plot(lineage: Lineage, width: int, height: int) -> list[Line]:
         _put(cells, scale.row(step.holdout_gain), column, "◇", Tone.WARN, _HOLDOUT_RANK)
         _put(cells, scale.row(step.validation_gain), column, "●", Tone.GOOD, _VALIDATION_RANK)
     axis = line(f"{'':{_LABEL_WIDTH}} └" + "─" * columns, Tone.FAINT)
-    return [*(_labelled(cells, row, scale) for row in range(rows)), axis, _lineage_legend(), *words]
+    return [*(_row_with_label(cells, row, scale) for row in range(rows)), axis, _lineage_legend(), *words]
 
 
 def _lineage_legend() -> Line:

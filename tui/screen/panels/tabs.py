@@ -102,7 +102,7 @@ class Tabs(Container):
 
     def compose(self) -> ComposeResult:
         """The first tab; the others come when they are looked at."""
-        yield self._made(self.tab)
+        yield self._make_view(self.tab)
 
     def on_mount(self) -> None:
         """Name the tabs."""
@@ -112,7 +112,7 @@ class Tabs(Container):
         """Mount the view when it is new, and show it alone."""
         if tab not in self._views:
             with self._context():
-                await self.mount(self._made(tab))
+                await self.mount(self._make_view(tab))
         self.tab = tab
         for other, view in self._views.items():
             view.display = other is tab
@@ -120,7 +120,7 @@ class Tabs(Container):
         if isinstance(self.view, Redrawn):
             self.view.rebuild()
 
-    def _made(self, tab: Tab) -> Widget:
+    def _make_view(self, tab: Tab) -> Widget:
         view = _view(tab)
         names = ("snapshot", "now", "agent_name", "experiment_id")
         self._views[tab] = view.data_bind(

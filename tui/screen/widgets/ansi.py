@@ -100,7 +100,7 @@ def _apply(style: Style, codes: str) -> Style:
         elif code in _ATTRIBUTES:
             style += _ATTRIBUTES[code]
         elif code in (_FOREGROUND, _BACKGROUND):
-            style += _extended(code == _FOREGROUND, numbers)
+            style += _extended_colour(code == _FOREGROUND, numbers)
         elif code in (39, 49):
             style = _default(style, code)
         else:
@@ -111,7 +111,7 @@ def _apply(style: Style, codes: str) -> Style:
 def _basic(code: int) -> Style:
     for first, colour, foreground in _BASIC:
         if first <= code < first + 8:
-            return _coloured(Color.from_ansi(code - first + colour), foreground)
+            return _colour_style(Color.from_ansi(code - first + colour), foreground)
     return Style.null()
 
 
@@ -121,17 +121,17 @@ def _default(style: Style, code: int) -> Style:
     return style.without_color + Style.from_color(*colours)
 
 
-def _extended(foreground: bool, numbers: Iterator[int]) -> Style:
+def _extended_colour(foreground: bool, numbers: Iterator[int]) -> Style:
     try:
         match next(numbers, None):
             case 5:
-                return _coloured(Color.from_ansi(next(numbers)), foreground)
+                return _colour_style(Color.from_ansi(next(numbers)), foreground)
             case 2:
-                return _coloured(Color.from_rgb(next(numbers), next(numbers), next(numbers)), foreground)
+                return _colour_style(Color.from_rgb(next(numbers), next(numbers), next(numbers)), foreground)
     except (StopIteration, ColorParseError, ValueError):
         pass
     return Style.null()
 
 
-def _coloured(color: Color, foreground: bool) -> Style:
+def _colour_style(color: Color, foreground: bool) -> Style:
     return Style.from_color(color if foreground else None, None if foreground else color)

@@ -92,7 +92,7 @@ class Table(Listing, Generic[RowT]):
         indices, widths = self._fitting(width)
         columns = self.columns()
         return [
-            self._joined(
+            self._join(
                 [(columns[i].title, Tone.MUTED) for i in indices], [columns[i] for i in indices], widths
             )
         ]
@@ -102,7 +102,7 @@ class Table(Listing, Generic[RowT]):
         indices, widths = self._fitting(width)
         cells = self.cells(self._rows[index])
         columns = self.columns()
-        return [self._joined([cells[i] for i in indices], [columns[i] for i in indices], widths)]
+        return [self._join([cells[i] for i in indices], [columns[i] for i in indices], widths)]
 
     def _haystack(self, row: RowT) -> str:
         return " ".join(text for text, _ in self.cells(row)).casefold()
@@ -117,7 +117,7 @@ class Table(Listing, Generic[RowT]):
         return indices, [columns[i].width + (room if columns[i].flexible else 0) for i in indices]
 
     @staticmethod
-    def _joined(cells: Sequence[Span], columns: Sequence[TableColumn], widths: Sequence[int]) -> Line:
+    def _join(cells: Sequence[Span], columns: Sequence[TableColumn], widths: Sequence[int]) -> Line:
         spans: list[Span] = []
         for (text, tone), column, width in zip(cells, columns, widths, strict=True):
             spans.append(((" " * _GAP if spans else "") + fit(text, width, column.right), tone))
