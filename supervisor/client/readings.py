@@ -22,7 +22,7 @@ from supervisor.store.connection import Store
 from supervisor.store.steps import read_steps
 
 if TYPE_CHECKING:
-    pass
+    from supervisor.client.notes_watch import NotesWatch
 
 PERSON = "person"
 POLL_S = 0.1
@@ -36,7 +36,8 @@ class LabReadings:
         """`author` is who asks: the person, or the agent whose client this serves."""
         self.lab = lab
         self.author = author
-        self._last_mark: object = None
+        self._last_version: int | None = None
+        self._last_notes: object = None
 
     @cached_property
     def store(self) -> Store:
@@ -77,8 +78,8 @@ class LabReadings:
         """The lab as it is now; an empty one before the first launch. Makes nothing."""
         from supervisor.snapshot_reader import read_snapshot
 
-        if self._last_mark is None:
-            self._last_mark = self._mark()
+        if self._last_version is None:
+            self._last_version, self._last_notes = self._version(), self._notes()
         now = time.time()
         if self.lab.db.exists():
             return read_snapshot(self.lab, self.store, now)
@@ -100,21 +101,29 @@ class LabReadings:
         """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            mark = self._mark()
-            if mark != self._last_mark:
-                self._last_mark = mark
+            version = self._version()
+            notes = self._notes() if self._notes_watch.is_due() else self._last_notes
+            if (version, notes) != (self._last_version, self._last_notes):
+                self._last_version, self._last_notes = version, notes
                 return True
             time.sleep(POLL_S)
         return False
 
-    def _mark(self) -> object:
-        """What differs when a row or a note changed; cheap enough to poll."""
-        version = self.store.version() if self.lab.db.exists() else 0
+    @cached_property
+    def _notes_watch(self) -> NotesWatch:
+        from supervisor.client.notes_watch import NotesWatch
+
+        return NotesWatch(self.lab.notes_dir)
+
+    def _version(self) -> int:
+        return self.store.version() if self.lab.db.exists() else 0
+
+    def _notes(self) -> list[tuple[str, int]]:
+        """What differs when a note changed."""
         try:
-            notes = [(entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(self.lab.notes_dir)]
+            return sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(self.lab.notes_dir))
         except OSError:  # there is no folder yet, or a note has just gone
-            notes = []
-        return version, notes
+            return []
 
     def steps_of(self, experiment_id: str) -> tuple[ThinkingStep, ...]:
         """What was thought about an experiment, step by step, oldest first."""
