@@ -29,7 +29,7 @@ def loop(fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     open_campaign(lab, LaunchOptions(juniors=1), lambda _: None)
     loop = Loop(lab)
     loop.devices.watch._every_s = 0.05
-    loop._crew_at = math.inf  # nobody thinks here
+    loop._agents_at = math.inf  # nobody thinks here
     yield loop
     loop.end_runs()
     loop.devices.stop()

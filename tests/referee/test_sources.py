@@ -368,9 +368,3 @@ def test_interrupted_while_encoding_it_goes_on(
     reached = journal_of(preparer.cache_root())["read"]
     assert 0 < reached < 1600
     assert bytes_of(preparer, preparer.prepare(str(parquet))) == whole
-
-
-def test_a_lab_hides_what_is_sealed_from_runs_and_checks() -> None:
-    for module in ("runs/spec", "drafts/lab_checks"):
-        path = PREPARE.parent / "supervisor" / f"{module}.py"
-        assert "STATE_FOLDER, sealed_data())" in path.read_text()

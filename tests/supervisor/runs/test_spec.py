@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sessions.runs.contract import Expected
-from supervisor.lab.config import LabConfig, LabSection
-from supervisor.lab.paths import Lab, Layout
+from sessions.sandbox.run_sandbox import Confinement, probe
+from supervisor.lab.config import ChecksSection, LabConfig, LabSection
+from supervisor.lab.paths import Lab, Layout, sealed_data
 from supervisor.model.experiment import Run
-from supervisor.model.states import RunKind, RunState
+from supervisor.model.states import Clock, RunKind, RunState
 from supervisor.runs import spec
+from supervisor.runs.checks import failed_check
 from tests.worlds.fast_motion import SETTING
 
 
@@ -50,6 +53,29 @@ def test_what_a_run_must_show_is_what_the_baseline_showed(lab: Lab) -> None:
     odd = [*runs, baseline_run(evaluated_bytes=10)]
     assert spec.expected_of(lab, SETTING, odd).evaluated_bytes is None, "baselines that differ show nothing"
     assert spec.expected_of(dataclasses.replace(lab, has_referee=False), SETTING, runs) == Expected()
+
+
+def test_whatever_runs_on_a_bench_is_kept_from_the_sealed_text(lab: Lab, tmp_path: Path) -> None:
+    device, budget = spec.DevicePlace("cpu:0", None, {}), spec.Budget(1.0, Clock.CPU, 2.0)
+    made = spec.spec_on_bench(lab, "e0001.1", tmp_path / "run", tmp_path, tmp_path, device, 7, budget)
+    assert sealed_data() in made.hidden
+
+
+def test_checks_are_kept_from_the_sealed_text(
+    make_repository: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if probe() not in (Confinement.BWRAP, Confinement.LANDLOCK):
+        pytest.skip("nothing here confines what is read")
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    (sealed_data() / "holdout").mkdir(parents=True)
+    (sealed_data() / "holdout" / "text.bin").write_text("nobody reads this")
+    root = make_repository({"train.py": "X = 1\n"}, name="lab")
+    command = f"cat {sealed_data() / 'holdout' / 'text.bin'}"
+    config = LabConfig(
+        lab=LabSection(editable=("train.py",), command="true"), checks=ChecksSection(command=command)
+    )
+    checked = Lab(root, root / ".autoresearch", config, Layout.CUSTOM, has_referee=False)
+    assert "text.bin" in failed_check(checked, root), "it could be read"
 
 
 def test_nothing_beside_the_script_stands_in_for_the_referee(lab: Lab, tmp_path: Path) -> None:
