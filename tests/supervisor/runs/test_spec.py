@@ -66,13 +66,14 @@ def test_checks_are_kept_from_the_sealed_text(
 ) -> None:
     if probe() not in (Confinement.BWRAP, Confinement.LANDLOCK):
         pytest.skip("nothing here confines what is read")
-    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "data" / "cache"))
     (sealed_data() / "holdout").mkdir(parents=True)
     (sealed_data() / "holdout" / "text.bin").write_text("nobody reads this")
     root = make_repository({"train.py": "X = 1\n"}, name="lab")
     command = f"cat {sealed_data() / 'holdout' / 'text.bin'}"
     config = LabConfig(
-        lab=LabSection(editable=("train.py",), command="true"), checks=ChecksSection(command=command)
+        lab=LabSection(editable=("train.py",), command="true", caches=(str(tmp_path / "data"),)),
+        checks=ChecksSection(command=command),
     )
     checked = Lab(root, root / ".autoresearch", config, Layout.CUSTOM, has_referee=False)
     assert "text.bin" in failed_check(checked, root), "it could be read"
