@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from supervisor.audit.behaviour import MOST_TEXT, read_literals, read_models, read_training
-from supervisor.audit.reader import Sighting, read_names
+from supervisor.audit.reader import Sighting, nodes_of, read_names
 from supervisor.audit.rules import Ground, rule_of
 from supervisor.model.experiment import Flag
 from supervisor.text import parsed
@@ -81,6 +81,6 @@ def _literal_chars(text: str) -> int:
     tree = parsed(text)
     if tree is None:
         return 0
-    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
-    literals = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in docstrings)
+    docstrings = {id(n.value) for n in nodes_of(tree) if isinstance(n, ast.Expr)}
+    literals = (n for n in nodes_of(tree) if isinstance(n, ast.Constant) and id(n) not in docstrings)
     return sum(len(str(n.value)) for n in literals)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from supervisor.audit import names
-from supervisor.audit.reader import Imports, Sighting
+from supervisor.audit.reader import Imports, Sighting, nodes_of
 from supervisor.audit.rules import Ground
 
 MOST_TEXT = 2000  # characters of literals, and numbers in one literal, beyond which a file carries data
@@ -19,23 +19,23 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def read_training(tree: ast.Module) -> Iterator[Sighting]:
     """Training outside the loop over the referee's batches, and more than one such loop."""
     imports = Imports(tree)
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    calls = (node for node in nodes_of(tree) if isinstance(node, ast.Call))
     batch_calls = [call for call in calls if imports.dotted(call.func) == "prepare.batches"]
     for call in batch_calls[1:]:
         yield Sighting(Ground.BATCHES, call, "asks for batches once more")
     if not batch_calls:
         return
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, Function)}
+    functions = {node.name: node for node in nodes_of(tree) if isinstance(node, Function)}
     workers = _workers(functions)
-    scope = next((f for f in functions.values() if any(n is batch_calls[0] for n in ast.walk(f))), tree)
-    loops = [n for n in ast.walk(scope) if isinstance(n, ast.For | ast.While)]
-    loop = next((n for n in loops if any(inner is batch_calls[0] for inner in ast.walk(n))), None)
+    scope = next((f for f in functions.values() if any(n is batch_calls[0] for n in nodes_of(f))), tree)
+    loops = [n for n in nodes_of(scope) if isinstance(n, ast.For | ast.While)]
+    loop = next((n for n in loops if any(inner is batch_calls[0] for inner in nodes_of(n))), None)
     first = batch_calls[0].lineno if loop is None else loop.lineno
     last = (
         loops[-1].end_lineno if loop is None and loops else loop.end_lineno if loop else batch_calls[0].lineno
     )
-    allowed = {id(n) for call in _warm_ups(tree, imports) for n in ast.walk(call)}
-    for node in ast.walk(scope):
+    allowed = {id(n) for call in _warm_ups(tree, imports) for n in nodes_of(call)}
+    for node in nodes_of(scope):
         if id(node) in allowed or not isinstance(node, ast.Call) or not _is_work(node, workers):
             continue
         if node.lineno < first and not _inside_a_worker(node, scope, workers):
@@ -50,10 +50,10 @@ def _work_elsewhere(
     tree: ast.Module, workers: set[str], scope: ast.AST, allowed: set[int]
 ) -> Iterator[Sighting]:
     """Training that starts at the top level, or in a method that is no part of a training step."""
-    inside = {id(n) for n in ast.walk(scope)}
+    inside = {id(n) for n in nodes_of(scope)}
     main = {scope.name} if isinstance(scope, Function) else set()
     for node in tree.body:
-        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
+        for call in (n for n in nodes_of(node) if isinstance(n, ast.Call)):
             top_level = not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
             if id(call) in inside | allowed or not top_level:
                 continue
@@ -68,7 +68,7 @@ def _workers(functions: dict[str, Function]) -> set[str]:
         more = {
             name
             for name, function in functions.items()
-            if any(isinstance(n, ast.Call) and _is_work(n, workers) for n in ast.walk(function))
+            if any(isinstance(n, ast.Call) and _is_work(n, workers) for n in nodes_of(function))
         }
         if more == workers:
             return workers
@@ -83,12 +83,12 @@ def _is_work(call: ast.Call, workers: set[str]) -> bool:
 
 def _inside_a_worker(node: ast.AST, scope: ast.AST, workers: set[str]) -> bool:
     """Whether a nested function that trains holds the node: it works when it is called."""
-    inner = (f for f in ast.walk(scope) if isinstance(f, Function) and f is not scope and f.name in workers)
-    return any(n is node for f in inner for n in ast.walk(f))
+    inner = (f for f in nodes_of(scope) if isinstance(f, Function) and f is not scope and f.name in workers)
+    return any(n is node for f in inner for n in nodes_of(f))
 
 
 def _warm_ups(tree: ast.AST, imports: Imports) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call) and imports.dotted(node.func) == "prepare.warm_up":
             yield node
 
@@ -98,24 +98,24 @@ def read_models(tree: ast.Module) -> Iterator[Sighting]:
     shared = {
         t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
     }
-    for owner in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+    for owner in (node for node in nodes_of(tree) if isinstance(node, ast.ClassDef)):
         steps = any(isinstance(m, ast.FunctionDef) and m.name == "step" for m in owner.body)
         for method in (m for m in owner.body if isinstance(m, Function)):
             if method.name == "forward" or (not steps and not method.name.startswith("__")):
                 yield from _kept_state(method, shared)
-    for function in (node for node in ast.walk(tree) if isinstance(node, Function)):
+    for function in (node for node in nodes_of(tree) if isinstance(node, Function)):
         yield from _shape_branches(function)
 
 
 def _kept_state(method: Function, shared: set[str]) -> Iterator[Sighting]:
     guarded = {
         id(inner)
-        for node in ast.walk(method)
+        for node in nodes_of(method)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "self.training"
         for statement in node.body
-        for inner in ast.walk(statement)
+        for inner in nodes_of(statement)
     }
-    for node in ast.walk(method):
+    for node in nodes_of(method):
         if id(node) in guarded:
             continue
         if isinstance(node, ast.Global | ast.Nonlocal):
@@ -135,13 +135,13 @@ def _kept_state(method: Function, shared: set[str]) -> Iterator[Sighting]:
 def _shape_branches(function: Function) -> Iterator[Sighting]:
     sizes = {
         target.id
-        for node in ast.walk(function)
+        for node in nodes_of(function)
         if isinstance(node, ast.Assign) and _asks_shape(node.value)
         for part in node.targets
-        for target in ast.walk(part)
+        for target in nodes_of(part)
         if isinstance(target, ast.Name)
     }
-    for node in ast.walk(function):
+    for node in nodes_of(function):
         if not isinstance(node, ast.Compare):
             continue
         sides = [node.left, *node.comparators]
@@ -155,7 +155,7 @@ def _asks_shape(node: ast.AST) -> bool:
     return any(
         (isinstance(n, ast.Attribute) and n.attr in ("shape", "size", "numel"))
         or (isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "len")
-        for n in ast.walk(node)
+        for n in nodes_of(node)
     )
 
 
@@ -173,9 +173,9 @@ def _root(node: ast.AST) -> str:
 
 def read_literals(tree: ast.Module, metric: str) -> Iterator[Sighting]:
     """Texts that look like results, and literals that carry data."""
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    statements = {id(inner): node for node in ast.walk(tree) if _is_simple(node) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
+    docstrings = {id(node.value) for node in nodes_of(tree) if isinstance(node, ast.Expr)}
+    statements = {id(inner): node for node in nodes_of(tree) if _is_simple(node) for inner in nodes_of(node)}
+    for node in nodes_of(tree):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             if isinstance(node.value, str) and (metric in node.value or node.value.strip() == "---"):
                 # All of the statement: what stands beside the name is what is said.
@@ -186,7 +186,7 @@ def read_literals(tree: ast.Module, metric: str) -> Iterator[Sighting]:
             if type(node.value) is int and node.value.bit_length() > LONGEST_INTEGER_BITS:
                 yield Sighting(Ground.DATA, node, f"a number of {node.value.bit_length()} bits")
         elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
-            count = sum(isinstance(n, ast.Constant) for n in ast.walk(node))
+            count = sum(isinstance(n, ast.Constant) for n in nodes_of(node))
             if count > MOST_NUMBERS:
                 yield Sighting(Ground.DATA, node, f"a literal of {count} values")
 

@@ -6,12 +6,20 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from supervisor.audit import names
 from supervisor.audit.rules import Ground
 
 _DUNDER_TEXT = re.compile(r"__\w+__")
 _MODULE_NAMES = frozenset(name.partition(".")[0] for name in names.GROUND_OF_MODULE) - {"torch", "json"}
+
+
+# Many rules look at the same few trees, and nobody changes one.
+@lru_cache(maxsize=1024)
+def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """A node and all below it, in the order of ast.walk."""
+    return tuple(ast.walk(tree))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,9 @@ class Imports(ast.NodeVisitor):
 def read_names(tree: ast.Module, has_referee: bool) -> Iterator[Sighting]:
     """Imports, names, attributes, calls and assignments that are flagged, wherever they stand."""
     imports, streams = Imports(tree), set(_streams(tree))
-    whole = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
+    whole = {id(node.value) for node in nodes_of(tree) if isinstance(node, ast.Attribute)}
+    called = {id(node.func) for node in nodes_of(tree) if isinstance(node, ast.Call)}
+    for node in nodes_of(tree):
         match node:
             case ast.Import() | ast.ImportFrom():
                 yield from _read_import(node, has_referee)
@@ -76,7 +84,7 @@ def read_names(tree: ast.Module, has_referee: bool) -> Iterator[Sighting]:
 
 def _streams(tree: ast.AST) -> Iterator[str]:
     """Names that a stream of batches is bound to."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Assign | ast.NamedExpr | ast.AnnAssign) and node.value is not None:
             value, targets = node.value, node.targets if isinstance(node, ast.Assign) else [node.target]
             if isinstance(value, ast.Call) and _last(value.func) == "batches":
@@ -193,7 +201,7 @@ def _read_class(node: ast.ClassDef, imports: Imports) -> Iterator[Sighting]:
 
 def _read_targets(tree: ast.AST, imports: Imports, streams: set[str]) -> Iterator[Sighting]:
     """Assignments to what belongs to a module, or to a stream of batches."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in imports.meaning:
             yield Sighting(Ground.PATCHED, node, f"gives {node.id} another meaning")
         if not isinstance(node, ast.Attribute | ast.Subscript) or isinstance(node.ctx, ast.Load):
@@ -210,7 +218,7 @@ def _read_targets(tree: ast.AST, imports: Imports, streams: set[str]) -> Iterato
 
 
 def _read_texts(tree: ast.AST) -> Iterator[Sighting]:
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             dunder = _DUNDER_TEXT.search(node.value)
             if dunder and dunder[0] != "__main__" and len(node.value) < 200:
