@@ -74,7 +74,7 @@ class RunSpec:
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
     core: int | None = None  # pin the process tree to this CPU core
     device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
-    marker: str = ""  # the lab's mark, see MARKER_VARIABLE
+    marker: str = ""  # the lab's mark, see MARKER_VARIABLE; "": the run's folder, as unique on the machine
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too
     sandbox: bool = True  # no network and no other user files, where the system offers it

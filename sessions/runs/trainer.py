@@ -68,7 +68,7 @@ class Signals:
 
 def mark_of(spec: RunSpec) -> str:
     """The mark that every process of this run carries in its environment."""
-    return f"{spec.marker}:{spec.run_id}" if spec.marker else spec.run_id
+    return f"{spec.marker or spec.directory}:{spec.run_id}"
 
 
 class Trainer:

@@ -295,6 +295,17 @@ def test_leftovers_of_an_earlier_attempt_end_before_the_next(make: Make, cli: Pa
             process.wait()
 
 
+def test_a_run_outside_a_campaign_ends_nothing_of_another_with_its_name(make: Make, cli: Path) -> None:
+    spec = make(trainers.OK, marker="", run_id="trial-1")
+    other = subprocess.Popen(["sleep", "600"], env=os.environ | {"AUTORESEARCH_RUN": spec.run_id})
+    try:
+        run(spec, cli)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_nothing_of_the_runner_is_ours(make: Make, cli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_API_KEY", "sk-1")
     spec = make(trainers.HELPERS_THEN_HANG)

@@ -31,8 +31,9 @@ def checks(run: Run, *words: str) -> tuple[int, dict[str, dict[str, str]]]:
 
 
 @pytest.fixture(autouse=True)
-def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Importing torch takes seconds; its answer is stood in for."""
+def small_probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Importing torch takes seconds; its answer is stood in for. Nobody prepared data here before."""
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "no-data"))
     monkeypatch.setattr(checkup, "TORCH_PROBE", "print('[\"2.13.0\", false]')")
 
 
