@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sessions.git.repository import Repository
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.init.make_lab import TEMPLATE_FILES
 from supervisor.lab.paths import find_lab

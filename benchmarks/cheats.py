@@ -27,7 +27,7 @@ from sessions.git.repository import Repository
 from sessions.runs.contract import RunEnding
 from supervisor.analysis.holdout import HoldoutVerdict, compare_on_holdout, pairs_of, pool
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.lab.paths import Lab, find_lab
 from supervisor.model.experiment import Experiment

@@ -18,7 +18,7 @@ from pathlib import Path
 from sessions.git.repository import Repository
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.lab.paths import Lab, find_lab
 from supervisor.model.states import CampaignState
 from supervisor.snapshot_reader import LabReader

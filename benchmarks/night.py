@@ -26,7 +26,7 @@ from roles.briefs.texts import BRIEF_TOKENS, PLAN_TOKENS
 from sessions.git.repository import Repository
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.lab.paths import Lab, find_lab
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState, ExperimentState, Role

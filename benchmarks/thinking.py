@@ -25,7 +25,7 @@ from handover import CANVAS, CONFIG, PATIENCE_S, span_of, wait_for_runs
 from sessions.git.repository import Repository
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.launch import launch
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.lab.paths import find_lab
 
 EXPERIMENTS = 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,11 +24,6 @@ class LandingResult:
 
     landing: Landing
     reason: str = ""
-
-
-def branch_among(repository: Repository, names: Sequence[str]) -> str | None:
-    """The first of these branches that exists."""
-    return next((name for name in names if repository.exists(f"refs/heads/{name}")), None)
 
 
 def advance_branch(repository: Repository, branch: str, commit: str, expected: str) -> LandingResult:

@@ -100,8 +100,8 @@ class Repository:
 
     def current_branch(self) -> str | None:
         """The branch that the person's checkout is on; None on a detached HEAD."""
-        with self._objects() as repo:
-            return None if repo.head.is_detached else repo.active_branch.name
+        answer = run_git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD")
+        return answer.text.strip() or None
 
     def is_dirty(self) -> bool:
         """Whether tracked files of the person's checkout differ from its commit."""
@@ -157,6 +157,18 @@ class Repository:
         """Every ref below `prefix`, with its hash."""
         lines = self.ask("for-each-ref", "--format=%(objectname) %(refname)", prefix).splitlines()
         return {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
+
+    def subject(self, commit: str) -> str:
+        """The first line of a commit's message."""
+        return self.ask("log", "-1", "--no-show-signature", "--format=%s", commit).strip()
+
+    def branches_with(self, commit: str) -> dict[str, str]:
+        """The branches that `commit` is on, with their hashes; the lab's own left out."""
+        lines = self.ask(
+            "for-each-ref", f"--contains={commit}", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads"
+        ).splitlines()
+        branches = {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
+        return {name: sha for name, sha in branches.items() if not name.startswith("autoresearch/")}
 
     def log(self, commit: str, base: str) -> tuple[tuple[str, str], ...]:
         """Hash and subject of the commits after `base` up to `commit`, newest first."""

@@ -10,7 +10,9 @@ from sessions.locks import is_locked
 from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
-from supervisor.campaign.new_campaign import LaunchOptions, start_new_campaign
+from supervisor.campaign.base_check import asks_another_base, expect_same_base
+from supervisor.campaign.new_campaign import start_new_campaign
+from supervisor.campaign.options import LaunchOptions
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
 from supervisor.lab.config import AgentSpec, guarantees_of
@@ -49,10 +51,16 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     snapshot = read_snapshot(lab, store, time.time())
     current = snapshot.campaign
     another = current is not None and options.tag is not None and options.tag != current.tag
-    if current is None or another or _never_got_going(snapshot):
+    if (
+        current is None
+        or another
+        or _never_got_going(snapshot)
+        or asks_another_base(repository, current, options)
+    ):
         _refuse_a_second(current, options)
         start_new_campaign(lab, store, repository, hardware, options, say)
     else:
+        expect_same_base(repository, lab, store, snapshot, options, say)
         _join(store, snapshot, hardware, options)
     if options.history is not None:
         say(import_history(lab, store, options.history))
@@ -85,8 +93,9 @@ def _never_got_going(snapshot: LabSnapshot) -> bool:
 
 def _refuse_a_second(current: Campaign | None, options: LaunchOptions) -> None:
     if current is not None and current.state in (CampaignState.RUNNING, CampaignState.PAUSED):
+        new = options.tag or "another"
         raise LaunchError(
-            f"campaign {current.tag} is {current.state}; `autoresearch-tui stop` it before {options.tag} can start"
+            f"campaign {current.tag} is {current.state}; `autoresearch-tui stop` it before {new} can start"
         )
 
 

@@ -6,15 +6,15 @@ import hashlib
 import re
 import secrets
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from sessions.devices.discovery import FoundDevice, listed_uuids
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
+from supervisor.campaign.options import LaunchOptions
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LaunchError
-from supervisor.lab.branches import base_of
+from supervisor.lab.branches import base_at
 from supervisor.lab.paths import Lab
 from supervisor.lab.presets import CANVAS, better_preset, template_path
 from supervisor.lab.programs import Say
@@ -30,22 +30,6 @@ from supervisor.store.reading import tags
 TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchOptions:
-    """What the person asked for; None: as the configuration says, or as the campaign has it."""
-
-    tag: str | None = None
-    juniors: int | None = None
-    devices: str | None = None
-    chief: str | None = None
-    junior: str | None = None
-    budget_s: float | None = None
-    experiments: int | None = None  # from now on
-    hours: float | None = None
-    usd: float | None = None
-    history: Path | None = None  # of another harness, to be imported
-
-
 def start_new_campaign(
     lab: Lab,
     store: Store,
@@ -54,10 +38,14 @@ def start_new_campaign(
     options: LaunchOptions,
     say: Say,
 ) -> None:
-    """Record a new campaign from main, with its data prepared. Raises LaunchError."""
+    """Record a new campaign from what is checked out, or the base that was asked for. Raises LaunchError."""
     now = time.time()
     tag = _new_tag(repository, store, options.tag, now)
-    base = base_commit(repository, say)
+    start = base_at(repository, options.base)
+    base = start.commit
+    say(f"base: {start.place} “{repository.subject(base)}”")
+    if repository.is_dirty():
+        say(f"note: uncommitted changes stay yours; the campaign starts from commit {base[:7]}")
     _expect_committed(repository, base, lab.config.lab.editable)
     kinds = {device.kind for device in hardware}
     if len(kinds) > 1:
@@ -98,6 +86,7 @@ def start_new_campaign(
             approve=config.agents.approve,
             seed=secrets.randbelow(2**31 - 1000),
             baseline_runs=runs,
+            base_branch=start.branch,
         ),
         now,
     )
@@ -138,14 +127,6 @@ def make_setting(
         clock=budget.clock,
         device_kind=device_kind,
     )
-
-
-def base_commit(repository: Repository, say: Say) -> str:
-    """Where a campaign starts: main, else the commit that is checked out. Raises LaunchError."""
-    _, base = base_of(repository)
-    if repository.is_dirty():
-        say(f"note: uncommitted changes stay yours; the campaign starts from commit {base[:7]}")
-    return base
 
 
 def _expect_committed(repository: Repository, base: str, editable: tuple[str, ...]) -> None:

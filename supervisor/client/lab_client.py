@@ -19,7 +19,7 @@ from supervisor.model.states import HypothesisState, Role, Wanted
 from supervisor.store import agents, campaigns, hypotheses
 
 if TYPE_CHECKING:
-    from supervisor.campaign.new_campaign import LaunchOptions
+    from supervisor.campaign.options import LaunchOptions
     from supervisor.client.promotions import PromotionRequests
 
 PERSON = "person"
@@ -139,7 +139,7 @@ class LabClient(LabReadings):
 
     @cached_property
     def promotions(self) -> PromotionRequests:
-        """What is asked about main. Raises LabError before the first launch."""
+        """What is asked about promotions. Raises LabError before the first launch."""
         from supervisor.client.promotions import PromotionRequests
 
         self.launched()

@@ -1,4 +1,4 @@
-"""What is asked about main from outside: measure, land, take back. Every call may be made again after a kill."""
+"""What is asked about promotions from outside: measure, land, take back. A killed call may be made again."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EVIDENCE_POLL_S = 1.0
 
 
 class PromotionRequests:
-    """The part of `LabClient` that is about main. Any call may raise ExpectedError."""
+    """The part of `LabClient` that is about promotions. Any call may raise ExpectedError."""
 
     def __init__(self, readings: LabReadings) -> None:
         self._readings = readings
         self._lab, self._store, self._repository = readings.lab, readings.store, readings.repository
 
     def promote(self, names: Sequence[str]) -> Promotion:
-        """Have the champion, or what is named, measured against main."""
+        """Have the champion, or what is named, measured against the base branch."""
         promotion = commands.request_promotion(self._lab, self._store, self._repository, names, time.time())
         self._ensure_supervisor(promotion)
         return promotion
@@ -42,7 +42,7 @@ class PromotionRequests:
         return commands.promotion_numbered(self._readings.launched(), number)
 
     def diff(self, number: int) -> str:
-        """What a promotion changes on main as a unified diff, "" while nothing is prepared."""
+        """What a promotion changes on the base branch as a unified diff, "" while nothing is prepared."""
         promotion = self.numbered(number)
         if not promotion.base_commit or not promotion.commit:
             return ""
@@ -72,11 +72,11 @@ class PromotionRequests:
             start_supervisor(self._lab, self._readings.server)
 
     def land(self, number: int) -> Promotion:
-        """The person's yes: put it on main. Raises LabError also when the evidence does not say yes."""
+        """The person's yes: put it on the base branch. Raises LabError also when the evidence does not say yes."""
         return commands.accept_and_land(self._lab, self._store, self._repository, number, time.time())
 
     def decline(self, number: int) -> Promotion:
-        """End a promotion, also one that is being measured; main stays as it is."""
+        """End a promotion, also one that is being measured; the base branch stays as it is."""
         return commands.decline(self._lab, self._store, number, time.time())
 
     def cancel(self, names: Sequence[str]) -> Promotion:
@@ -87,13 +87,13 @@ class PromotionRequests:
         return self.decline(promotion.number)
 
     def last(self) -> Promotion:
-        """What `roll_back` would take off main."""
+        """What `roll_back` would take off its branch."""
         return commands.rollback_target(self._store, self._repository, time.time())
 
     def roll_back(self) -> Promotion:
-        """Take the last promotion off main with a commit that reverts it."""
-        return commands.roll_back(self._lab, self._store, self._repository, self._readings.tag, time.time())
+        """Take the last promotion off its branch with a commit that reverts it."""
+        return commands.roll_back(self._lab, self._store, self._repository, time.time())
 
     def merge_line(self, promotion: Promotion) -> str:
         """The line that lands a waiting commit, to be typed in the current folder."""
-        return merge_line(self._repository, promotion.branch, Path.cwd())
+        return merge_line(self._repository, promotion, Path.cwd())

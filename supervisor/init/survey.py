@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sessions.errors import GitError, NotARepository
+from sessions.errors import NotARepository
 from sessions.git.command import run_git
 from sessions.git.repository import Repository
 from supervisor.errors import LabError
-from supervisor.lab.branches import base_of
+from supervisor.lab.branches import MAIN_BRANCHES, base_at
 from supervisor.lab.config import CONFIG_FILE
 from supervisor.lab.paths import STATE_FOLDER
 from supervisor.recognition.auto_folder import untracked_session
@@ -54,36 +54,23 @@ def survey(repository: Repository) -> Survey:
         )
     if not repository.exists("HEAD"):
         raise LabError(f"{root} has no commit yet; `git commit` the files first, runs start from a commit")
-    branch, base = base_of(repository)
+    base = repository.rev_parse("HEAD")
     tree = _tree_of(repository, base)
     finding = recognise(tree)
     if finding is None:
-        _refuse_what_lies_elsewhere(repository, tree, base, branch)
-    notes = (*_notes(repository, tree, base, branch), *_absent_programs(finding, tree))
+        _refuse_an_untracked_session(tree)
+    notes = (*_notes(repository, tree), *_absent_programs(finding, tree))
     return Survey(root, base, tree, finding, notes)
 
 
 def _tree_of(repository: Repository, commit: str) -> Tree:
-    def read(path: str) -> bytes | None:
-        try:
-            return repository.read_file(commit, path).encode()
-        except GitError:  # a submodule is a path as well
-            return None
-
-    here = commit == repository.rev_parse("HEAD")
     # The state of an earlier lab, or a copy of one, is nobody's source.
     files = [path for path in repository.list_files(commit) if not path.startswith(f"{STATE_FOLDER}/")]
-    return Tree(repository.root, files, None if here else read)
+    return Tree(repository.root, files)
 
 
-def _refuse_what_lies_elsewhere(repository: Repository, tree: Tree, base: str, branch: str) -> None:
+def _refuse_an_untracked_session(tree: Tree) -> None:
     """A lab that is here, but where no run would see it. Raises LabError."""
-    head = repository.rev_parse("HEAD")
-    if head != base and recognise(_tree_of(repository, head)) is not None:
-        current = repository.current_branch() or head[:7]
-        raise LabError(
-            f"the lab is on {current}, and campaigns start from {branch}; merge it into {branch} first"
-        )
     if script := untracked_session(tree):
         raise LabError(
             f"{script} is here but not in git, where runs would not see it; "
@@ -103,12 +90,11 @@ def _absent_programs(finding: Finding | None, tree: Tree) -> tuple[str, ...]:
     )
 
 
-def _notes(repository: Repository, tree: Tree, base: str, branch: str) -> tuple[str, ...]:
+def _notes(repository: Repository, tree: Tree) -> tuple[str, ...]:
+    base = base_at(repository)
     notes = []
-    head = repository.rev_parse("HEAD")
-    if head != base:
-        current = repository.current_branch() or head[:7]
-        notes.append(f"you are on {current}; campaigns start from {branch}, so that is what was looked at")
+    if base.branch not in MAIN_BRANCHES:
+        notes.append(f"runs start from {base.place}, which is checked out")
     changed = [path for path in repository.changed_since(repository.root, "HEAD") if path in tree]
     if changed:
         more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""

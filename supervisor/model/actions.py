@@ -89,7 +89,7 @@ class AskChief:
 
 @dataclass(frozen=True, slots=True)
 class PreparePiece:
-    """A piece of a promotion is applied on main, or on what stands there so far."""
+    """A piece of a promotion is applied on the base branch, or on what stands there so far."""
 
     promotion: int
     piece: int

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from supervisor.model.base import UNKNOWN, Base
 from supervisor.model.experiment import Experiment
 from supervisor.model.ids import ExperimentId
 
 
 class PromotionKind(StrEnum):
-    """What is wanted of main."""
+    """What is wanted of the branch that a campaign came from."""
 
     PROMOTE = "promote"
-    FINALIZE = "finalize"  # a branch for each keep; main stays as it is
+    FINALIZE = "finalize"  # a branch for each keep; the base branch stays as it is
     ROLLBACK = "rollback"
 
 
@@ -28,7 +29,7 @@ class PromotionState(StrEnum):
     LANDED = "landed"
     REFUSED = "refused"  # the evidence says no
     DECLINED = "declined"  # the person said no
-    CONFLICT = "conflict"  # main and the change touch the same lines
+    CONFLICT = "conflict"  # the base branch and the change touch the same lines
     DONE = "done"  # finalize: every branch is made and measured
 
 
@@ -44,8 +45,8 @@ class PieceKind(StrEnum):
 
     GROUND = "ground"  # taken as it is; the whole is measured at the end
     STEP = "step"  # against what stands so far, and dropped when it does not help
-    WHOLE = "whole"  # all that stands, against main
-    ALONE = "alone"  # by itself, against main
+    WHOLE = "whole"  # all that stands, against the base branch
+    ALONE = "alone"  # by itself, against the base branch
     WITHOUT = "without"  # all of it but this, against all of it
 
 
@@ -70,7 +71,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One change on its way to main, and what was measured of it."""
+    """One change on its way to the base branch, and what was measured of it."""
 
     ordinal: int
     kind: PieceKind
@@ -91,7 +92,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """One request to put something on main."""
+    """One request to put something on the branch that its campaign came from."""
 
     number: int
     tag: str
@@ -101,7 +102,7 @@ class Promotion:
     made_at: float
     reason: str = ""
     measured: bool = True
-    base_commit: str = ""  # the main that it was prepared on, "" until it is
+    base_commit: str = ""  # the commit of that branch that it was prepared on, "" until it is
     commit: str = ""  # what stands so far
     author: str = ""  # "Name <mail>" of who said yes
     accepted_at: float | None = None
@@ -110,10 +111,11 @@ class Promotion:
     branch: str = ""
     reverts: int | None = None
     pieces: tuple[Piece, ...] = ()
+    home: Base = UNKNOWN  # of its campaign
 
     @property
     def whole(self) -> Piece | None:
-        """The comparison with main that decides, if it has one."""
+        """The comparison with the base branch that decides, if it has one."""
         return next((piece for piece in self.pieces if piece.kind is PieceKind.WHOLE), None)
 
     @property
@@ -154,7 +156,7 @@ class NewPromotion:
 class Prepared:
     """A piece, applied on what it is measured against."""
 
-    main: str  # where main stood
+    main: str  # where the base branch stood
     base: str  # what it is measured against
     commit: str  # the piece on top of it
     lines_added: int = 0

@@ -49,6 +49,7 @@ class NewCampaign:
     approve: bool
     seed: int
     baseline_runs: int
+    base_branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sessions.devices.gpu import GpuReading
+from supervisor.model.base import Base
 from supervisor.model.experiment import Experiment, Run, Spending
 from supervisor.model.guarantees import Guarantees
 from supervisor.model.ids import ExperimentId, HypothesisId
@@ -67,6 +68,13 @@ class Campaign:
     running_s: float  # up to now, pauses left out
     drafts_ahead: int
     approve: bool  # hypotheses wait for the person's yes
+    base_branch: str = ""  # see `Base`
+    seen_commit: str = ""  # what was checked out when the person last said that this campaign is to go on
+
+    @property
+    def base(self) -> Base:
+        """Where it started from, and where what it finds goes back to."""
+        return Base(self.base_branch, self.base_commit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Purpose(StrEnum):
     """What an experiment is for."""
 
     RESEARCH = "research"
-    PROMOTION = "promotion"  # it only measures what is to go on main
+    PROMOTION = "promotion"  # it only measures what is to be promoted
 
 
 class ExperimentState(StrEnum):

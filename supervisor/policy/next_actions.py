@@ -114,10 +114,12 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
 def _reason_to_move(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> str:
     if lags_behind(snapshot, incumbent, champion):
         return f"{incumbent.id} lags behind it by more than the noise"
-    # Only when the champion stands on main's code: else the next look would move the junior back.
+    # Only when the champion stands on what was promoted: else the next look would move the junior back.
     promoted = promoted_ids(snapshot) & {e.id for e in lineage_of(snapshot, champion.id)}
     missing = promoted - {e.id for e in lineage_of(snapshot, incumbent.id)}
-    return f"main has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
+    assert snapshot.campaign is not None
+    home = snapshot.campaign.base.name
+    return f"{home} has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
 
 
 def _reason_to_leave(snapshot: LabSnapshot, agent: Agent, incumbent: Experiment) -> str:
@@ -171,11 +173,11 @@ def _planning(snapshot: LabSnapshot) -> Iterator[Action]:
 
 
 def _landed(snapshot: LabSnapshot) -> list[str]:
-    """Promotions that are on main since the chief's last plan."""
+    """Promotions that landed since the chief's last plan."""
     chiefs = {agent.name for agent in snapshot.agents if agent.role is Role.CHIEF}
     planned_at = max((h.created_at for h in snapshot.hypotheses if h.author in chiefs), default=0.0)
     return [
-        f"promotion {p.number} is on main"
+        f"promotion {p.number} is on {p.home.name}"
         for p in snapshot.promotions
         if p.state is PromotionState.LANDED and (p.accepted_at or 0.0) > planned_at
     ]

@@ -1,1 +1,1 @@
-"""From a champion to a commit on main: applied on main, measured afresh, shown, landed on a yes."""
+"""From a champion to a commit on its base branch: applied there, measured afresh, shown, landed on a yes."""

@@ -1,4 +1,4 @@
-"""Applying what is to go on main: on the main of now, as objects and refs of our own, never in a work tree."""
+"""Applying what is to be promoted: on the base branch of now, as objects and refs of our own, never in a work tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sessions.errors import SessionError
 from sessions.git.merge import commit_tree, merge_change, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
-from supervisor.lab.branches import main_of
+from supervisor.lab.branches import home_of
 from supervisor.lab.paths import Lab
 from supervisor.lab.referee_copy import hash_referee, referee_files
 from supervisor.model.promotion import (
@@ -55,15 +55,15 @@ class PieceApplier:
         """Apply the piece and have it measured, or end what cannot be; True when the lab changed."""
         repository, tag = self.repository, self.campaign.tag
         try:
-            _, main = main_of(repository)
+            branch, main = home_of(repository, self.campaign.base)
             if self.promotion.base_commit and self.promotion.base_commit != main:
                 return promotions.start_again(
-                    self.store, self.promotion, f"main has moved to {main[:7]}", self.now
+                    self.store, self.promotion, f"{branch} has moved to {main[:7]}", self.now
                 )
             canvas = self.lab.config.lab.canvas(repository.list_files(main))
             if hash_referee(referee_files(repository, main, canvas)) != self.campaign.setting.referee_hash:
                 return self._refuse(
-                    f"the referee on main is not the one that {tag} was measured by; `launch --tag` a new run"
+                    f"the referee on {branch} is not the one that {tag} was measured by; `launch --tag` a new run"
                 )
             return self._apply(main)
         except (SessionError, LabError) as error:
@@ -99,11 +99,11 @@ class PieceApplier:
 
     def _settle_unapplied(self, conflict: str) -> bool:
         """End what can't be put there; without a conflict it is there already."""
-        # A finalize has branches to show even when the whole does not fit on main.
+        # A finalize has branches to show even when the whole does not fit there.
         if self.piece.kind is PieceKind.GROUND and self.promotion.kind is not PromotionKind.FINALIZE:
             if conflict:
                 return self._refuse(conflict, PromotionState.CONFLICT)
-            return self._refuse("main has this change already")
+            return self._refuse(f"{self.campaign.base.name} has this change already")
         settlement = Settlement(PieceState.DROPPED, "what it is put on has this change already")
         if conflict:
             settlement = Settlement(PieceState.CONFLICT, conflict)

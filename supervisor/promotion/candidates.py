@@ -1,4 +1,4 @@
-"""What the person means by a candidate: which changes are to go on main. Pure."""
+"""What the person means by a candidate: which changes are to be promoted. Pure."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def finalize_of(snapshot: LabSnapshot, names: Sequence[str], *, measured: bool) 
     return NewPromotion(PromotionKind.FINALIZE, f"{len(keeps)} keeps", tuple(pieces), measured)
 
 
-def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promotion | None:
-    """The promotion that this request goes on with: one that is open, or one that was answered on this very main.
+def same_request(snapshot: LabSnapshot, new: NewPromotion, base_tip: str) -> Promotion | None:
+    """The promotion that this request goes on with: one that is open, or answered on this very commit.
 
     What was refused is not measured until luck says yes.
     """
@@ -80,11 +80,11 @@ def same_request(snapshot: LabSnapshot, new: NewPromotion, main: str) -> Promoti
         if not same:
             continue
         weighed = promotion.whole is not None and promotion.whole.gain is not None
-        answered = promotion.state is PromotionState.REFUSED and weighed and promotion.base_commit == main
-        on_main = promotion.state is PromotionState.LANDED and promotion.landed_commit == main
-        finalized = promotion.state is PromotionState.DONE and promotion.base_commit == main
+        answered = promotion.state is PromotionState.REFUSED and weighed and promotion.base_commit == base_tip
+        landed = promotion.state is PromotionState.LANDED and promotion.landed_commit == base_tip
+        finalized = promotion.state is PromotionState.DONE and promotion.base_commit == base_tip
         answered = answered or finalized
-        if promotion.state in OPEN or promotion.state is PromotionState.WAITING or answered or on_main:
+        if promotion.state in OPEN or promotion.state is PromotionState.WAITING or answered or landed:
             return promotion
     return None
 
@@ -130,7 +130,7 @@ def _changes(new: NewPromotion) -> tuple[tuple[str, str], ...]:
 
 
 def promoted_ids(snapshot: LabSnapshot) -> frozenset[str]:
-    """The experiments whose code, with all that they build on, is on main and was not rolled back."""
+    """The experiments whose code, with all that they build on, is on the base branch and was not rolled back."""
     undone = {p.reverts for p in snapshot.promotions if p.state is PromotionState.LANDED}
     return frozenset(
         p.pieces[0].source_id or ""
@@ -166,7 +166,7 @@ def _named(snapshot: LabSnapshot, name: str) -> Experiment:
     # The base is the baseline's commit too: an experiment of its own goes first.
     experiment = matches[-1]
     if experiment.verdict is Verdict.BASELINE:
-        raise LabError(f"{name} has kept nothing yet: it is where main began")
+        raise LabError(f"{name} has kept nothing yet: it is where the run began")
     if experiment.commit is None or not experiment.is_decided or experiment.verdict in UNFIT:
         raise LabError(f"{experiment.id} can't be promoted: it is {experiment.verdict or experiment.state}")
     return experiment

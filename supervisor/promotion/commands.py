@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sessions.git.repository import Repository
 from sessions.locks import FOR_EVER, held
 from supervisor.errors import LabError
-from supervisor.lab.branches import main_of
+from supervisor.lab.branches import home_of
 from supervisor.lab.paths import Lab
 from supervisor.model.promotion import NewPromotion, Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import LabSnapshot
@@ -29,7 +29,7 @@ from supervisor.store.reading import all_promotions
 def request_promotion(
     lab: Lab, store: Store, repository: Repository, names: Sequence[str], now: float
 ) -> Promotion:
-    """Ask for the champion, or for what is named, on main; goes on with the same wish.
+    """Ask for the champion, or for what is named, on its base branch; goes on with the same wish.
 
     Raises LabError, SessionError.
     """
@@ -80,14 +80,17 @@ def accept_and_land(lab: Lab, store: Store, repository: Repository, number: int,
 
 
 def decline(lab: Lab, store: Store, number: int, now: float) -> Promotion:
-    """Decline a promotion; main stays as it is. Raises LabError."""
+    """Decline a promotion; the base branch stays as it is. Raises LabError."""
     promotion = promotion_numbered(read_snapshot(lab, store, now), number)
     promotions.end_promotion(store, promotion, PromotionState.DECLINED, "by the person", now)
     return promotion_numbered(read_snapshot(lab, store, now), number)
 
 
-def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: float) -> Promotion:
-    """Take the last promotion off main with a commit; one that was begun goes on. Raises LabError, SessionError."""
+def roll_back(lab: Lab, store: Store, repository: Repository, now: float) -> Promotion:
+    """Take the last promotion off its branch with a commit; one that was begun goes on.
+
+    Raises LabError, SessionError.
+    """
     with held(lab.state_dir / "promotion.lock", FOR_EVER):
         notice_merges(store, repository, now)
         # One whose commit waits for the person gives way to one that can go on.
@@ -100,7 +103,7 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
             last = last_landed(store, repository)
             title = f"promotion {last.number}: {last.title}"
             new = NewPromotion(PromotionKind.ROLLBACK, title, reverts=last.number)
-            rollback = _of(store, promotions.request_promotion(store, tag, new, now))
+            rollback = _of(store, promotions.request_promotion(store, last.tag, new, now))
         if rollback.state is PromotionState.REQUESTED:
             assert rollback.reverts is not None
             accept_rollback(store, repository, _of(store, rollback.reverts), rollback, now)
@@ -109,7 +112,7 @@ def roll_back(lab: Lab, store: Store, repository: Repository, tag: str, now: flo
 
 
 def rollback_target(store: Store, repository: Repository, now: float) -> Promotion:
-    """The promotion that `roll_back` would take off main. Raises LabError."""
+    """The promotion that `roll_back` would take off its branch. Raises LabError."""
     notice_merges(store, repository, now)
     unfinished = _unfinished_rollbacks(store)
     if unfinished and unfinished[-1].reverts is not None:
@@ -126,11 +129,11 @@ def _begin(
     lab: Lab, store: Store, repository: Repository, snapshot: LabSnapshot, new: NewPromotion, now: float
 ) -> Promotion:
     assert snapshot.campaign is not None
-    _, main = main_of(repository)
+    branch, main = home_of(repository, snapshot.campaign.base)
     known = same_request(snapshot, new, main)
     if known is not None:
         if known.state is PromotionState.EVIDENCE and known.base_commit != main:
-            promotions.start_again(store, known, f"main has moved to {main[:7]}", now)
+            promotions.start_again(store, known, f"{branch} has moved to {main[:7]}", now)
         number = known.number
     else:
         number = promotions.request_promotion(store, snapshot.campaign.tag, new, now)

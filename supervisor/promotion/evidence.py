@@ -93,7 +93,7 @@ def message_of(snapshot: LabSnapshot, campaign: Campaign, promotion: Promotion) 
     """The commit's message: title, a sentence, and trailers that `git interpret-trailers` reads."""
     evidence, whole = evidence_of(snapshot, promotion), promotion.whole
     assert whole is not None
-    ground = promotion.pieces[0]
+    ground, home = promotion.pieces[0], campaign.base.name
     runs = (*evidence.base.runs, *evidence.candidate.runs)
     trailers = {
         "Autoresearch-Promotion": str(promotion.number),
@@ -106,13 +106,13 @@ def message_of(snapshot: LabSnapshot, campaign: Campaign, promotion: Promotion) 
         "Autoresearch-Interval": _interval(evidence.reproduced),
         "Autoresearch-Holdout-Gain": _number(evidence.holdout.gain if evidence.holdout else None),
         "Autoresearch-Holdout-Interval": _interval(evidence.holdout),
-        "Autoresearch-Runs": f"{len(evidence.base.runs)} of main, {len(evidence.candidate.runs)} of the candidate",
+        "Autoresearch-Runs": f"{len(evidence.base.runs)} of {home}, {len(evidence.candidate.runs)} of the candidate",
         "Autoresearch-Seeds": " ".join(str(seed) for seed in sorted({run.seed for run in runs})),
         "Autoresearch-Metric": f"{campaign.metric}, {campaign.direction} is better",
         "Autoresearch-Setting": campaign.setting.id,
         "Autoresearch-Flags": " ".join(sorted({flag.rule for _, flag in evidence.flags})) or "none",
     }
-    body = f"Measured against main on fresh seeds: {whole.reason}."
+    body = f"Measured against {home} on fresh seeds: {whole.reason}."
     lines = [f"{name}: {' '.join(value.split())}" for name, value in trailers.items()]
     return "\n".join([one_title(ground.title, promotion), "", " ".join(body.split()), "", *lines, ""])
 

@@ -1,4 +1,4 @@
-"""Putting on main what was proven and accepted: one commit, once, through the person's own checkout."""
+"""Putting on its branch what was proven and accepted: one commit, once, through the person's own checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sessions.git.fast_forward import Landing, advance_branch
 from sessions.git.merge import commit_tree, merge_change, person_identity, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
-from supervisor.lab.branches import main_of
+from supervisor.lab.branches import home_of
 from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import Campaign, LabSnapshot
 from supervisor.promotion.apply import keep
@@ -41,10 +41,10 @@ def accept_promotion(
 def land(store: Store, repository: Repository, promotion: Promotion, now: float) -> PromotionState:
     """Land an accepted promotion, from wherever it was left; returns the state that it is in then.
 
-    REQUESTED: main has moved meanwhile, and everything is measured again. Raises LabError, SessionError.
+    REQUESTED: the branch has moved meanwhile, and everything is measured again. Raises LabError, SessionError.
     """
     assert promotion.state is PromotionState.ACCEPTED and promotion.accepted_at is not None
-    branch, main = main_of(repository)
+    branch, main = home_of(repository, promotion.home)
     name, _, mail = promotion.author.partition(" <")
     who = Signature(name, mail.removesuffix(">"), int(promotion.accepted_at))
     tree = tree_of(repository, promotion.commit)
@@ -60,7 +60,7 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
             promotions.end_promotion(store, promotion, PromotionState.REFUSED, text, now)
             return PromotionState.REFUSED
         case Landing.MOVED:
-            promotions.start_again(store, promotion, f"main has moved to {main[:7]}", now)
+            promotions.start_again(store, promotion, f"{branch} has moved to {main[:7]}", now)
             return PromotionState.REQUESTED
         case Landing.REFUSED:
             waiting = waiting_branch(promotion)
@@ -71,7 +71,7 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
 
 def land_waiting(store: Store, repository: Repository, promotion: Promotion, now: float) -> None:
     """Try a commit that waits once more: what was in git's way may be gone. Raises SessionError."""
-    branch, _ = main_of(repository)
+    branch, _ = home_of(repository, promotion.home)
     result = advance_branch(repository, branch, promotion.landed_commit, promotion.base_commit)
     if result.landing is Landing.LANDED:
         promotions.record_landed(store, promotion, promotion.landed_commit, now)
@@ -81,53 +81,60 @@ def land_waiting(store: Store, repository: Repository, promotion: Promotion, now
 
 
 def waiting_branch(promotion: Promotion) -> str:
-    """Where its commit waits when git does not advance main."""
+    """Where its commit waits when git does not advance the branch."""
     return f"{BRANCH}/{promotion.number}"
 
 
-def merge_line(repository: Repository, branch: str, here: Path) -> str:
+def merge_line(repository: Repository, promotion: Promotion, here: Path) -> str:
     """The line that lands a waiting commit, to be typed in `here`."""
-    main, _ = main_of(repository)
-    checkout = repository.checked_out_at(main)
+    branch, _ = home_of(repository, promotion.home)
+    checkout = repository.checked_out_at(branch)
     if checkout is None:
-        return f"git fetch . {branch}:{main}"
+        return f"git fetch . {promotion.branch}:{branch}"
     inside = here.resolve().is_relative_to(checkout.resolve())
-    return f"git {'' if inside else f'-C {checkout} '}merge --ff-only {branch}"
+    return f"git {'' if inside else f'-C {checkout} '}merge --ff-only {promotion.branch}"
 
 
 def notice_merges(store: Store, repository: Repository, now: float) -> tuple[Promotion, ...]:
     """Record the waiting commits that the person has merged since; returns them."""
-    _, main = main_of(repository)
     waiting = [p for p in all_promotions(store) if p.state is PromotionState.WAITING]
-    merged = tuple(p for p in waiting if repository.is_ancestor(p.landed_commit, main))
+    merged = tuple(p for p in waiting if _is_home(repository, p))
     for promotion in merged:
         promotions.record_landed(store, promotion, promotion.landed_commit, now)
     return merged
 
 
 def last_landed(store: Store, repository: Repository) -> Promotion:
-    """The last promotion that is on main and was not rolled back. Raises LabError."""
-    _, main = main_of(repository)
+    """The last promotion that is on its branch and was not rolled back. Raises LabError."""
     everything = all_promotions(store)
     undone = {p.reverts for p in everything if p.state in (PromotionState.LANDED, PromotionState.WAITING)}
-    promotions_on_main = [
+    landed = [
         p
         for p in everything
         if p.kind is PromotionKind.PROMOTE
         and p.state is PromotionState.LANDED
         and p.number not in undone
-        and repository.is_ancestor(p.landed_commit, main)
+        and _is_home(repository, p)
     ]
-    if not promotions_on_main:
-        raise LabError("there is no promotion on main to take back")
-    return promotions_on_main[-1]
+    if not landed:
+        raise LabError("there is no promotion to take back")
+    return landed[-1]
+
+
+def _is_home(repository: Repository, promotion: Promotion) -> bool:
+    # One whose branch is gone keeps no other from being found.
+    try:
+        _, tip = home_of(repository, promotion.home)
+    except LabError:
+        return False
+    return repository.is_ancestor(promotion.landed_commit, tip)
 
 
 def accept_rollback(
     store: Store, repository: Repository, promotion: Promotion, rollback: Promotion, now: float
 ) -> bool:
     """Make the tree without what `promotion` brought, and record the person's yes. Raises LabError, SessionError."""
-    _, main = main_of(repository)
+    _, main = home_of(repository, rollback.home)
     merged = merge_change(repository, main, promotion.landed_commit, f"{promotion.landed_commit}^")
     if merged.conflicts:
         places = ", ".join(map(str, merged.conflicts))

@@ -1,4 +1,4 @@
-"""Is what is to go on main really better than main? A sequential t test on fresh seeds of both sides. Pure.
+"""Is what is to be promoted really better than the base branch? A sequential t test on fresh seeds of both sides. Pure.
 
 Looks are taken after 3, 4, 6, 9 and 12 runs of each side. Each asks for a p below its share of the false rate, as
 the verdicts of experiments do (`supervisor.analysis.sequential_test`), first on the validation metric, then on
@@ -74,7 +74,7 @@ def weigh(comparison: Comparison) -> Weighing:
     runs = min(len(base.metrics), len(candidate.metrics))
     if candidate.rejection:
         return Weighing(Answer.NO, f"the referee refused it: {candidate.rejection}")
-    for name, side in (("the candidate", candidate), ("main", base)):
+    for name, side in (("the candidate", candidate), ("the base", base)):
         if len(side.failures) >= FAILURES:
             return Weighing(Answer.NO, f"{name} failed in {len(side.failures)} runs: {side.failures[-1]}")
     if runs < LOOKS[0]:

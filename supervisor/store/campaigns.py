@@ -135,6 +135,12 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
             record_event(db, tag, now, "", "campaign resumed")
 
 
+def record_seen_commit(store: Store, tag: str, commit: str) -> None:
+    """The person goes on with the campaign although this commit is checked out."""
+    with store.transaction() as db:
+        rows.update(db, "campaigns", {"tag": tag}, seen_commit=commit)
+
+
 def decide_baseline(store: Store, tag: str, experiment: str, now: float, text: str) -> None:
     """The baseline has the runs it needs: it is what every junior starts from."""
     with store.transaction() as db:

@@ -178,18 +178,20 @@ def accept(
 
 
 def record_landed(store: Store, promotion: Promotion, commit: str, now: float) -> bool:
-    """Main has the commit."""
+    """The base branch has the commit."""
     with store.transaction() as db:
         if not _set_state(db, promotion, PromotionState.LANDED, "", landed_commit=commit):
             return False
-        record_event(db, promotion.tag, now, "", f"{_name(promotion)} is on main as {commit[:7]}")
+        record_event(
+            db, promotion.tag, now, "", f"{_name(promotion)} is on {promotion.home.name} as {commit[:7]}"
+        )
     return True
 
 
 def record_waiting(
     store: Store, promotion: Promotion, commit: str, branch: str, why: str, now: float
 ) -> bool:
-    """Git did not let main be advanced: the commit waits on a branch of its own."""
+    """Git did not let the branch be advanced: the commit waits on a branch of its own."""
     with store.transaction() as db:
         waiting = PromotionState.WAITING
         if not _set_state(db, promotion, waiting, why, landed_commit=commit, branch=branch):

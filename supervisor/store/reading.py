@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor.model import ids
+from supervisor.model.base import Base
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
 from supervisor.model.promotion import Interval, Piece, Promotion
 from supervisor.model.snapshot import (
@@ -191,8 +192,12 @@ def _promotions(db: Connection, tag: str | None, trials: Mapping[str, Experiment
             holdout=(_interval, "holdout_gain", "holdout_low", "holdout_high"),
         )
 
+    home = (
+        f"(SELECT {column} FROM campaigns WHERE campaigns.tag = promotions.tag)"
+        for column in ("base_branch", "base_commit")
+    )
     query = "FROM promotions WHERE tag = coalesce(?, tag) ORDER BY id"
-    return rows.read(db, Promotion, query, (tag,), number="id", pieces=(pieces, "id"))
+    return rows.read(db, Promotion, query, (tag,), number="id", pieces=(pieces, "id"), home=(Base, *home))
 
 
 def _interval(gain: float | None, low: float | None, high: float | None) -> Interval | None:

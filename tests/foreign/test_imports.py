@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from roles.briefs.tasks import plan_brief
 from supervisor.analysis.leaderboard import leaderboard
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.history.dialects import HistoryError, parse_history
 from supervisor.history.import_file import import_history, note_text
 from supervisor.history.ranked import read_history

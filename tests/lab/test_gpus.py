@@ -12,7 +12,7 @@ import pytest
 
 from sessions.processes.tree import wait_until
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.loop.supervise import Loop
 from supervisor.model.experiment import Run
 from supervisor.model.states import RunState

@@ -46,7 +46,7 @@ class LiveLab:
     def launch_and_leave(self, *words: str) -> None:
         """Start a campaign without waiting for its end."""
         from supervisor.campaign.launch import launch
-        from supervisor.campaign.new_campaign import LaunchOptions
+        from supervisor.campaign.options import LaunchOptions
 
         options = LaunchOptions(devices="cpu:0,cpu:1", experiments=int(words[0]), juniors=int(words[1]))
         launch(self.lab, options, lambda _: None)

@@ -10,7 +10,7 @@ from roles.backend import EditOutcome, EditResult, EditTask, Plan, PlanBrief, Re
 from roles.loops.agent_process import AgentProcess
 from sessions.git.repository import Repository
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.lab.paths import find_lab
 from supervisor.model.experiment import Experiment

@@ -28,7 +28,7 @@ from tui.views.promotion import finalize_view, say_branches
 @json_option
 @lab_options
 def finalize(client: LabClient, names: tuple[str, ...], no_measure: bool, as_json: bool) -> None:
-    """Put each keep of the champion on a branch of its own from main, one change each, and measure it alone."""
+    """Put each keep of the champion on a branch of its own, one change each, and measure it alone."""
     number = client.promotions.finalize(names, measured=not no_measure).number
     snapshot, promotion = watch(client, number, silent=as_json)
     simpler = simplifications(snapshot, promotion)

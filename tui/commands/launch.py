@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,10 @@ from supervisor.lab.config import AgentSpec
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
 from tui.views.printing import say
+from tui.views.text import plain
+
+if TYPE_CHECKING:
+    from supervisor.campaign.options import LaunchOptions
 
 
 @click.command(
@@ -20,11 +26,17 @@ from tui.views.printing import say
         "autoresearch-tui launch                                chief and 2 juniors, and the TUI",
         "autoresearch-tui launch --juniors 4 --hours 8          until the morning",
         "autoresearch-tui launch --devices cuda:0,cuda:1        on these devices only",
+        "autoresearch-tui launch --base my-branch               a run from another branch or commit",
         "autoresearch-tui launch --headless --experiments 16    a progress bar, then the leaderboard",
     ),
 )
 @click.option(
     "--tag", metavar="T", help="Name of the run; its branches are autoresearch/T-<agent>. Default: the date."
+)
+@click.option(
+    "--base",
+    metavar="REV",
+    help="What the run starts from. Default: what is checked out; a run that is resumed keeps its own.",
 )
 @click.option(
     "--juniors", type=click.IntRange(1, 64), metavar="N", help="Junior engineers; may outnumber the devices."
@@ -58,6 +70,7 @@ from tui.views.printing import say
 def launch(
     client: LabClient,
     tag: str | None,
+    base: str | None,
     juniors: int | None,
     devices: str | None,
     chief: str | None,
@@ -75,7 +88,7 @@ def launch(
     """
     from roles.backends.clients.catalogue_files import user_folder
     from roles.backends.registry import expect_backends
-    from supervisor.campaign.new_campaign import LaunchOptions
+    from supervisor.campaign.options import LaunchOptions
 
     config = client.lab.config.agents
     words = (
@@ -83,9 +96,11 @@ def launch(
         *(junior.split(",") if junior else (s.backend for s in config.junior)),
     )
     expect_backends(*(AgentSpec.of_words(each).backend for each in words), folder=user_folder(client.lab))
-    client.launch(
+    _launch(
+        client,
         LaunchOptions(
             tag=tag,
+            base=base,
             juniors=juniors,
             devices=devices,
             chief=chief,
@@ -96,7 +111,7 @@ def launch(
             usd=usd,
             history=history,
         ),
-        say,
+        may_ask=not headless and sys.stdin.isatty() and sys.stdout.isatty(),
     )
     if headless:
         from tui.commands.headless import follow_to_the_end
@@ -108,3 +123,20 @@ def launch(
         sys.exit(open_screen(client))
     else:
         say("the lab runs; `autoresearch-tui status` tells how far, `autoresearch-tui stop` stops it")
+
+
+def _launch(client: LabClient, options: LaunchOptions, *, may_ask: bool) -> None:
+    """Launch; where the code is no longer what the run started from, ask which is meant. Raises LabError."""
+    from supervisor.campaign.base_check import BaseMoved
+
+    try:
+        client.launch(options, say)
+    except BaseMoved as moved:
+        if not may_ask:
+            raise
+        say(plain(moved.what))
+        old, new = moved.base.commit, moved.here.branch or moved.here.commit
+        go_on = click.confirm(
+            f"Go on with {moved.tag}? No starts a new run from {moved.here.place}", default=True
+        )
+        client.launch(replace(options, base=old if go_on else new), say)

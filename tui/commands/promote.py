@@ -1,4 +1,4 @@
-"""`promote`: verify what is best, then put it on main."""
+"""`promote`: verify what is best, then put it on the branch that the run came from."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tui.views.promotion import outcome, promotion_view, say_evidence
 @click.argument("names", metavar="[BRANCH|AGENT|COMMIT]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Measure and show the evidence; land nothing.")
 @click.option("--yes", is_flag=True, help="Ask nothing. Refused when the evidence says no.")
-@click.option("--cancel", is_flag=True, help="Measure it no further; main stays as it is.")
+@click.option("--cancel", is_flag=True, help="Measure it no further; the base branch stays as it is.")
 @json_option
 @lab_options
 def promote(
     client: LabClient, names: tuple[str, ...], dry_run: bool, yes: bool, cancel: bool, as_json: bool
 ) -> None:
-    """Measure a candidate against main on fresh seeds, show the evidence, and on a yes put it on main.
+    """Measure a candidate against the branch that the run came from, on fresh seeds, and on a yes put it there.
 
     Nobody overrules the evidence: what it refuses is not landed. Killed at any moment, the same command goes on.
     """
@@ -51,7 +51,7 @@ def promote(
             say_evidence(snapshot, promotion, client.promotions.diff(number))
         if dry_run or promotion.state not in (PromotionState.EVIDENCE, PromotionState.ACCEPTED):
             break
-        if promotion.state is PromotionState.EVIDENCE and not _agreed(yes, as_json):
+        if promotion.state is PromotionState.EVIDENCE and not _agreed(promotion, yes=yes, as_json=as_json):
             promotion = client.promotions.decline(number)
             break
         promotion = client.promotions.land(number)
@@ -67,12 +67,12 @@ def say_unless(silent: bool, text: str) -> None:
         say(line)
 
 
-def _agreed(yes: bool, as_json: bool) -> bool:
+def _agreed(promotion: Promotion, *, yes: bool, as_json: bool) -> bool:
     if yes:
         return True
     if as_json or not sys.stdin.isatty():
         raise LabError("the evidence says yes, and nobody can be asked here; `promote --yes` lands it")
-    return click.confirm("Put it on main?", default=False)
+    return click.confirm(f"Put it on {promotion.home.name}?", default=False)
 
 
 def _end(client: LabClient, promotion: Promotion, *, as_json: bool, dry_run: bool) -> None:
@@ -92,9 +92,9 @@ def _tell(
         case PromotionState.LANDED | PromotionState.WAITING:
             say_unless(as_json, outcome(promotion, client.promotions))
         case PromotionState.DECLINED:
-            say_unless(as_json, "declined; main stays as it is")
+            say_unless(as_json, f"declined; {promotion.home.name} stays as it is")
         case PromotionState.CONFLICT:
-            raise LabError(f"it conflicts with main: {promotion.reason}")
+            raise LabError(f"it conflicts with {promotion.home.name}: {promotion.reason}")
         case PromotionState.REFUSED if not dry_run:
             raise LabError(f"the evidence says no: {promotion.reason}")
         case _:

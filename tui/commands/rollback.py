@@ -19,7 +19,7 @@ from tui.views.promotion import outcome
 @click.command(
     cls=Command,
     examples=(
-        "autoresearch-tui rollback         take the last promotion off main, after a question",
+        "autoresearch-tui rollback         take the last promotion back, after a question",
         "autoresearch-tui rollback --yes   without a question",
     ),
 )
@@ -27,14 +27,14 @@ from tui.views.promotion import outcome
 @json_option
 @lab_options
 def rollback(client: LabClient, yes: bool, as_json: bool) -> None:
-    """Take the last promotion off main with a commit that reverts it; later commits of yours stay."""
+    """Take the last promotion off its branch with a commit that reverts it; later commits of yours stay."""
     last = client.promotions.last()
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise LabError(
-                f"this takes back promotion {last.number} ({last.title}); `rollback --yes` does it"
+                f"this takes promotion {last.number} ({last.title}) off {last.home.name}; `rollback --yes` does it"
             )
-        click.confirm(f"Take back promotion {last.number} ({last.title})?", abort=True)
+        click.confirm(f"Take promotion {last.number} ({last.title}) off {last.home.name}?", abort=True)
     reverted = client.promotions.roll_back()
     if as_json:
         record = {"rollback": reverted.number, "promotion": reverted.reverts, "state": reverted.state.value}

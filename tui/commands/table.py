@@ -11,7 +11,7 @@ class CommandSection(StrEnum):
 
     RUN = "Start and watch"
     RESULTS = "Results"
-    MAIN = "Put it on main"
+    MAIN = "Promote"
     DIRECT = "Direct the research"
     STEER = "Steer the agents"
     UPKEEP = "Upkeep"
@@ -56,7 +56,11 @@ COMMANDS = (
     Entry("diff", "experiments", "diff", "What an experiment changed", CommandSection.RESULTS),
     Entry("log", "log", "log", "What its training run printed", CommandSection.RESULTS),
     Entry(
-        "promote", "promote", "promote", "Verify a candidate afresh, then put it on main", CommandSection.MAIN
+        "promote",
+        "promote",
+        "promote",
+        "Verify a candidate afresh, then put it on the branch that the run came from",
+        CommandSection.MAIN,
     ),
     Entry("rollback", "rollback", "rollback", "Take the last promotion back", CommandSection.MAIN),
     Entry("finalize", "finalize", "finalize", "Each keep as a small branch of its own", CommandSection.MAIN),

@@ -102,10 +102,12 @@ def promote(here: Context) -> Verb:
     names = _promotable(here)
     if open_promotion := open_request(here.snapshot, names):
         return PromotionScreen(open_promotion.number)
+    assert here.snapshot.campaign is not None
+    home = plain(here.snapshot.campaign.base.name)
     title = plain(promotion_of(here.snapshot, names).title)
-    stays = f"{price_of(here.snapshot)} Main changes only when you say yes to what they show."
+    stays = f"{price_of(here.snapshot)} {home} changes only when you say yes to what they show."
     request = Request(lambda lab: lab.promotions.promote(names).number, then=PromotionScreen)
-    return Confirm(f"Measure “{title}” against main?", stays, request)
+    return Confirm(f"Measure “{title}” against {home}?", stays, request)
 
 
 def _promotable(here: Context) -> tuple[str, ...]:
@@ -122,13 +124,16 @@ def roll_back(_: Context) -> Verb:
 
     def question(promotion: str) -> Confirm:
         stays = (
-            "One commit on main reverts it; what you committed since stays. Nothing is measured again, and "
+            "One commit reverts it; what you committed since stays. Nothing is measured again, and "
             "`P` brings it back."
         )
         request = Request(lambda lab: outcome(lab.promotions.roll_back(), lab.promotions))
-        return Confirm(f"Take {plain(promotion)} off main?", stays, request)
+        return Confirm(f"Take {plain(promotion)}?", stays, request)
 
-    return Request(lambda lab: "promotion {0.number}, {0.title}".format(lab.promotions.last()), then=question)
+    return Request(
+        lambda lab: "promotion {0.number}, {0.title} off {0.home.name}".format(lab.promotions.last()),
+        then=question,
+    )
 
 
 VERBS: dict[str, Callable[[Context], Verb]] = {

@@ -38,6 +38,7 @@ def promotion_view(snapshot: LabSnapshot, promotion: Promotion) -> dict[str, Any
         "state": promotion.state.value,
         "candidate": [_candidate(piece) for piece in promotion.pieces if piece.kind is not PieceKind.WHOLE],
         "base": promotion.base_commit or None,
+        "onto": promotion.home.branch or None,
         "commit": promotion.landed_commit or None,
         "branch": promotion.branch or None,
         "claimed_gain": evidence.claimed_gain,
@@ -87,7 +88,7 @@ def say_evidence(snapshot: LabSnapshot, promotion: Promotion, diff: str) -> None
 def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact]:
     """What was claimed, what was reproduced, what it costs, and every flag; raw text of agents among it."""
     evidence, whole = evidence_of(snapshot, promotion), promotion.whole
-    yield "base", promotion.base_commit[:10] or NONE
+    yield "on", _place(promotion)
     for piece in promotion.pieces:
         if piece.kind is PieceKind.STEP:
             why = f", {piece.reason}" if piece.reason else ""
@@ -98,7 +99,7 @@ def evidence_facts(snapshot: LabSnapshot, promotion: Promotion) -> Iterator[Fact
     nothing = "not measured: this lab has none" if evidence.base.runs and not has_holdout else NONE
     yield "holdout", _gain(evidence.holdout) if evidence.holdout else nothing
     yield "lines", f"+{evidence.lines_added} {MINUS}{evidence.lines_removed}"
-    yield "main", _figures(evidence.base)
+    yield promotion.home.branch or "base", _figures(evidence.base)
     yield "candidate", _figures(evidence.candidate)
     for name, flag in evidence.flags:
         yield "⚑ flag", f"{name}: {flag_in_words(flag)}"
@@ -117,19 +118,20 @@ def progress_line(progress: PromotionProgress) -> str:
 
 def outcome(promotion: Promotion, promotions: PromotionRequests) -> str:
     """Where a yes has led to, in words for a person; one line, or two."""
+    home = promotion.home.name
     match promotion.state:
         case PromotionState.LANDED if promotion.reverts is not None:
-            return f"promotion {promotion.reverts} is taken back, by {promotion.landed_commit[:10]} on main"
+            return f"promotion {promotion.reverts} is taken back, by {promotion.landed_commit[:10]} on {home}"
         case PromotionState.LANDED:
-            return f"on main as {promotion.landed_commit[:10]}"
+            return f"on {home} as {promotion.landed_commit[:10]}"
         case PromotionState.WAITING:
             line = promotions.merge_line(promotion)
             waits = f"the commit waits as {promotion.branch}; land it with: {line}"
-            return f"git left main as it is: {promotion.reason}\n{waits}"
+            return f"git left {home} as it is: {promotion.reason}\n{waits}"
         case state if state in ACTIVE:
             return f"{promotion.reason}: it is measured again"
         case _:
-            return f"main stays as it is: {promotion.reason or promotion.state.value}"
+            return f"{home} stays as it is: {promotion.reason or promotion.state.value}"
 
 
 def say_branches(promotion: Promotion) -> None:
@@ -157,6 +159,11 @@ def say_branches(promotion: Promotion) -> None:
         if piece.kind is PieceKind.ALONE
     ]
     print_table(columns, rows, "There is no keep.")
+
+
+def _place(promotion: Promotion) -> str:
+    parts = (promotion.home.branch, promotion.base_commit[:10])
+    return " ".join(filter(None, parts)) or NONE
 
 
 def _standing(piece: Piece) -> str:

@@ -12,7 +12,7 @@ from roles.loops.agent_process import open_agent_process
 from roles.loops.step_record import priced
 from supervisor.analysis.limits import FIRST_STEP_USD, limit_reached, spent_out
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.lab.paths import find_lab
 from supervisor.model.experiment import Spending
 from supervisor.model.snapshot import Agent, LabSnapshot, Limits

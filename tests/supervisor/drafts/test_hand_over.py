@@ -10,7 +10,7 @@ import pytest
 
 from sessions.git.repository import Repository
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.drafts.guard import GuardRule
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import ConfigError

@@ -16,7 +16,7 @@ from sessions.devices.gpu_monitor import GpuMonitor
 from sessions.processes.tree import wait_until
 from sessions.runs.contract import LOCK_FILE, OUTCOME_FILE, RunEnding, RunOutcome, to_json
 from supervisor.campaign.launch import open_campaign
-from supervisor.campaign.new_campaign import LaunchOptions
+from supervisor.campaign.options import LaunchOptions
 from supervisor.lab.paths import Lab
 from supervisor.loop.gpu_monitor import DeviceMonitor
 from supervisor.model.experiment import Run

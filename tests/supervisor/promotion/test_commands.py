@@ -74,6 +74,25 @@ def test_nothing_lands_without_a_yes(world: PromotionWorld, run: Run) -> None:
     assert again.code == 0 and git(world.lab.root, "rev-list", "--count", "main").strip() == "2"
 
 
+def test_it_goes_back_to_the_branch_that_the_run_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = PromotionWorld(tmp_path / "lab", trunk="develop")
+    world.worth = {GOOD: 6 * SD}
+    git(world.lab.root, "branch", "main")
+    git(world.lab.root, "switch", "-q", "-c", "elsewhere")
+    measured(world)
+    monkeypatch.chdir(world.lab.root)
+    assert run_command_line(("promote", "--yes")) == 0
+    assert "on develop as" in capfd.readouterr().out
+    assert world.canvas("develop")[4] == GOOD
+    assert {world.canvas(other)[4] for other in ("main", "elsewhere")} == {"LINE_5 = 5"}
+    message = git(world.lab.root, "log", "-1", "--format=%B", "develop")
+    assert "Measured against develop" in message and "of develop," in message
+    assert run_command_line(("rollback", "--yes")) == 0
+    assert "on develop" in capfd.readouterr().out and world.canvas("develop")[4] != GOOD
+
+
 def test_yes_is_refused_when_the_evidence_says_no(world: PromotionWorld, run: Run) -> None:
     measured(world, LUCKY)
     before = world.repository.rev_parse("main")
@@ -184,7 +203,7 @@ def test_the_screen_lands_and_takes_back(world: PromotionWorld) -> None:
     assert world.canvas("main")[4] == GOOD
     assert promotions.last().number == number
     assert "taken back" in outcome(promotions.roll_back(), promotions) and world.canvas("main")[4] != GOOD
-    with pytest.raises(LabError, match="no promotion on main"):
+    with pytest.raises(LabError, match="no promotion to take back"):
         promotions.last()
 
 

@@ -13,7 +13,7 @@ from supervisor.promotion import land as landing
 from supervisor.promotion.commands import accept_and_land, roll_back
 from supervisor.store import promotions
 from supervisor.store.reading import all_promotions
-from tests.supervisor.promotion.world import SD, TAG, PromotionWorld
+from tests.supervisor.promotion.world import SD, PromotionWorld
 from tests.worlds.labs import git
 
 GOOD, BEST, LUCKY, OTHER, USELESS = "GOOD = 1", "BEST = 1", "LUCKY = 1", "OTHER = 1", "USELESS = 1"
@@ -61,7 +61,7 @@ def test_a_rollback_that_was_killed_goes_on_and_blocks_nothing(
         if all_promotions(world.store)[-1].state is PromotionState.LANDED and len(deaths) > 2:
             break
         try:
-            roll_back(world.lab, world.store, world.repository, TAG, world.now)
+            roll_back(world.lab, world.store, world.repository, world.now)
         except KilledError:
             world.now += 5
     assert [p.state for p in all_promotions(world.store)] == [PromotionState.LANDED] * 2

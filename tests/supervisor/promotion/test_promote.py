@@ -13,7 +13,7 @@ from supervisor.model.promotion import PieceState, PromotionState
 from supervisor.model.states import CampaignState, RunKind
 from supervisor.promotion.commands import accept_and_land, decline, roll_back
 from supervisor.promotion.progress import progress_of
-from tests.supervisor.promotion.world import SD, TAG, PromotionWorld
+from tests.supervisor.promotion.world import SD, PromotionWorld
 from tests.worlds.labs import git
 
 GOOD, BEST, LUCKY, OTHER, USELESS = "GOOD = 1", "BEST = 1", "LUCKY = 1", "OTHER = 1", "USELESS = 1"
@@ -285,13 +285,13 @@ def test_a_rollback_takes_the_last_one_back_with_a_commit(world: PromotionWorld)
     world.settle()
     yes(world, number)
     world.person_commits({5: GOOD, 30: "MINE = 1"})
-    rollback = roll_back(world.lab, world.store, world.repository, TAG, world.now)
+    rollback = roll_back(world.lab, world.store, world.repository, world.now)
     assert rollback.state is PromotionState.LANDED
     lines = world.canvas("main")
     assert (lines[4], lines[29]) == ("LINE_5 = 5", "MINE = 1")
     assert f"Autoresearch-Rollback: {number}" in git(world.lab.root, "log", "-1", "--format=%B")
     with pytest.raises(LabError, match="no promotion"):
-        roll_back(world.lab, world.store, world.repository, TAG, world.now)
+        roll_back(world.lab, world.store, world.repository, world.now)
 
 
 def test_a_rollback_that_conflicts_names_the_place(world: PromotionWorld) -> None:
@@ -301,7 +301,7 @@ def test_a_rollback_that_conflicts_names_the_place(world: PromotionWorld) -> Non
     yes(world, number)
     main = world.person_commits({5: "MINE = 1"})
     with pytest.raises(LabError, match=r"train\.py:5"):
-        roll_back(world.lab, world.store, world.repository, TAG, world.now)
+        roll_back(world.lab, world.store, world.repository, world.now)
     assert world.repository.rev_parse("main") == main
 
 

@@ -36,10 +36,13 @@ LINES = [f"LINE_{n} = {n}" for n in range(1, 41)]
 class PromotionWorld:
     """A lab whose canvas has forty lines; a keep changes some of them, and `worth` says what a line is worth."""
 
-    def __init__(self, folder: Path, *, devices: int = 2, seed: int = 0, holdout: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, devices: int = 2, seed: int = 0, holdout: bool = True, trunk: str = "main"
+    ) -> None:
         self.lab = make_toy_lab(folder, "\n".join(LINES) + "\n")
         git(folder, "config", "user.name", "A Person")
         git(folder, "config", "user.email", "person@example.org")
+        git(folder, "branch", "-q", "-m", trunk)
         prepare_state(self.lab)
         self.repository, self.store = Repository(folder), Store(self.lab.db)
         self.random, self.now, self.holdout = random.Random(seed), 1_700_000_000.0, holdout
@@ -48,12 +51,13 @@ class PromotionWorld:
         self.ending_of: Callable[[Experiment], RunEnding] = lambda _: RunEnding.MEASURED
         found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", n, None) for n in range(devices))
         record_devices(self.store, found, self.now)
-        base = self.repository.rev_parse("main")
+        base = self.repository.rev_parse(trunk)
         setting = Setting("s1", hash_referee({}), "data", "score", 5.0, Clock.WALL, "cpu")
         campaigns.start_campaign(
             self.store,
             NewCampaign(
-                TAG, base, "score", Direction.LOWER, setting, Limits(), 1, False, 7, baseline_runs_for(devices)
+                TAG, base, "score", Direction.LOWER, setting, Limits(), 1, False, 7, baseline_runs_for(devices),
+                self.repository.current_branch() or "",
             ),
             self.now,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from supervisor.client.lab_client import LabClient
 from supervisor.client.promotions import PromotionRequests
 from supervisor.errors import LabError
+from supervisor.model.base import Base
 from supervisor.model.promotion import Promotion, PromotionKind, PromotionState
 from supervisor.model.snapshot import LabSnapshot
 
@@ -38,6 +39,7 @@ LANDED = Promotion(
     "halve the batch",
     0.0,
     landed_commit="1234567890",
+    home=Base("main"),
 )
 
 

@@ -63,6 +63,7 @@ CAMPAIGN = Campaign(
     running_s=11_520.0,
     drafts_ahead=1,
     approve=False,
+    base_branch="main",
 )
 _IDEAS = (
     ("halve the tokens per step", -0.1),
@@ -445,7 +446,7 @@ def promoting(state: PromotionState = PromotionState.EVIDENCE, **more: object) -
     )  # fmt: skip
     promotion = Promotion(
         3, CAMPAIGN.tag, PromotionKind.PROMOTE, state, champion.title, NOW - 200,
-        base_commit="0" * 40, commit="d" * 40, pieces=(ground, whole),
+        base_commit="0" * 40, commit="d" * 40, pieces=(ground, whole), home=CAMPAIGN.base,
     )  # fmt: skip
     promotion = dataclasses.replace(promotion, **more)  # type: ignore[arg-type]
     return dataclasses.replace(lab, promotions=(promotion,), trials=tuple(sides))

@@ -13,7 +13,7 @@ async def test_a_promotion_begins_only_after_its_price_was_shown() -> None:
     async with driving(snapshots.mid()) as driver:
         await driver.press("P")
         await driver.shows("At least 6 training runs on fresh seeds")
-        assert "Main changes only when you say yes" in driver.text
+        assert "main changes only when you say yes" in driver.text
         await driver.press("n")
         await driver.hides("At least 6")
         assert driver.port.requests == []
@@ -84,7 +84,7 @@ async def test_y_means_nothing_without_a_yes_of_the_evidence(state: PromotionSta
         await driver.shows("The evidence says yes.")
         driver.change(dataclasses.replace(snapshots.promoting(state), version=lab.version + 1))
         await driver.hides("The evidence says yes.")
-        await driver.hides("put it on main")
+        await driver.hides("land it")
         await driver.press("y", "escape")
         await driver.hides("Promotion 3")
         assert driver.port.requests == []

@@ -52,7 +52,7 @@ class Needs(Enum):
     # Somebody waits for the person.
     WAITING = auto()
     WAY_BACK = auto()
-    # There is something that main has not.
+    # There is something to promote.
     KEPT = auto()
     # Main has something of the lab's.
     PROMOTED = auto()
@@ -177,11 +177,11 @@ _SCREEN_TABLE = {
             "promote",
             "P",
             "promote",
-            "Measure the selected branch or experiment, or else the champion, against main; show the evidence",
+            "Measure the selected branch or experiment, or else the champion, against its base; show the evidence",
             Needs.KEPT,
             3,
         ),
-        _verb("roll-back", "R", "roll back", "Take the last promotion off main again", Needs.PROMOTED, 15),
+        _verb("roll-back", "R", "roll back", "Take the last promotion back", Needs.PROMOTED, 15),
         KeyCommand("open", "enter", "open", "Show the experiment", Needs.EXPERIMENT_ROW, 2),
         KeyCommand(
             "diff",
@@ -218,7 +218,7 @@ NO = KeyCommand("no", "n escape enter q", "no", "No, change nothing")
 SEND = KeyCommand("send", "enter", "send", "Send the line; an empty one says nothing")
 LEAVE_LINE = KeyCommand("leave", "escape", "leave", "Leave; nothing is sent")
 LEAVE = KeyCommand("leave", "escape q", "leave", "Close the text; nothing else ends with it")
-LAND = KeyCommand("land", "y", "put it on main", "Put it on main, where the evidence says yes")
+LAND = KeyCommand("land", "y", "land it", "Put it on the run's base branch, where the evidence says yes")
 DECLINE = KeyCommand("decline", "n", "decline", "Decline it, or end its measuring, after a question")
 MODAL_TABLE = {
     Heading.QUESTION: (YES, NO),

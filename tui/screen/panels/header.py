@@ -85,7 +85,7 @@ def _campaign_parts(snapshot: LabSnapshot, campaign: Campaign, now: float) -> li
 
 
 def _promotion_parts(snapshot: LabSnapshot) -> list[HeaderPart]:
-    """What is measured for main, and what waits for the person's answer."""
+    """What is measured to be promoted, and what waits for the person's answer."""
     waiting = next((p for p in snapshot.promotions if p.state in ANSWERABLE), None)
     if waiting is not None:
         return [(2, ((f"◐ promotion {waiting.number} waits for you · P", Tone.WARN),))]

@@ -17,6 +17,7 @@ from tui.screen.actions.requests import AskedText, Request
 from tui.screen.panels.promotion_lines import promotion_lines
 from tui.screen.widgets.lines import Line, Tone, line
 from tui.views.promotion import outcome
+from tui.views.text import plain
 
 _HINTS = {
     PromotionState.EVIDENCE: hints(LAND, DECLINE, LEAVE, leave="decide later"),
@@ -106,8 +107,10 @@ class PromotionScreen(TextScreen):
         if promotion is None or promotion.state not in ACTIVE | ANSWERABLE:
             return
         number = self._number
-        stays = "Main stays as it is. P measures the same candidate again, from nothing."
+        home = promotion.home.name
+        stays = f"{plain(home)} stays as it is. P measures the same candidate again, from nothing."
         decline = Request(
-            lambda lab: lab.promotions.decline(number), f"promotion {number} is declined; main stays as it is"
+            lambda lab: lab.promotions.decline(number),
+            f"promotion {number} is declined; {home} stays as it is",
         )
         self.app.push_screen(Confirm(f"End promotion {number}?", stays, decline))

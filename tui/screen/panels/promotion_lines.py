@@ -16,12 +16,12 @@ _INDENT = 12
 _BAR_CELLS = 24
 _SAYINGS = {
     PromotionState.EVIDENCE: ("The evidence says yes.", Tone.GOOD),
-    PromotionState.ACCEPTED: ("You said yes; it goes on main.", Tone.GOOD),
-    PromotionState.WAITING: ("You said yes, and git left main as it is.", Tone.WARN),
-    PromotionState.LANDED: ("It is on main.", Tone.GOOD),
-    PromotionState.REFUSED: ("The evidence says no: nothing goes on main.", Tone.BAD),
-    PromotionState.DECLINED: ("Declined; main stays as it is.", Tone.MUTED),
-    PromotionState.CONFLICT: ("Main and this change touch the same lines: nothing goes on main.", Tone.BAD),
+    PromotionState.ACCEPTED: ("You said yes; it goes on {home}.", Tone.GOOD),
+    PromotionState.WAITING: ("You said yes, and git left {home} as it is.", Tone.WARN),
+    PromotionState.LANDED: ("It is on {home}.", Tone.GOOD),
+    PromotionState.REFUSED: ("The evidence says no: nothing goes on {home}.", Tone.BAD),
+    PromotionState.DECLINED: ("Declined; {home} stays as it is.", Tone.MUTED),
+    PromotionState.CONFLICT: ("{home} and this change touch the same lines: nothing goes there.", Tone.BAD),
 }
 
 
@@ -56,9 +56,10 @@ def _state_lines(snapshot: LabSnapshot, promotion: Promotion, width: int) -> lis
             )
         return lines
     text, tone = _SAYINGS.get(promotion.state, (str(promotion.state), Tone.PLAIN))
-    lines = [line(text, tone)]
+    home = plain(promotion.home.name)
+    lines = [line(text.format(home=home), tone)]
     if promotion.state is PromotionState.WAITING:
-        where = f"It waits as {promotion.branch}; this lands it where main is checked out:"
+        where = f"It waits as {promotion.branch}; this lands it where {home} is checked out:"
         lines += prose(plain(f"{promotion.reason}. {where}"), width)
         lines.append(line(f"  git merge --ff-only {plain(promotion.branch)}", Tone.KEY))
     return lines
