@@ -27,7 +27,8 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
         notes=read_notes(lab.notes_dir),
         supervisor_alive=is_locked(lab.supervisor_lock),
     )
-    rows = replace(rows, trouble=disk_trouble(lab.state_dir) or device_trouble(rows))
+    trouble, measured = disk_trouble(lab.state_dir) or device_trouble(rows), lab.config.metric
+    rows = replace(rows, trouble=trouble, unit=measured.unit, secondary=measured.secondary)
     guarantees = guarantees_of(lab.config, has_referee=lab.has_referee)
     return with_analysis(rows, lab.config.decide.noise_floor, guarantees)
 

@@ -28,7 +28,7 @@ class RunEnding(StrEnum):
     CRASHED = "crashed"  # exception, non-zero exit, diverged, NaN, no result, two results that differ
     OUT_OF_MEMORY = "out-of-memory"
     TIMED_OUT = "timed-out"
-    REJECTED = "rejected"  # a probe of the referee said no
+    REJECTED = "rejected"  # a probe of the referee or a gate said no
     ENDED = "ended"  # the runner was told to stop; says nothing about the code
 
 
@@ -53,6 +53,26 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """One field, and what it must say; without a condition it only has to be printed."""
+
+    name: str
+    equals: str | None = None  # in every line that says the field
+    least: float | None = None  # these two in the last one
+    most: float | None = None
+
+    @property
+    def condition(self) -> str:
+        """What it must say, in words."""
+        parts = (
+            f"be {self.equals}" if self.equals is not None else "",
+            f"be at least {self.least:g}" if self.least is not None else "",
+            f"be at most {self.most:g}" if self.most is not None else "",
+        )
+        return " and ".join(part for part in parts if part) or "be printed"
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything a runner needs; written to `directory / spec.json` before it starts."""
 
@@ -72,6 +92,7 @@ class RunSpec:
     has_referee: bool = True  # False: what the command prints serves, see `metric_format`
     metric_format: MetricFormat = MetricFormat.AUTO
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
+    gates: tuple[Gate, ...] = ()  # what printed fields must say for the score to count
     core: int | None = None  # pin the process tree to this CPU core
     device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE; "": the run's folder, as unique on the machine

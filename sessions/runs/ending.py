@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sessions.runs.channel import PhaseStamp, RefereeEvents
 from sessions.runs.contract import RunEnding, RunPhase, RunSpec
+from sessions.runs.gates import ClosedGate
 from sessions.runs.log import failure_reason
 from sessions.runs.meter_check import find_contradiction
 from sessions.runs.metric_formats import number_of
@@ -44,6 +45,7 @@ class Attempt:
     end: PhaseStamp = _NEVER_STARTED  # when nothing of it was left
     printed: tuple[str, ...] = ()  # the different values of its metric lines, beside a referee
     reading: Reading = field(default_factory=Reading)  # what its output says of its metrics, without one
+    closed_gate: ClosedGate | None = None  # what it printed of itself that makes its score not count
     left_over: int = 0  # processes that outlived it
 
 
@@ -78,11 +80,15 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
             RunEnding.TIMED_OUT, f"no result after {limit_s:g} s, {_PHASE_WORDS[events.phase]}"
         )
     if events.crashed is not None or attempt.exit_code != 0:
-        return _failure(attempt)
+        # A benchmark that finds its results wrong may exit with 1 as well: they are what is the matter.
+        gate = attempt.closed_gate if not smoke else None
+        says_wrong = gate is not None and not gate.missing and (attempt.exit_code or 0) > 0
+        return AttemptResult(RunEnding.REJECTED, gate.reason) if gate and says_wrong else _failure(attempt)
     result = _result(attempt, spec, smoke)
     if result.ending is RunEnding.MEASURED and spec.has_referee and not smoke:
         lie = find_contradiction(attempt.events, attempt.end, attempt.printed, spec)
-        return AttemptResult(RunEnding.REJECTED, lie) if lie else result
+        why = lie or (attempt.closed_gate.reason if attempt.closed_gate else "")
+        return AttemptResult(RunEnding.REJECTED, why) if why else result
     return result
 
 
@@ -112,7 +118,7 @@ def _failure(attempt: Attempt) -> AttemptResult:
 
 def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
     if not spec.has_referee:
-        return AttemptResult(RunEnding.MEASURED, "") if smoke else _printed_result(attempt.reading, spec)
+        return AttemptResult(RunEnding.MEASURED, "") if smoke else _printed_result(attempt, spec)
     reports = attempt.events.reports
     if not reports:
         words = failure_reason(attempt.tail)
@@ -135,10 +141,13 @@ def _result(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
     return _checked(number_of(report.get("value")), spec)
 
 
-def _printed_result(reading: Reading, spec: RunSpec) -> AttemptResult:
-    if reading.refused:
-        return AttemptResult(RunEnding.CRASHED, 'its report says "pass": false')
-    return _checked(reading.value, spec)
+def _printed_result(attempt: Attempt, spec: RunSpec) -> AttemptResult:
+    asked = any(gate.name == "pass" for gate in spec.gates)
+    if attempt.closed_gate:  # before the figure: a benchmark that finds its results wrong often prints none
+        return AttemptResult(RunEnding.REJECTED, attempt.closed_gate.reason)
+    if attempt.reading.refused and not asked:
+        return AttemptResult(RunEnding.REJECTED, 'its report says "pass": false')
+    return _checked(attempt.reading.value, spec)
 
 
 def _checked(value: float | None, spec: RunSpec) -> AttemptResult:

@@ -30,6 +30,7 @@ from sessions.runs.channel import PhaseStamp, RefereeEvents, RunChannel
 from sessions.runs.confinement import make_private_home, wrap
 from sessions.runs.contract import CHANNEL_VARIABLE, PEAK_VRAM, RunPhase, RunProgress, RunSpec
 from sessions.runs.ending import Attempt
+from sessions.runs.gates import FieldReader, closed_gate
 from sessions.runs.log import RunLog
 from sessions.runs.printed_metric import MetricReader, PrintedMetric
 from sessions.sandbox.run_sandbox import Confinement
@@ -100,6 +101,7 @@ class Trainer:
         self._reader = MetricReader(
             self._spec.metric, (*self._spec.also, PEAK_VRAM), self._spec.metric_format
         )
+        self._fields = FieldReader(tuple(gate.name for gate in self._spec.gates))
         self._pid, self._status, self._timed_out = -1, None, False
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
@@ -135,6 +137,7 @@ class Trainer:
             end=self._end,
             printed=self._printed.values(),
             reading=self._reader.reading(),
+            closed_gate=closed_gate(self._spec.gates, self._fields.said()),
             left_over=self._left_behind,
         )
 
@@ -216,6 +219,7 @@ class Trainer:
         # What a run prints once it has the sealed text could be that text.
         if self._channel.events.holdout is None:
             self._log.write(data)
+            self._fields.take(data)
         return bool(data)
 
     def _finish(self, output: int) -> None:

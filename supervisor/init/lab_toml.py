@@ -78,8 +78,22 @@ def _lab(finding: Finding) -> list[str]:
 
 def _metric(finding: Finding) -> list[str]:
     how = "reported by the referee" if finding.kind is Kind.OURS else _seen(finding, Fact.METRIC)
-    direction = f'direction = "{finding.direction}"'
-    return ["[metric]", _line(f"name = {toml_string(finding.metric)}", how), direction]
+    lines = [
+        "[metric]",
+        _line(f"name = {toml_string(finding.metric)}", how),
+        f'direction = "{finding.direction}"',
+    ]
+    if finding.also:
+        tables = ", ".join(f"{{ name = {toml_string(name)} }}" for name in finding.also)
+        # As a remark: what is printed as METRIC is kept anyway, and a limit is the person's to set.
+        lines.append(
+            _line(f"# also = [{tables}]", f"{_seen(finding, Fact.ALSO)}; with worse_pct = 10 it decides")
+        )
+    for gate in finding.gates:
+        equals = "true" if gate.equals == "true" else toml_string(gate.equals)
+        lines += ["", _line("[[metric.gate]]", "or the experiment is rejected")]
+        lines += [_line(f"name = {toml_string(gate.name)}", _seen(finding, Fact.GATES)), f"equals = {equals}"]
+    return lines
 
 
 def _checks(finding: Finding) -> list[str]:

@@ -12,11 +12,14 @@ from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sessions.runs.contract import Gate
 from sessions.runs.metric_formats import MetricFormat
 from supervisor.audit.rules import RULE_IDS
+from supervisor.model.directions import direction_of
 from supervisor.model.guarantees import Guarantees
+from supervisor.model.metrics import Secondary
 from supervisor.model.states import Clock, Direction, Mode
 from supervisor.text import matches_glob
 
@@ -92,21 +95,72 @@ class LabSection(TomlTable):
         return None if clock == "auto" else clock
 
 
-class SecondaryMetric(TomlTable):
-    """`[[metric.also]]`: a figure that is kept and shown, and never decides."""
+class MetricTable(TomlTable):
+    """A metric by its name, whose direction its name may tell."""
 
     name: Name
-    direction: Direction = Direction.LOWER
+    direction: Direction = Direction.LOWER  # default: as the name tells, else lower
+
+    @model_validator(mode="after")
+    def _direction_by_name(self) -> Self:
+        if "direction" not in self.model_fields_set and (named := direction_of(self.name)).sure:
+            object.__setattr__(self, "direction", named.direction)  # it is frozen once it is made
+            self.model_fields_set.add("direction")
+        return self
 
 
-class MetricSection(TomlTable):
+class SecondaryMetric(MetricTable):
+    """`[[metric.also]]`: a figure that is kept and shown; with a limit it has to be printed, and rejects."""
+
+    unit: str = ""  # for people: "ms"
+    min: float | None = None
+    max: float | None = None
+    worse_pct: float | None = Field(None, ge=0)  # at most so much worse than the campaign's baseline
+
+
+class GateSection(MetricTable):
+    """`[[metric.gate]]`: what a printed field must say, or the experiment is rejected; a missing one says no."""
+
+    equals: str | None = None  # a word, true or false, or a number; in every line that says the field
+    min: float | None = None  # of the last such line, as `max` and `worse_pct` are
+    max: float | None = None
+    worse_pct: float | None = Field(None, ge=0)
+    direction: Direction = (
+        Direction.LOWER
+    )  # which way `worse_pct` looks; default: as the name tells, else lower
+
+    @field_validator("equals", mode="before")
+    @classmethod
+    def _as_printed(cls, value: object) -> object:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return f"{value}" if isinstance(value, int | float) else value
+
+
+class MetricSection(MetricTable):
     """`[metric]`: what is measured, and which way it improves."""
 
     name: Name = "val_bpb"
-    direction: Direction = Direction.LOWER
+    unit: str = ""  # for people: "ms"
     # How a lab without a referee prints it: "auto" takes any dialect of sessions/runs/metric_formats.py.
     format: MetricFormat = MetricFormat.AUTO
     also: tuple[SecondaryMetric, ...] = ()
+    gate: tuple[GateSection, ...] = ()
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """What a run's printed fields must say; what is held against the baseline has to be printed, at the least."""
+        own = (Gate(one.name, one.equals, one.min, one.max) for one in self.gate)
+        limited = (one for one in self.also if (one.min, one.max, one.worse_pct) != (None, None, None))
+        return (*own, *(Gate(one.name, None, one.min, one.max) for one in limited))
+
+    @property
+    def secondary(self) -> tuple[Secondary, ...]:
+        """The figures that are kept beside the metric: those of `also`, and those that a gate compares."""
+        named = {one.name for one in self.also} | {self.name}
+        shown = tuple(Secondary(one.name, one.direction, one.unit, one.worse_pct) for one in self.also)
+        compared = (one for one in self.gate if one.worse_pct is not None and one.name not in named)
+        return (*shown, *(Secondary(one.name, one.direction, "", one.worse_pct) for one in compared))
 
 
 class ChecksSection(TomlTable):

@@ -12,6 +12,7 @@ from supervisor.model.base import Base
 from supervisor.model.experiment import Experiment, Run, Spending
 from supervisor.model.guarantees import Guarantees
 from supervisor.model.ids import ExperimentId, HypothesisId
+from supervisor.model.metrics import Secondary
 from supervisor.model.promotion import Promotion
 from supervisor.model.states import (
     AgentState,
@@ -224,6 +225,8 @@ class LabSnapshot:
     experiments_per_hour: float = 0.0
     promotions: tuple[Promotion, ...] = ()  # oldest first
     imported: tuple[ImportedLine, ...] = ()  # by other harnesses, as their files have it
+    unit: str = ""  # of the metric, for people
+    secondary: tuple[Secondary, ...] = ()  # what is kept beside the metric
     guarantees: Guarantees | None = None  # what the scores can be trusted for
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

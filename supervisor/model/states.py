@@ -91,7 +91,7 @@ class Verdict(StrEnum):
     DISCARD = "discard"
     CRASH = "crash"
     TIMEOUT = "timeout"
-    REJECTED = "rejected"  # the guard or the referee refused it
+    REJECTED = "rejected"  # the guard, the referee or a gate refused it
     THOUGHT = "thought"  # reasoned, not run
 
 

@@ -74,7 +74,8 @@ def _verdicts(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
         if outcome is not None:
             yield outcome
     elif baseline is not None and baseline.verdict is not Verdict.BASELINE:
-        yield ChangeState(CampaignState.STOPPED, f"the code as it stands does not run: {baseline.reason}")
+        what = "is refused" if baseline.verdict is Verdict.REJECTED else "does not run"
+        yield ChangeState(CampaignState.STOPPED, f"the code as it stands {what}: {baseline.reason}")
         return
     queued: set[str] = set()
     for experiment in snapshot.experiments:

@@ -9,13 +9,14 @@ from sessions.runs.contract import RunEnding
 from supervisor.analysis.champion import fresh_kind, values
 from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.noise import mean
+from supervisor.analysis.secondary_limits import broken_limit
 from supervisor.analysis.sequential_test import DecideRules, Decision, Ruling, decide
 from supervisor.lab.config import LabConfig
 from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
-from supervisor.model.states import PORT, RunKind, Verdict
+from supervisor.model.states import PORT, RunKind, RunState, Verdict
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
@@ -43,9 +44,14 @@ def baseline_runs_for(devices: int) -> int:
 
 def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaseline | Judge | QueueRun | None:
     """Settle the baseline when all its runs are in; one that fails as often as it runs ends as what it was."""
+    measured = values(baseline, unbiased=True)
+    refused = next((run for run in baseline.runs if run.ending is RunEnding.REJECTED), None)
+    if refused is not None and not measured and not any(r.state is RunState.RUNNING for r in baseline.runs):
+        return Judge(
+            baseline.id, Judgement(Verdict.REJECTED, refused.reason)
+        )  # the others would say the same
     if any(run.is_under_way for run in baseline.runs):
         return None
-    measured = values(baseline, unbiased=True)
     if len(measured) >= BASELINE_RUNS:
         sd = f" ± {snapshot.noise.sd:.4f}" if snapshot.noise else ""
         return SettleBaseline(baseline.id, f"{mean(measured):.4f}{sd} over {len(measured)} runs")
@@ -79,6 +85,8 @@ def judge(
         return Judge(experiment.id, Judgement(verdict, failure.reason))
     if not parent.is_decided or snapshot.noise is None:
         return None
+    if broken := broken_limit(snapshot, experiment):
+        return Judge(experiment.id, Judgement(Verdict.REJECTED, broken))
     measured = values(parent, unbiased=True)
     if not measured:
         return _fresh_runs(experiment, parent, 1, "the incumbent has no run yet that was decided beforehand")

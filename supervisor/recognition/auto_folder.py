@@ -10,6 +10,7 @@ from itertools import pairwise
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Clock, Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.surroundings import add_surroundings, quoted
 from supervisor.recognition.tree import Tree
@@ -55,6 +56,7 @@ def recognise(tree: Tree) -> Finding | None:
     if files.checks in tree:
         command = _shell(tree, files.checks)
         finding = finding.with_fact(Fact.CHECKS, command, files.checks, "must pass before a run")
+    finding = add_gates(finding, tree, (files.measure, *_scripts_named(tree, files.measure)))
     return add_surroundings(_add_limits(finding, tree, files), tree, (files.measure, *finding.editable))
 
 

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_metric
 from supervisor.recognition.surroundings import add_own_pace, add_surroundings
 from supervisor.recognition.tree import Tree
@@ -49,6 +50,7 @@ def recognise(tree: Tree) -> Finding | None:
     judges = (build.where.partition(":")[0], *measuring[:3])
     finding = finding.with_fact(Fact.PROTECTED, judges, build.where, "it measures")
     finding = add_metric(finding, tree, (*measuring, *mains, *tree.matching("*.sh"), *finding.editable))
+    finding = add_gates(finding, tree, (*measuring, *mains))
     if not finding.metric:
         finding = _timed(finding, build)
     if build.checks:

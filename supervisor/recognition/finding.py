@@ -36,6 +36,8 @@ class Fact(StrEnum):
     DIRECTION = "better is"
     BUDGET_S = "budget"
     TIMEOUT_S = "time-out"
+    GATES = "gates"
+    ALSO = "also measured"
     CHECKS = "checks"
     PROTECTED = "the judge"
     CACHES = "caches"
@@ -48,6 +50,17 @@ class Fact(StrEnum):
 
 
 NEEDED = (Fact.EDITABLE, Fact.COMMAND, Fact.METRIC, Fact.DIRECTION)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGate:
+    """A field by which the measuring says whether its result is right."""
+
+    name: str
+    equals: str  # what it prints when it is
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.equals}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,8 @@ class Finding:
     budget_s: float | None = None
     timeout_s: float | None = None
     clock: Clock | None = None
+    gates: tuple[FoundGate, ...] = ()
+    also: tuple[str, ...] = ()  # secondary metrics
     checks: str = ""
     protected: tuple[str, ...] = ()  # the files that judge, to be shown; all but the editable ones are
     caches: tuple[str, ...] = ()

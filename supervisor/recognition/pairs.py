@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import DOCUMENTS, add_metric
 from supervisor.recognition.surroundings import (
     add_own_pace,
@@ -87,6 +88,7 @@ def complete_pair(finding: Finding, tree: Tree, evaluator: str, solutions: tuple
     if not finding.metric and (inner := add_metric(finding, tree, judges)).metric:
         # What the outer script makes of it is its own.
         finding = replace(inner, guesses=inner.guesses | {Fact.METRIC})
+    finding = add_gates(finding, tree, judges)
     finding = add_tests(add_timeout(finding, tree, DOCUMENTS[:1]), tree)
     return add_own_pace(add_surroundings(finding, tree, (evaluator, *solutions)))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sessions.runs.log import without_escapes
 from sessions.runs.metric_formats import bare_number, json_object, last_json_object, number_of
+from supervisor.model.directions import direction_of
 from supervisor.model.states import Direction
-from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.surroundings import told_direction
 from supervisor.recognition.tree import Tree

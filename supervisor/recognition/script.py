@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.gates import add_gates
 from supervisor.recognition.pairs import add_tests, complete_pair, solutions_of
 from supervisor.recognition.printed import DOCUMENTS, Dialect, PrintedName, add_metric, printed_names
 from supervisor.recognition.surroundings import (
@@ -31,7 +32,9 @@ def recognise_tutorial(tree: Tree) -> Finding | None:
     if solutions and not script.endswith("train.py"):
         return complete_pair(finding, tree, script, solutions)
     finding = finding.with_fact(Fact.EDITABLE, (script,), script, "it trains and prints")
-    finding = add_metric(add_python_command(finding, tree, script), tree, (script,))
+    finding = add_gates(
+        add_metric(add_python_command(finding, tree, script), tree, (script,)), tree, (script,)
+    )
     finding = add_own_pace(add_surroundings(add_budget(finding, tree, (script,)), tree, (script,)))
     return finding.with_caution(f"{script} may change and prints the score itself: nothing else checks it")
 
@@ -49,7 +52,9 @@ def recognise_script(tree: Tree) -> Finding | None:
         return None
     finding = Finding(Kind.SCRIPT, 0.4)
     finding = finding.with_fact(Fact.EDITABLE, (script,), script, "a training script at a usual place")
-    finding = add_metric(add_python_command(finding, tree, script), tree, (script,))
+    finding = add_gates(
+        add_metric(add_python_command(finding, tree, script), tree, (script,)), tree, (script,)
+    )
     finding = add_timeout(add_budget(finding, tree, (script,)), tree, DOCUMENTS[:1])
     finding = add_own_pace(add_tests(add_surroundings(finding, tree, (script,)), tree))
     return finding.with_caution(f"{script} may change and prints the score itself: nothing else checks it")

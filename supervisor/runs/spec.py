@@ -99,6 +99,7 @@ def spec_on_bench(
         timeout_s=budget.timeout_s,
         metric=lab.config.metric.name,
         metric_format=lab.config.metric.format,
+        gates=lab.config.metric.gates,
         core=device.core,
         has_referee=lab.has_referee,
         readable=(referee, data_cache(), *uv_readable(lab)),
@@ -122,7 +123,7 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
     return replace(
         spec,
         metric=campaign.metric,
-        also=tuple(one.name for one in lab.config.metric.also),
+        also=tuple(one.name for one in lab.config.metric.secondary),
         smoke=not has_shown_that_it_works,
         smoke_argv=command_argv(lab.config.lab.smoke, lab_python(lab)),
         device_file=reading.device_file(store, job.device.id),

@@ -91,7 +91,7 @@ def init(
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
     finding, program = _complete_finding(project, _with_flags(project, values), asks, dry_run, as_json)
     if measures and finding is not None and not finding.missing:
-        _try(project, finding)
+        finding = _try(project, finding)
     report = None if dry_run else write_lab(project.root, expect_whole(project.root, finding), program)
     _say_found(project, finding, report, as_json)
 
@@ -160,9 +160,12 @@ def _fill_gaps(survey: Survey, finding: Finding) -> Finding:
     return replace(finding, guesses=frozenset())
 
 
-def _try(survey: Survey, finding: Finding) -> None:
+def _try(survey: Survey, finding: Finding) -> Finding:
+    """The finding with what three runs of the unchanged code taught of it."""
     from supervisor.errors import LabError
     from supervisor.init.trial_run import spread_of
+    from supervisor.recognition.gates import add_printed_gates
+    from tui.wizard.finding import say_new_facts
     from tui.wizard.trial import measure, say_spread, why_no_number
 
     _, runs = measure(survey.root, survey.base, finding)
@@ -170,6 +173,9 @@ def _try(survey: Survey, finding: Finding) -> None:
     if spread is None:
         raise LabError(f"the command gave no {finding.metric}: {why_no_number(runs[-1])}")
     say_spread(spread, finding.metric)
+    learned = add_printed_gates(finding, runs[-1].tail)
+    say_new_facts(finding, learned)
+    return learned
 
 
 def _say_found(survey: Survey, finding: Finding | None, report: InitReport | None, as_json: bool) -> None:

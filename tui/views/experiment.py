@@ -36,7 +36,7 @@ _RULES = {
 _FAILURES = {
     Verdict.CRASH: "a run that ends without a metric decides at once",
     Verdict.TIMEOUT: "a run that exceeds its wall clock decides at once",
-    Verdict.REJECTED: "the guard or the referee refused it; no statistics were asked",
+    Verdict.REJECTED: "the guard, the referee or a gate refused it; no statistics were asked",
     Verdict.BASELINE: "the code as it was at launch: every gain is counted from here",
     Verdict.THOUGHT: "reasoned, not run",
 }

@@ -42,6 +42,14 @@ def say_finding(survey: Survey, finding: Finding) -> None:
     say_cautions((*survey.notes, *finding.cautions))
 
 
+def say_new_facts(before: Finding, now: Finding) -> None:
+    """What a trial run taught, and what it warns of."""
+    for fact in Fact:
+        if now.value(fact) != before.value(fact):
+            say(f"{fact.value}: {value_for_person(now, fact)}; {_why(now, fact)}")
+    say_cautions(now.cautions[len(before.cautions) :])
+
+
 def say_cautions(cautions: Sequence[str]) -> None:
     """One line each."""
     for caution in cautions:
@@ -62,7 +70,7 @@ def value_for_person(finding: Finding, fact: Fact) -> str:
     """A fact's value, for people."""
     value = finding.value(fact)
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     if fact in _DURATIONS and value:
         return in_words(value)
     if fact is Fact.DIRECTION and value:

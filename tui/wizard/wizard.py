@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -13,10 +14,12 @@ from supervisor.init.program_md import program_text
 from supervisor.init.questions import WIZARD, first_guess
 from supervisor.init.survey import Survey
 from supervisor.init.trial_run import Measured, Spread, spread_of
-from supervisor.recognition.directions import direction_of
+from supervisor.model.directions import direction_of
 from supervisor.recognition.finding import Finding
+from supervisor.recognition.gates import add_printed_gates
 from supervisor.recognition.printed import PrintedName, PrintedValue, choose
 from tui.views.printing import say
+from tui.wizard.finding import say_new_facts
 from tui.wizard.prompts import HOW, ask_all, choose_line
 from tui.wizard.trial import measure, say_spread, why_no_number
 
@@ -47,7 +50,10 @@ def _try(survey: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
         except LabError as error:
             metric, spread, problem = "", None, str(error)
         if spread is not None:
-            return _show_spread(take_metric(answers, metric, survey.tree), spread, survey)
+            answers = take_metric(answers, metric, survey.tree)
+            learned = add_printed_gates(answers.finding, runs[-1].tail)
+            say_new_facts(answers.finding, learned)
+            return _show_spread(replace(answers, finding=learned), spread, survey)
         say(problem, style="yellow")
         match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
             case "change":

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sessions.runs.contract import Gate
 from sessions.runs.metric_formats import MetricFormat
 from supervisor.errors import ConfigError
 from supervisor.lab.config import AgentSpec, Budget, LabConfig, default_config, karpathy_config, read_config
+from supervisor.model.metrics import Secondary
 from supervisor.model.states import Clock, Direction
 
 EVERYTHING = """
@@ -243,3 +245,22 @@ def test_the_format_of_a_printed_metric_is_one_of_the_dialects(read: Callable[[s
     assert read('[metric]\nformat = "eval-result"').metric.format is MetricFormat.EVAL_RESULT
     with pytest.raises(ConfigError, match=r"autoresearch.toml:2: \[metric\] format: must be"):
         read('[metric]\nformat = "xml"')
+
+
+def test_gates_and_limits_say_what_a_runs_fields_must(read: Callable[[str], LabConfig]) -> None:
+    metric = read(
+        "[metric]\nname = 'accuracy'\n"
+        "[[metric.gate]]\nname = 'correctness'\nequals = 'PASS'\n"
+        "[[metric.gate]]\nname = 'ok'\nequals = true\n"
+        "[[metric.gate]]\nname = 'n'\nequals = 3\n"
+        "[[metric.gate]]\nname = 'recall'\nworse_pct = 5\n"
+        "[[metric.also]]\nname = 'heap'\nmax = 12.5\nunit = 'MB'\n"
+        "[[metric.also]]\nname = 'depth'\n"
+    ).metric
+    assert metric.direction is Direction.HIGHER  # by its name
+    assert metric.gates == (
+        Gate("correctness", "PASS"), Gate("ok", "true"), Gate("n", "3"), Gate("recall"), Gate("heap", None, None, 12.5),
+    )  # fmt: skip
+    assert metric.secondary == (
+        Secondary("heap", Direction.LOWER, "MB"), Secondary("depth"), Secondary("recall", Direction.HIGHER, "", 5.0),
+    )  # fmt: skip

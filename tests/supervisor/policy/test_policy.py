@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sessions.runs.contract import RunEnding
+from supervisor.analysis.secondary_limits import broken_limit
 from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Adopt, AskChief, ChangeState, Judge, Mend, QueueRun, SendBack, StartRun
+from supervisor.model.experiment import Run
+from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import (
     CampaignState,
+    Direction,
     ExperimentState,
     HypothesisState,
     RunKind,
@@ -19,6 +24,7 @@ from supervisor.model.states import (
     Verdict,
     Wanted,
 )
+from supervisor.policy.verdicts import judge
 from supervisor.store import campaigns, hypotheses, runs
 from tests.worlds.fast_motion import SD, TAG, World
 
@@ -265,3 +271,45 @@ def test_a_crash_that_is_mended_is_judged_by_its_new_runs(tmp_path: Path) -> Non
     world.crash_reason = "KeyError: 'x' (train.py:3)"
     decided = next(e for e in world.play().experiments if e.agent)
     assert decided.verdict is Verdict.KEEP and decided.runs[0].ending is RunEnding.CRASHED
+
+
+def test_a_baseline_that_a_gate_refuses_stops_the_campaign_after_one_run(tmp_path: Path) -> None:
+    world = World(tmp_path, devices=1)
+    world.act()
+    world.finish(world.running()[0], RunEnding.REJECTED)
+    world.act()
+    campaign = world.snapshot().campaign
+    assert campaign is not None and campaign.state is CampaignState.STOPPED
+    assert campaign.reason.startswith("the code as it stands is refused: it rejected")
+    assert not world.running()
+
+
+def test_a_secondary_metric_beyond_its_limit_rejects_what_would_have_been_kept(tmp_path: Path) -> None:
+    world = World(tmp_path, juniors=1, experiments=1, gain_of=lambda _: 20 * SD)
+    end = world.play()
+    kept = next(e for e in end.experiments if e.verdict is Verdict.KEEP)
+    before = replace(
+        world.experiment("e0000"), runs=tuple(_with(r, 30.0) for r in world.experiment("e0000").runs)
+    )
+    runs_now = tuple(_with(r, 34.0) for r in kept.deciding_runs)
+    now = replace(kept, runs=runs_now, state=ExperimentState.MEASURING, verdict=None)
+    for worse_pct, limited in ((10.0, True), (20.0, False), (None, False)):
+        also = (Secondary("allocations", Direction.LOWER, "count", worse_pct),)
+        snapshot = replace(end, experiments=(before, now), secondary=also)
+        broken = broken_limit(snapshot, now)
+        assert bool(broken) is limited
+        step = judge(snapshot, now, DecideRules())
+        assert (isinstance(step, Judge) and step.judgement.verdict is Verdict.REJECTED) is limited
+        if limited:
+            assert (
+                "allocations: 34 count, and the baseline has 30 count; it may be 10 % worse at most, 33"
+                in broken
+            )
+    better_when_higher = replace(
+        end, experiments=(before, now), secondary=(Secondary("allocations", Direction.HIGHER, "", 0.0),)
+    )
+    assert broken_limit(better_when_higher, now) == ""
+
+
+def _with(run: Run, allocations: float) -> Run:
+    return replace(run, also={"allocations": allocations})

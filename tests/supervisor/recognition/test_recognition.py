@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sessions.runs.printed_metric import MetricReader
 from supervisor.init.lab_toml import lab_toml, toml_string
 from supervisor.lab.config import read_config
+from supervisor.model.directions import direction_of
 from supervisor.model.states import Clock, Direction
-from supervisor.recognition.directions import direction_of
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.printed import Dialect, PrintedValue, printed_values
 from supervisor.recognition.recognise import recognise
