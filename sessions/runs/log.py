@@ -1,4 +1,4 @@
-"""A run's output on its way to run.log: capped, with its end always kept, and read for a reason."""
+"""A run's output on its way to run.log: its beginning and its end, however long it is."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import os
 import re
 from pathlib import Path
 
-_KEPT_TAIL = 65536
-_LONGEST_REASON = 300
+_KEPT_TAIL = 2**17  # fits into the room that is reserved for the outcome, whatever else fills the disk
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]")
-_FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
-_EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: .*|)$")
-_TRACEBACK = "Traceback (most recent call last):"
 
 
 class RunLog:
@@ -26,13 +22,14 @@ class RunLog:
     def write(self, data: bytes) -> None:
         """Take some output in; never fails and never grows beyond its tail."""
         self._tail = (self._tail + data)[-_KEPT_TAIL:]
-        if self._dropped == 0 and len(data) <= self._room:
-            written = self._append(data)
-            self._room -= written
-            self._dropped += len(data) - written
-        else:
-            # Once something is missing, what follows would read as if nothing were.
-            self._dropped += len(data)
+        # Once something is missing, what follows would read as if nothing were.
+        written = 0 if self._dropped else self._append(data[: self._room])
+        self._room -= written
+        if written < len(data) and not self._dropped:
+            self._append(
+                b"\n===== the log is full: of what follows, the end is put here when it is over =====\n"
+            )
+        self._dropped += len(data) - written
 
     def start_part(self, title: str) -> None:
         """Begin another part of the log; `tail` then starts afresh."""
@@ -40,7 +37,7 @@ class RunLog:
         self._tail = b""
 
     def tail(self) -> str:
-        """The last 64 KiB of this part."""
+        """The last 128 KiB of this part."""
         return self._tail.decode("utf-8", "replace")
 
     def close(self) -> None:
@@ -63,39 +60,3 @@ class RunLog:
 def without_escapes(text: str) -> str:
     """The text without colours and other words to a terminal."""
     return _ESCAPES.sub("", text)
-
-
-def failure_reason(text: str) -> str:
-    """The one line of a program's output that says why it failed; "" when it said nothing.
-
-    The exception of the last traceback with the place in the program's own files, else the last line.
-    """
-    lines = [line.rstrip() for line in without_escapes(text.replace("\r", "\n")).splitlines()]
-    frames = [index for index, line in enumerate(lines) if _FRAME.match(line)]
-    if frames:
-        last = frames[-1]
-        for line in lines[last + 1 :]:
-            if line and not line[0].isspace() and _EXCEPTION.match(line):
-                return _shortened(line, _place(lines[: last + 1]))
-    words = [line.strip() for line in lines if line.strip()]
-    return _shortened(words[-1], "") if words else ""
-
-
-def _place(lines: list[str]) -> str:
-    """Where in the program's own files the last traceback passes, as "train.py:12"."""
-    start = max((i for i, line in enumerate(lines) if line.strip() == _TRACEBACK), default=0)
-    frames = [match for line in lines[start:] if (match := _FRAME.match(line))]
-    own = [
-        frame
-        for frame in frames
-        if "site-packages" not in frame["file"] and "/lib/python" not in frame["file"]
-    ]
-    frame = (own or frames)[-1]
-    return f"{Path(frame['file']).name}:{frame['line']}"
-
-
-def _shortened(line: str, place: str) -> str:
-    behind = f" ({place})" if place else ""
-    line = " ".join(line.split())
-    room = _LONGEST_REASON - len(behind)
-    return (line if len(line) <= room else line[: room - 1] + "…") + behind

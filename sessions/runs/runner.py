@@ -44,7 +44,7 @@ from sessions.runs.tamper_check import find_change, hash_kept_files
 from sessions.runs.trainer import Signals, Trainer, mark_of
 from sessions.sandbox.run_sandbox import Confinement
 
-LOG_LIMIT = 64 * 2**20
+LOG_LIMIT = 4 * 2**20  # of its beginning; a thousand runs that print without end are then no full disk
 _RESERVE_FILE = ".outcome"
 _RESERVE_SIZE = 2**18  # a report is at most 64 KiB
 

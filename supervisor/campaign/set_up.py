@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sessions.runs.failure_reason import failure_reason
 from supervisor.errors import LaunchError
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import Say, command_argv, lab_python, run_aloud
@@ -40,9 +41,8 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
         raise LaunchError(f"the set-up command does not start: {error}; see [lab] setup") from error
     if exit_code:
         words = [line for line in lines if not line.startswith(FINGERPRINT_KEY)]
-        raise LaunchError(
-            f"`{' '.join(argv)}` failed with exit code {exit_code}: {words[-1] if words else ''}"
-        )
+        why = failure_reason("\n".join(words))
+        raise LaunchError(f"`{' '.join(argv)}` failed with exit code {exit_code}: {why}")
     if fingerprint and sealed.exists():
         sealed.replace(lab.holdout_dir / f"{fingerprint}.bin")
     return fingerprint

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from sessions.files import write_atomically
+from sessions.runs.failure_reason import failure_reason
 from sessions.sandbox.filesystem_view import python_homes
 from supervisor.errors import LaunchError
 from supervisor.lab.paths import Lab
@@ -105,4 +106,5 @@ def _sync(environment: Path, checkout: Path, say: Say) -> None:
     env = os.environ | {"UV_PROJECT_ENVIRONMENT": str(environment), "NO_COLOR": "1"}
     exit_code, lines = run_aloud((PROGRAM, "sync"), checkout, env, say)
     if exit_code:
-        raise LaunchError(f"`uv sync` failed with exit code {exit_code}: {lines[-1] if lines else ''}")
+        why = failure_reason("\n".join(lines))
+        raise LaunchError(f"`uv sync` failed with exit code {exit_code}: {why}")

@@ -22,7 +22,7 @@ BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
 FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
 CANNOT_MEND = frozenset({"offline"})  # a search knows one way to make an edit
-_PLACE_IN_CODE = re.compile(r"\([^()]+\.py:\d+\)$")  # how the reason of a traceback ends
+_PLACE_IN_CODE = re.compile(r"\([^()]+\.\w+:\d+\)$")  # how the reason of a stack ends
 
 _VERDICT_OF_ENDING = {
     RunEnding.CRASHED: Verdict.CRASH,

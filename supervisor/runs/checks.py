@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sessions.runs.failure_reason import failure_reason
 from sessions.sandbox.filesystem_view import View, programs_on
 from sessions.sandbox.run_sandbox import confined_argv, probe
 from supervisor.lab.paths import STATE_FOLDER, Lab, sealed_data
@@ -55,8 +56,9 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             return f"they do not start: {error}"
         if changed := _changed(worktree, checked):
             return f"they changed {changed}: what is checked must be what is committed"
-    lines = [line.strip() for line in process.stdout.splitlines() if line.strip()]
-    return (lines[-1][:300] if lines else f"exit code {process.returncode}") if process.returncode else ""
+    if not process.returncode:
+        return ""
+    return failure_reason(process.stdout) or f"exit code {process.returncode}, and they printed nothing"
 
 
 @contextmanager
