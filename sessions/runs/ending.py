@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sessions.runs.channel import PhaseStamp, RefereeEvents
 from sessions.runs.contract import RunEnding, RunPhase, RunSpec
-from sessions.runs.gates import ClosedGate
 from sessions.runs.failure_reason import failure_reason
+from sessions.runs.gates import ClosedGate
 from sessions.runs.meter_check import find_contradiction
 from sessions.runs.metric_formats import number_of
 from sessions.runs.printed_metric import Reading
