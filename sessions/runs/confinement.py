@@ -17,7 +17,7 @@ def view_of(spec: RunSpec) -> View:
     watched = spec.has_referee and spec.referee is not None
     referee = (spec.referee,) if spec.referee is not None else ()
     cwd, hidden = spec.cwd.resolve(), tuple(path.resolve() for path in spec.hidden)
-    programs = () if spec.has_referee else tuple(programs_on(spec.env.get("PATH", "")))
+    programs = () if spec.has_referee else tuple(programs_on(spec.env.get("PATH", ""), hidden))
     readable = (*spec.readable, *spec.caches, *referee, *programs)
     return View(cwd, spec.env, readable, hidden, not watched, spec.device_file)
 

@@ -29,7 +29,9 @@ class View:
         """The view that `program` needs to start."""
         variables = ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_HOME")
         folders = [path for name in variables for path in search_path(self.env.get(name, ""))]
-        return replace(self, readable=(*self.readable, *python_homes(program), *folders, self.cwd))
+        return replace(
+            self, readable=(*self.readable, *python_homes(program, self.hidden), *folders, self.cwd)
+        )
 
     def writable(self) -> list[Path]:
         """The run's own home and temporary folder, and its bench where that is not watched."""
@@ -48,13 +50,13 @@ def private_folders(hidden: Iterable[Path]) -> list[Path]:
     )
 
 
-def programs_on(variable: str) -> set[Path]:
+def programs_on(variable: str, closed: Sequence[Path] = ()) -> set[Path]:
     """What a command of any kind may start by name: the folders of the search path, and the Pythons on it."""
     folders = [path for path in search_path(variable) if path.is_absolute() and path.is_dir()]
     pythons = (
         folder / name for folder in folders for name in ("python", "python3") if (folder / name).exists()
     )
-    opened = set(folders).union(*map(python_homes, map(str, pythons)))
+    opened = set(folders).union(*(python_homes(str(python), closed) for python in pythons))
     # pyenv's, asdf's and mise's shims start what lies beside their folder.
     opened |= {folder.parent for folder in folders if folder.name == "shims"}
     # A home is no folder of programs, even when somebody put it on their search path.
@@ -91,8 +93,11 @@ def around(folder: Path, closed: Sequence[Path]) -> list[Path]:
     return [part for child in children for part in around(child, closed)]
 
 
-def python_homes(program: str) -> set[Path]:
-    """The folders that a Python (or any program) at `program` lives in, through every symbolic link."""
+def python_homes(program: str, closed: Sequence[Path] = ()) -> set[Path]:
+    """The folders that a Python (or any program) at `program` lives in, through every symbolic link.
+
+    What its environment only refers to stays out where it lies below `closed`.
+    """
     homes: set[Path] = set()
     path = Path(shutil.which(program) or program)
     while path.is_absolute():
@@ -100,7 +105,7 @@ def python_homes(program: str) -> set[Path]:
         if not path.is_symlink():
             break
         path = Path(os.path.normpath(path.parent / path.readlink()))
-    return homes.union(*map(_elsewhere, homes))
+    return homes.union(*(_elsewhere(home, closed) for home in homes))
 
 
 def _is_python_home(folder: Path) -> bool:
@@ -110,7 +115,7 @@ def _is_python_home(folder: Path) -> bool:
     return (folder / "pyvenv.cfg").is_file() or any(folder.glob("lib/python*/os.py"))
 
 
-def _elsewhere(folder: Path) -> set[Path]:
+def _elsewhere(folder: Path, closed: Sequence[Path]) -> set[Path]:
     # What a virtual environment refers to: its base, and the folders that its .pth files name.
     if not (folder / "pyvenv.cfg").is_file():
         return set()
@@ -118,7 +123,8 @@ def _elsewhere(folder: Path) -> set[Path]:
     homes = [Path(value.strip()) for key, _, value in settings if key.strip() == "home"]
     elsewhere = {home.resolve().parent for home in homes} | {home.parent for home in homes}
     for file in folder.glob("lib/python*/site-packages/*.pth"):
-        elsewhere |= {Path(line) for line in file.read_text().splitlines() if line.startswith("/")}
+        named = {Path(line) for line in file.read_text().splitlines() if line.startswith("/")}
+        elsewhere |= {path for path in named if not any(path.resolve().is_relative_to(c) for c in closed)}
     return elsewhere
 
 

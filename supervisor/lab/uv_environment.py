@@ -75,7 +75,7 @@ def uv_readable(lab: Lab) -> tuple[Path, ...]:
     files = (lab.root / name for name in _PROJECT_FILES)
     return (
         environment,
-        *python_homes(str(environment / "bin" / "python")),
+        *python_homes(str(environment / "bin" / "python"), (lab.root, lab.state_dir)),
         *(f for f in files if f.is_file()),
     )
 

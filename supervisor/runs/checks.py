@@ -14,10 +14,10 @@ from pathlib import Path
 from sessions.runs.failure_reason import failure_reason
 from sessions.sandbox.filesystem_view import View, programs_on
 from sessions.sandbox.run_sandbox import confined_argv, probe
-from supervisor.lab.paths import STATE_FOLDER, Lab, sealed_data
+from supervisor.lab.paths import Lab, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
 from supervisor.lab.uv_environment import uv_readable
-from supervisor.runs.spec import training_env
+from supervisor.runs.spec import hidden_from_runs, training_env
 
 
 def failed_check(lab: Lab, worktree: Path) -> str:
@@ -29,11 +29,12 @@ def failed_check(lab: Lab, worktree: Path) -> str:
         argv = command_argv(lab.config.checks.command, lab_python(lab))
         env = training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own}
         caches = (Path(cache).expanduser() for cache in lab.config.lab.caches)
+        hidden = tuple(path.resolve() for path in (*hidden_from_runs(lab), sealed_data()))
         view = View(
             checked.resolve(),
             env,
-            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", "")), *caches),
-            hidden=tuple(path.resolve() for path in (lab.state_dir, lab.root / STATE_FOLDER, sealed_data())),
+            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", ""), hidden), *caches),
+            hidden=hidden,
             # Nothing in it may change: what is checked is what is committed.
             bench_is_open=checked != worktree,
         )

@@ -12,13 +12,14 @@ from sessions.environment import TRAINING_RUN, passed_on
 from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.config import Budget
-from supervisor.lab.paths import STATE_FOLDER, Lab, data_cache, sealed_data
+from supervisor.lab.paths import Lab, data_cache, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
 from supervisor.lab.referee_copy import verify_referee
 from supervisor.lab.uv_environment import uv_readable, uv_variables
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Campaign, Device, Setting
 from supervisor.model.states import RunKind
+from supervisor.runs.import_roots import import_roots, python_path
 from supervisor.store import reading
 from supervisor.store.connection import Store
 
@@ -55,7 +56,6 @@ def run_marker(lab: Lab, run: Run) -> str:
 def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
     """The whole environment of a training process: a short allow-list and what a run needs."""
     env = passed_on((*TRAINING_RUN, *lab.config.lab.env)) | {
-        "PYTHONPATH": str(referee),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AUTORESEARCH_CACHE": str(data_cache()),
@@ -65,9 +65,16 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
         folders = dict.fromkeys(str((bench / path).parent) for path in lab.config.lab.editable)
         env |= {"PYTHONPATH": os.pathsep.join((str(referee), *folders))}
         env |= {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
+    else:
+        env |= {"PYTHONPATH": python_path(lab, bench, referee)}
     if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return env | uv_variables(lab)
+
+
+def hidden_from_runs(lab: Lab) -> tuple[Path, ...]:
+    """The lab's state, and the person's checkout: what a command finds there by its path is not the edit."""
+    return (lab.root, lab.state_dir)
 
 
 def spec_on_bench(
@@ -86,6 +93,7 @@ def spec_on_bench(
     env = training_env(lab, referee, bench, device.id) | device.environment
     if config.seed_env:
         env[config.seed_env] = str(seed)
+    outside_git = () if lab.has_referee else import_roots(lab, bench).readable
     return RunSpec(
         run_id=run_id,
         directory=directory,
@@ -102,11 +110,11 @@ def spec_on_bench(
         gates=lab.config.metric.gates,
         core=device.core,
         has_referee=lab.has_referee,
-        readable=(referee, data_cache(), *uv_readable(lab)),
+        readable=(referee, data_cache(), *uv_readable(lab), *outside_git),
         caches=tuple(Path(cache).expanduser() for cache in config.caches),
         referee=referee,
         protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
-        hidden=(sealed_data(),),
+        hidden=(*hidden_from_runs(lab), sealed_data()),
     )
 
 
@@ -128,7 +136,6 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
         smoke_argv=command_argv(lab.config.lab.smoke, lab_python(lab)),
         device_file=reading.device_file(store, job.device.id),
         marker=run_marker(lab, job.run),
-        hidden=(lab.state_dir, lab.root / STATE_FOLDER, *spec.hidden),
         holdout=holdout_for(lab, setting.data_fingerprint, job.run.kind),
         expected=expected_of(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
     )
