@@ -94,14 +94,14 @@ class Backoff:
 
     @property
     def _state(self) -> AgentState:
-        return AgentState.PARKED if self._parked else AgentState.IDLE
+        return AgentState.PARKED if self._parked else AgentState.FAILING
 
     def _tell(self) -> None:
         process = self.process
         if self._parked:
             agents.park_agent(process.store, process.tag, process.name, self.until, self.why, time.time())
         else:
-            process.state(AgentState.IDLE, doing=f"tries again soon: {self.why}")
+            process.state(AgentState.FAILING, doing=self.why)
 
 
 def countdown(seconds: float) -> str:

@@ -116,7 +116,7 @@ class Keeper:
         pause = min(2.0 ** (self.ends - 1), LONGEST_PAUSE_S)
         text = f"{program} ended with code {code}; again in {pause:g} s"
         self.process.pane.heading(text)
-        self.process.state(AgentState.IDLE, doing=text)
+        self.process.state(AgentState.FAILING, doing=text)
         until = time.monotonic() + pause
         while time.monotonic() < until and not self._must_end(self.process.snapshot()):
             time.sleep(min(IDLE_POLL_S, pause))

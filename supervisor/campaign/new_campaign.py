@@ -23,6 +23,7 @@ from supervisor.lab.uv_environment import make_environment
 from supervisor.model.records import NewCampaign
 from supervisor.model.snapshot import Limits, Setting
 from supervisor.policy.verdicts import baseline_runs_for
+from supervisor.runs.checks import failed_check
 from supervisor.store import campaigns, devices
 from supervisor.store.connection import Store
 from supervisor.store.reading import tags
@@ -58,6 +59,7 @@ def start_new_campaign(
     checkout = _checkout_of(lab, repository, base)
     make_environment(lab, checkout, say)
     fingerprint = set_up(lab, checkout, say)
+    _expect_checks(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
     runs = baseline_runs_for(len(hardware))
@@ -109,6 +111,18 @@ def _checkout_of(lab: Lab, repository: Repository, commit: str) -> Path:
     checkout = lab.benches_dir / "set-up"
     Worktrees(repository, lab.worktree_lock).reset(checkout, commit)
     return checkout
+
+
+def _expect_checks(lab: Lab, checkout: Path, say: Say) -> None:
+    command = lab.config.checks.command
+    if not command:
+        return
+    say(f"checks: `{command}` on the code as it stands")
+    if why := failed_check(lab, checkout):
+        raise LaunchError(
+            f"the checks fail on the code as it stands, so they would reject every edit: {why}; "
+            "mend the code, or [checks] command"
+        )
 
 
 def make_setting(

@@ -24,6 +24,7 @@ class AgentState(StrEnum):
     REFLECTING = "reflecting"
     PAUSED = "paused"
     PARKED = "parked"  # a limit of its model; it goes on by itself when that is over
+    FAILING = "failing"  # its backend could not do the last step; it tries again by itself
     CRASHED = "crashed"  # it died too often; only the person restarts it
     STOPPED = "stopped"
 

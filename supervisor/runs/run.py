@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from sessions.devices.gpu import speaks_of_device
@@ -13,6 +14,8 @@ from sessions.processes.marks import find_marked
 from sessions.processes.tree import end_tree
 from sessions.runs.contract import RunEnding, RunOutcome, read_outcome, read_progress
 from sessions.runs.start import end_runner, runner_alive, start_runner
+from sessions.sandbox.run_sandbox import Confinement
+from supervisor.analysis.passing_failure import passing_failure
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import cli_path
 from supervisor.model.experiment import Run
@@ -69,6 +72,9 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
         return True
     if _device_failed(run, outcome):
         return _blame_device(store, tag, run, outcome.reason, now)
+    if why := passing_failure(outcome, run.voided, offline=_was_offline(outcome), memory_mb=_memory_mb()):
+        runs.lose_run(store, tag, run.id, now, why, capped=True, voided=True)
+        return True
     return runs.finish_run(store, tag, run.id, outcome)
 
 
@@ -80,6 +86,14 @@ def _void(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     _end_leftovers(lab, run)
     runs.lose_run(store, tag, run.id, now, run.disturbed, capped=False, voided=True)
     return True
+
+
+def _was_offline(outcome: RunOutcome) -> bool:
+    return outcome.sandbox in (Confinement.BWRAP, Confinement.UNSHARE)
+
+
+def _memory_mb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
 def _device_failed(run: Run, outcome: RunOutcome) -> bool:

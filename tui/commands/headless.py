@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from supervisor.analysis.troubles import failure, nobody_has_worked, troubles, why_nobody_works
 from supervisor.client.lab_client import LabClient
 from supervisor.errors import LabError
 from supervisor.model.experiment import Experiment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 1.0
 SIGN_OF_LIFE_S = 15.0  # without a terminal, a line at least this often
 DEAD_AFTER_S = 120.0  # the supervisor restarts within seconds; so long without one means that it cannot
+UNABLE_AFTER_S = 60.0  # with juniors that never did a step: what they lack does not come by itself
 OVER = frozenset({CampaignState.FINISHED, CampaignState.STOPPED})
 
 
@@ -42,7 +44,10 @@ class Display(Protocol):
 
 
 def follow_to_the_end(client: LabClient) -> None:
-    """Show progress and verdicts until the campaign is over, then its leaderboard. Raises LabError."""
+    """Show progress, verdicts and troubles until the campaign is over, then its leaderboard.
+
+    Raises LabError when nothing could be measured, or nobody could work.
+    """
     try:
         with _display() as display:
             snapshot = _watch(client, display)
@@ -53,6 +58,8 @@ def follow_to_the_end(client: LabClient) -> None:
             "`autoresearch-tui stop` stops it"
         )
         raise
+    if why := failure(snapshot):
+        raise LabError(plain(why))
     say("")
     print_leaderboard(snapshot)
     say("")
@@ -61,9 +68,11 @@ def follow_to_the_end(client: LabClient) -> None:
 
 def _watch(client: LabClient, display: Display) -> LabSnapshot:
     told_ids: set[str] | None = None
-    alive_at = time.monotonic()
+    alive_at = able_at = time.monotonic()
+    told_troubles: dict[str, str] = {}
     while True:
         snapshot = client.snapshot()
+        now = time.monotonic()
         decided = {one.id: one for one in snapshot.experiments if one.verdict is not None}
         if told_ids is None:
             told_ids = set(decided)  # what was decided before this watching began is in the leaderboard
@@ -71,12 +80,21 @@ def _watch(client: LabClient, display: Display) -> LabSnapshot:
         for experiment_id in sorted(decided.keys() - told_ids):
             display.tell(*verdict_line(decided[experiment_id]))
         told_ids |= decided.keys()
+        for name, trouble in troubles(snapshot).items():
+            if told_troubles.get(name) != trouble:
+                display.tell(plain(f"trouble {name}: {trouble}"), "yellow")
+            told_troubles[name] = trouble
         display.update(snapshot)
         if snapshot.campaign is None or snapshot.campaign.state in OVER:
             return snapshot
+        if not nobody_has_worked(snapshot, told_troubles):
+            able_at = now
+        elif now - able_at > UNABLE_AFTER_S and (why := why_nobody_works(snapshot)):
+            client.stop(())
+            raise LabError(plain(f"{why}; the run is stopped, `autoresearch-tui launch` resumes it"))
         if snapshot.supervisor_alive:
-            alive_at = time.monotonic()
-        elif time.monotonic() - alive_at > DEAD_AFTER_S:
+            alive_at = now
+        elif now - alive_at > DEAD_AFTER_S:
             raise LabError("the supervisor does not come up; `autoresearch-tui attach supervisor` shows why")
         client.wait_for_change(LOOK_EVERY_S)
 

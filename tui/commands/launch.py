@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.client.lab_client import LabClient
-from supervisor.lab.config import AgentSpec
 from tui.commands.command_line import Command
 from tui.commands.options import lab_options
 from tui.views.printing import say
@@ -86,16 +85,10 @@ def launch(
 
     The lab goes on when the TUI is closed. Limits end it: whichever is reached first.
     """
-    from roles.backends.clients.catalogue_files import user_folder
-    from roles.backends.registry import expect_backends
     from supervisor.campaign.options import LaunchOptions
+    from tui.commands.minds import expect_minds
 
-    config = client.lab.config.agents
-    words = (
-        chief or config.chief.backend,
-        *(junior.split(",") if junior else (s.backend for s in config.junior)),
-    )
-    expect_backends(*(AgentSpec.of_words(each).backend for each in words), folder=user_folder(client.lab))
+    expect_minds(client, tag, base, chief, junior, alone=headless)
     _launch(
         client,
         LaunchOptions(

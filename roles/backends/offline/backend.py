@@ -123,6 +123,11 @@ def _why_not(canvas: Canvas) -> str:
     return f"{canvas.path} has no top-level number to step and nothing that its catalogue recognises"
 
 
+def why_nothing_to_step(canvases: Sequence[Canvas]) -> str:
+    """Why a search can do nothing with any of these files; "" when it can with one."""
+    return _why_none(canvases) if canvases and all(map(_why_not, canvases)) else ""
+
+
 def _why_none(canvases: Sequence[Canvas]) -> str:
     return f"offline cannot work on this canvas: {'; '.join(map(_why_not, canvases))}; {_ADVICE}"
 

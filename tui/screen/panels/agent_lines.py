@@ -26,6 +26,7 @@ _BADGES: dict[AgentState, tuple[str, Tone]] = {
     AgentState.REFLECTING: ("●", Tone.ACCENT),
     AgentState.PAUSED: ("‖", Tone.WARN),
     AgentState.PARKED: ("◷", Tone.WARN),
+    AgentState.FAILING: ("✕", Tone.WARN),
     AgentState.CRASHED: ("✕", Tone.BAD),
     AgentState.STOPPED: ("■", Tone.MUTED),
 }
