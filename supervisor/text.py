@@ -40,9 +40,17 @@ def slug(text: str, longest: int) -> str:
 
 
 def matches_glob(path: str, glob: str) -> bool:
-    """Whether a glob names the path; * stops at /."""
-    parts, globs = PurePosixPath(path).parts, PurePosixPath(glob).parts
-    return len(parts) == len(globs) and all(map(fnmatchcase, parts, globs))
+    """Whether a glob names the path; * stops at /, a part ** is any number of folders, the last one anything below."""
+    return _match_parts(PurePosixPath(path).parts, PurePosixPath(glob).parts)
+
+
+def _match_parts(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
+    if not globs:
+        return not parts
+    if globs[0] == "**":
+        least = 1 if len(globs) == 1 else 0
+        return any(_match_parts(parts[at:], globs[1:]) for at in range(least, len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], globs[0]) and _match_parts(parts[1:], globs[1:])
 
 
 def parsed(source: str) -> ast.Module | None:

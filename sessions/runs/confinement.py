@@ -19,7 +19,10 @@ def view_of(spec: RunSpec) -> View:
     cwd, hidden = spec.cwd.resolve(), tuple(path.resolve() for path in spec.hidden)
     programs = () if spec.has_referee else tuple(programs_on(spec.env.get("PATH", ""), hidden))
     readable = (*spec.readable, *spec.caches, *referee, *programs)
-    return View(cwd, spec.env, readable, hidden, not watched, spec.device_file)
+    # The referee's own lab starts no servers: its runs have no interface at all.
+    return View(
+        cwd, spec.env, readable, hidden, not watched, spec.device_file, spec.network, not spec.has_referee
+    )
 
 
 def wrap(argv: Sequence[str], spec: RunSpec, confinement: Confinement | None = None) -> list[str]:

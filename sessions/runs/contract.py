@@ -11,6 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from sessions.network import Network
 from sessions.runs.metric_formats import MetricFormat
 
 SPEC_FILE = "spec.json"
@@ -94,11 +95,18 @@ class RunSpec:
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
     gates: tuple[Gate, ...] = ()  # what printed fields must say for the score to count
     core: int | None = None  # pin the process tree to this CPU core
+    given: tuple[
+        str, ...
+    ] = ()  # variables of whoever starts the runner, handed on: in no file, for some are secret
+    secret_files: tuple[
+        Path, ...
+    ] = ()  # .env files that the run may read: what they hold is kept out of its log
     device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE; "": the run's folder, as unique on the machine
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too
-    sandbox: bool = True  # no network and no other user files, where the system offers it
+    sandbox: bool = True  # no other user files, and no more network than this, where the system offers it
+    network: Network = Network.NONE
     referee: Path | None = None  # the referee's copy: its files are hashed before and after
     protected: tuple[Path, ...] = ()  # files of the bench that may not change while the rest of it may
     hidden: tuple[Path, ...] = ()  # folders that no run may look into: the lab's state, above all

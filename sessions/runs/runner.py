@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ from sessions.runs.log import RunLog
 from sessions.runs.meter_check import find_suspicions, time_evaluating, time_starting
 from sessions.runs.metric_formats import number_of
 from sessions.runs.orphan_guard import RunGuard
-from sessions.runs.start import HELD_EXIT_CODE, LOCK_VARIABLE
+from sessions.runs.redaction import Redactor, secrets_in
+from sessions.runs.start import GIVEN, HELD_EXIT_CODE, LOCK_VARIABLE
 from sessions.runs.tamper_check import find_change, hash_kept_files
 from sessions.runs.trainer import Signals, Trainer, mark_of
 from sessions.sandbox.run_sandbox import Confinement
@@ -72,7 +74,7 @@ def main(directory: str) -> int:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     try:
         if not (folder / OUTCOME_FILE).exists():  # else it was made already: a result counts once
-            Runner(spec).make()
+            Runner(_with_given(spec)).make()
     except OSError as error:
         print(f"the outcome of {spec.run_id} cannot be written: {error}; make room", file=sys.stderr)
         return 4
@@ -101,7 +103,9 @@ class Runner:
         confinement = confinement_of(spec)
         self._meter = TreeMeter()
         self._hashes = hash_kept_files(spec)
-        log = RunLog(self._directory / LOG_FILE, LOG_LIMIT)
+        given = {name: spec.env[name] for name in spec.given if name in spec.env}
+        secrets = secrets_in(given, spec.secret_files)
+        log = RunLog(self._directory / LOG_FILE, LOG_LIMIT, Redactor(secrets))
         self._trainer = Trainer(spec, confinement, log, self._meter, signals, self._write_progress)
         attempt, result = self._attempt(log)
         outcome = self._outcome(attempt, result, confinement)
@@ -179,6 +183,13 @@ def _peak_vram_mb(report: Mapping[str, Any], printed: Mapping[str, float]) -> fl
     """Of the GPU, as the referee says, or the command of a lab without one; 0 where none was used."""
     peak_mb = number_of(report.get(PEAK_VRAM)) if report else printed.get(PEAK_VRAM)
     return peak_mb if peak_mb is not None and math.isfinite(peak_mb) and peak_mb > 0 else 0.0
+
+
+def _with_given(spec: RunSpec) -> RunSpec:
+    """The spec with the variables that were handed to us for the run, which no file has."""
+    handed = {name: os.environ.pop(f"{GIVEN}{name}", None) for name in spec.given}
+    given = {name: value for name, value in handed.items() if value is not None and name not in spec.env}
+    return replace(spec, env=spec.env | given)
 
 
 def _inherited_lock(folder: Path) -> int | None:

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from sessions.environment import RUNNER, passed_on
@@ -21,6 +22,7 @@ from sessions.processes.tree import wait_until
 from sessions.runs.contract import LOCK_FILE, SPEC_FILE, RunSpec, to_json
 
 LOCK_VARIABLE = "AUTORESEARCH_LOCK"  # the descriptor of the lock that a runner was handed
+GIVEN = "AUTORESEARCH_GIVEN_"  # before the names of the run's own variables: to the runner they mean nothing
 ERROR_FILE = "runner.err"
 HELD_EXIT_CODE = 3  # of a second runner for the same directory
 
@@ -37,7 +39,8 @@ def start_runner(spec: RunSpec, cli: Path) -> int:
             raise RunnerError(f"a runner already works in {spec.directory}; end it first")
         try:
             write_atomically(spec.directory / SPEC_FILE, to_json(spec))
-            pid = _spawn(spec.directory, cli, lock)
+            given = {f"{GIVEN}{name}": value for name, value in passed_on(spec.given).items()}
+            pid = _spawn(spec.directory, cli, lock, given)
             os.pwrite(lock, f"{pid}\n".encode(), 0)
         finally:
             os.close(lock)
@@ -69,10 +72,10 @@ def end_runner(directory: Path, wait_s: float = 5.0) -> None:
     raise RunnerError(f"the runner in {directory} does not end; kill process {runner_pid(directory)} by hand")
 
 
-def _spawn(directory: Path, cli: Path, lock: int) -> int:
+def _spawn(directory: Path, cli: Path, lock: int, given: Mapping[str, str]) -> int:
     # The shell exits at once, so the runner is nobody's child that we would have to wait for.
     script = '"$@" </dev/null >>"$AUTORESEARCH_ERR" 2>&1 & echo $!'
-    handed_over = {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE)}
+    handed_over = {LOCK_VARIABLE: str(lock), "AUTORESEARCH_ERR": str(directory / ERROR_FILE), **given}
     shell = subprocess.run(
         ["/bin/sh", "-c", script, "sh", str(cli), "_runner", str(directory)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from sessions.network import Network
+from sessions.sandbox.reach import launcher_folders
 
 _ACCELERATORS = ("nvidia*", "dri", "kfd", "dxg")
 _ONE_GPU = re.compile(r"nvidia\d+")
@@ -24,14 +28,22 @@ class View:
     hidden: tuple[Path, ...]
     bench_is_open: bool  # whether the run may write in its bench
     device_file: Path | None = None  # of its GPU; None: it may use any
+    network: Network = Network.NONE
+    serves_itself: bool = False  # it may start servers and ask them: a loopback of its own is brought up
 
     def with_program(self, program: str) -> View:
         """The view that `program` needs to start."""
         variables = ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_HOME")
         folders = [path for name in variables for path in search_path(self.env.get(name, ""))]
+        launchers = (*python_homes(sys.executable), *launcher_folders()) if self.has_own_loopback else ()
         return replace(
-            self, readable=(*self.readable, *python_homes(program, self.hidden), *folders, self.cwd)
+            self, readable=(*self.readable, *python_homes(program, self.hidden), *folders, *launchers, self.cwd)
         )
+
+    @property
+    def has_own_loopback(self) -> bool:
+        """Whether a network namespace of its own has a loopback that works."""
+        return self.network is Network.LOOPBACK or (self.serves_itself and self.network is Network.NONE)
 
     def writable(self) -> list[Path]:
         """The run's own home and temporary folder, and its bench where that is not watched."""

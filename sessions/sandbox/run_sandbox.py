@@ -1,7 +1,7 @@
-"""What confines a training run: no network, no other user files, and no process that outlives it.
+"""What confines a training run: its reach on the network, no other user files, and no process that outlives it.
 
 Four grades, the best that works here: bubblewrap; namespaces through unshare with Landlock for the file
-system; plain namespaces (no network, no survivors, but the file system stays open); nothing.
+system; plain namespaces (the network, no survivors, but the file system stays open); nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from sessions.network import Network
 from sessions.sandbox.filesystem_view import (
     View,
     accelerators,
@@ -22,6 +23,7 @@ from sessions.sandbox.filesystem_view import (
     sockets_of_others,
 )
 from sessions.sandbox.launchers import in_namespaces, succeeds, under_landlock
+from sessions.sandbox.reach import with_own_loopback, with_relay
 
 _PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "shm")
 
@@ -52,18 +54,30 @@ def works(grade: Confinement) -> bool:
         return grade in _TOOLS and bool(shutil.which(_TOOLS[grade])) and succeeds(command, folder)
 
 
+def protects_files() -> bool:
+    """Whether a run can be kept from writing into other people's files here."""
+    return probe() in (Confinement.BWRAP, Confinement.LANDLOCK)
+
+
 def confined_argv(grade: Confinement, argv: Sequence[str], view: View) -> list[str]:
     """`argv` confined that way to what `view` shows."""
     view = view.with_program(argv[0])
     match grade:
         case Confinement.BWRAP:
-            return [*_bubblewrap(view), "--", *argv]
+            confined = [*_bubblewrap(view), "--", *_networked(argv, view)]
         case Confinement.LANDLOCK:
-            return in_namespaces(_landlocked(argv, view), network=False)
+            inner = _networked(_landlocked(argv, view), view)
+            confined = in_namespaces(inner, network=view.network is Network.OPEN)
         case Confinement.UNSHARE:
-            return in_namespaces(argv, network=False)
+            inner = _networked(argv, view)
+            confined = in_namespaces(inner, network=view.network is Network.OPEN)
         case Confinement.NONE:
             return list(argv)
+    return with_relay(confined, view.network)
+
+
+def _networked(argv: Sequence[str], view: View) -> list[str]:
+    return with_own_loopback(argv) if view.has_own_loopback else list(argv)
 
 
 def _bubblewrap(view: View) -> list[str]:
@@ -72,7 +86,7 @@ def _bubblewrap(view: View) -> list[str]:
         "--die-with-parent",
         "--unshare-user",
         "--unshare-pid",
-        "--unshare-net",
+        *(() if view.network is Network.OPEN else ("--unshare-net",)),
         "--unshare-ipc",
     ]
     command += ["--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]

@@ -14,11 +14,13 @@ from sessions.git.worktrees import Worktrees
 from supervisor.campaign.options import LaunchOptions
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LaunchError
+from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.branches import base_at
+from supervisor.lab.ignored_files import SET_UP_BENCH, expect_beside, lay_out
 from supervisor.lab.paths import Lab
 from supervisor.lab.presets import CANVAS, better_preset, template_path
 from supervisor.lab.programs import Say
-from supervisor.lab.referee_copy import hash_referee, referee_files, write_referee
+from supervisor.lab.referee_copy import hash_referee, referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment
 from supervisor.model.records import NewCampaign
 from supervisor.model.snapshot import Limits, Setting
@@ -53,12 +55,14 @@ def start_new_campaign(
         raise LaunchError(
             f"scores of different devices can't be compared: {', '.join(sorted(kinds))}; name one kind"
         )
-    files = referee_files(repository, base, lab.config.lab.canvas(repository.list_files(base)))
+    files = referee_of(lab, repository, base)
     referee = hash_referee(files)
     write_referee(lab.referee_dir, files)
     checkout = _checkout_of(lab, repository, base)
-    make_environment(lab, checkout, say)
+    make_environment(lab, checkout / lab.folder, say)
+    settle_on_active(lab, say)
     fingerprint = set_up(lab, checkout, say)
+    expect_beside(lab, repository, checkout, base, say)
     _expect_checks(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
@@ -108,8 +112,10 @@ def _name_better_preset(
 
 def _checkout_of(lab: Lab, repository: Repository, commit: str) -> Path:
     # Not the person's work tree: what is not committed there is not what runs will see.
-    checkout = lab.benches_dir / "set-up"
+    checkout = lab.benches_dir / SET_UP_BENCH
     Worktrees(repository, lab.worktree_lock).reset(checkout, commit)
+    # The set-up has no sandbox: what it could write through a link would be the person's own.
+    lay_out(lab, repository, checkout, commit, linked=False)
     return checkout
 
 

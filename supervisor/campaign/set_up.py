@@ -36,7 +36,7 @@ def set_up(lab: Lab, checkout: Path, say: Say) -> str:
             say(line)
 
     try:
-        exit_code, lines = run_aloud(argv, checkout, env, say_or_keep)
+        exit_code, lines = run_aloud(argv, checkout / lab.folder, env, say_or_keep)
     except OSError as error:
         raise LaunchError(f"the set-up command does not start: {error}; see [lab] setup") from error
     if exit_code:

@@ -23,7 +23,7 @@ from supervisor.drafts.guard import (
     stands_in,
 )
 from supervisor.lab.paths import Lab
-from supervisor.lab.referee_copy import referee_files
+from supervisor.lab.referee_copy import referee_of
 from supervisor.model.experiment import Experiment, Flag
 from supervisor.model.records import Draft, Judgement
 from supervisor.model.snapshot import LabSnapshot
@@ -163,8 +163,7 @@ class JuniorWorkspace:
             return None
         campaign = self.snapshot().campaign
         assert campaign is not None
-        canvas = self.canvas(campaign.base_commit)
-        return stands_in(new, {**before, **referee_files(self.repository, campaign.base_commit, canvas)})
+        return stands_in(new, {**before, **referee_of(self.lab, self.repository, campaign.base_commit)})
 
     def record_thought(self, experiment: Experiment, title: str, text: str) -> None:
         """Reasoned, and nothing worth a run came of it."""

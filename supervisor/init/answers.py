@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sessions.network import Network
 from supervisor.lab.config import LabSection
 from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding
@@ -122,6 +123,15 @@ def take_timeout(answers: Answers, text: str, _: Tree) -> Answers:
 def take_budget(answers: Answers, text: str, _: Tree) -> Answers:
     """Training seconds, as a duration."""
     return answers.said(Fact.BUDGET_S, duration_s(text))
+
+
+def take_network(answers: Answers, text: str, _: Tree) -> Answers:
+    """What runs may reach: none, loopback or open."""
+    try:
+        return answers.said(Fact.NETWORK, Network(text.strip().lower()))
+    except ValueError:
+        known = ", ".join(Network)
+        raise BadAnswer(f"{text.strip()!r} is no reach of a network; there are {known}") from None
 
 
 def take_off_limits(answers: Answers, text: str, tree: Tree) -> Answers:

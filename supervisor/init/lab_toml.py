@@ -20,6 +20,11 @@ _HINTS = {
     Fact.SEED_ENV: ('seed_env = "SEED"', "how the command takes a seed, if it does"),
     Fact.CACHES: ("caches = []", "folders that a run may read; ~ is the home folder"),
     Fact.ENV: ("env = []", "variables passed on; everything else but a short allow-list is not"),
+    Fact.NETWORK: (
+        'network = "none"',
+        'what runs reach: "none", "loopback" (servers of this machine) or "open"',
+    ),
+    Fact.LINKS: ("links = []", "what git ignores and runs read: node_modules, data"),
 }
 
 
@@ -64,11 +69,14 @@ def _lab(finding: Finding) -> list[str]:
         Fact.SEED_ENV: finding.seed_env and f"seed_env = {toml_string(finding.seed_env)}",
         Fact.CACHES: finding.caches and f"caches   = {toml_list(finding.caches)}",
         Fact.ENV: finding.env and f"env      = {toml_list(finding.env)}",
+        Fact.LINKS: finding.links and f"links    = {toml_list(finding.links)}",
+        Fact.NETWORK: finding.network and f"network  = {toml_string(finding.network)}",
+        Fact.COPIES: finding.copies and f"copies   = {toml_list(finding.copies)}",
     }
     for fact, text in settings.items():
         if text:
             lines.append(_line(text, _seen(finding, fact) or _HINTS[fact][1]))
-        elif fact is not Fact.TIMEOUT_S:
+        elif fact not in (Fact.TIMEOUT_S, Fact.COPIES):
             hint, remark = _HINTS[fact]
             lines.append(f"# {hint:<21} # {remark}")
         if fact is Fact.BUDGET_S:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sessions.network import Network
 from supervisor.init.answers import (
     Answers,
     in_words,
@@ -17,6 +18,7 @@ from supervisor.init.answers import (
     take_end,
     take_juniors,
     take_metric,
+    take_network,
     take_off_limits,
     take_timeout,
 )
@@ -109,6 +111,15 @@ TIMEOUT = Question(
     lambda answers: in_words(answers.finding.timeout_s or LONGEST_S),
     Fact.TIMEOUT_S,
 )
+NETWORK = Question(
+    "network",
+    "What may a run reach?",
+    "`none`: only servers that it starts itself. `loopback`: the servers of this machine as well. `open`: every "
+    "address, which the code under test may use as it likes.",
+    take_network,
+    lambda answers: answers.finding.network or Network.NONE,
+    Fact.NETWORK,
+)
 OFF_LIMITS = Question(
     "off-limits",
     "What is off-limits?",
@@ -134,7 +145,7 @@ END = Question(
 )
 # A project of which nothing is known is asked all of these; the metric's name follows from the first run.
 WIZARD = (EDITABLE, COMMAND, DIRECTION, CHECKS, TIMEOUT, OFF_LIMITS, JUNIORS, END)
-GAPS = (EDITABLE, COMMAND, METRIC, DIRECTION)
+GAPS = (EDITABLE, COMMAND, METRIC, DIRECTION, NETWORK)
 
 
 def gaps_of(finding: Finding) -> tuple[Question, ...]:

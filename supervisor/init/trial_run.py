@@ -21,12 +21,15 @@ from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, rea
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LabError
+from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.config import LabConfig
+from supervisor.lab.ignored_files import SET_UP_BENCH, lay_out
 from supervisor.lab.paths import Lab, Layout, has_referee
 from supervisor.lab.programs import cli_path
-from supervisor.lab.referee_copy import referee_files, write_referee
+from supervisor.lab.referee_copy import referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment, uses_uv
 from supervisor.recognition.printed import PrintedValue, printed_values
+from supervisor.runs.hints import with_hint
 from supervisor.runs.spec import DevicePlace, spec_on_bench
 
 RUNS = 3
@@ -104,9 +107,13 @@ class Trial:
         return bool(self._lab.config.lab.setup) or uses_uv(self._lab)
 
     def prepare(self, tell: Tell) -> None:
-        """Make uv's environment and run the set-up command there, where the lab has them. Raises LaunchError."""
-        make_environment(self._lab, self._clone, tell)
-        set_up(self._lab, self._clone, tell)
+        """Make uv's environment and run the set-up command, in a clone beside, as a launch does. Raises LaunchError."""
+        checkout = self._lab.benches_dir / SET_UP_BENCH
+        if not checkout.is_dir():
+            ask_git(self._clone, "clone", "--quiet", "--local", str(self._clone), str(checkout))
+            ask_git(checkout, "checkout", "--quiet", "--detach", Repository(self._clone).rev_parse("HEAD"))
+        make_environment(self._lab, checkout / self._lab.folder, tell)
+        set_up(self._lab, checkout, tell)
 
     def run(self, metric: str, tell: Tell) -> Measured:
         """One run, as a campaign would make it; its output is told as it comes. Ctrl-C ends its whole tree.
@@ -116,6 +123,8 @@ class Trial:
         self._made += 1
         ask_git(self._clone, "checkout", "--quiet", "--force", "HEAD")
         ask_git(self._clone, "clean", "--quiet", "-ffdx")
+        commit = Repository(self._clone).rev_parse("HEAD")
+        lay_out(self._lab, Repository(self._lab.root), self._clone, commit)
         spec = self._spec(metric or _UNKNOWN_METRIC)
         start_runner(spec, cli_path())
         try:
@@ -128,6 +137,7 @@ class Trial:
             raise LabError(
                 "the trial run ended without a result; `autoresearch-tui doctor` looks at this machine"
             )
+        outcome = with_hint(self._lab, spec.directory, self._clone, outcome, unchanged=True)
         tail = read_tail(spec.directory / LOG_FILE, _TAIL_BYTES)
         return Measured(outcome, printed_values(tail), tail)
 
@@ -155,9 +165,9 @@ def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
         ask_git(clone, "checkout", "--quiet", "--detach", base)
         lab = Lab(root, folder / "state", config, Layout.CUSTOM, has_referee(clone))
         lab.runs_dir.mkdir(parents=True, mode=0o700)
+        settle_on_active(lab, lambda _: None)
         repository = Repository(clone)
-        canvas = config.lab.canvas(repository.list_files("HEAD"))
-        referee = write_referee(lab.referee_dir, referee_files(repository, "HEAD", canvas))
+        referee = write_referee(lab.referee_dir, referee_of(lab, repository, "HEAD"))
         yield Trial(lab, clone, referee)
     finally:
         remove_folder(folder)

@@ -5,15 +5,17 @@ Every key has a default, documented beside it; a lab of our own layout needs no 
 
 from __future__ import annotations
 
+import difflib
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from string import Formatter
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sessions.network import Network
 from sessions.runs.contract import Gate
 from sessions.runs.metric_formats import MetricFormat
 from supervisor.audit.rules import RULE_IDS
@@ -31,6 +33,8 @@ ACCELERATOR_BUDGET_S = 300.0
 TIMEOUT_BUDGETS = {Clock.CPU: 6.0, Clock.WALL: 2.0}
 HOPELESS = 0.25  # how often equal code looks as good as a candidate that its first run ends
 SHORTEST_TIMEOUT_S = 120.0  # imports, smoke and evaluation take their seconds however small the budget
+
+_BRACED = re.compile(r"\{(\w+)\}")
 
 Seconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
@@ -54,6 +58,9 @@ class LabSection(TomlTable):
     seed_env: str = ""  # the variable by which a foreign lab takes its seed
     caches: tuple[Name, ...] = ()  # folders that a run may read; ~ is the home folder
     env: tuple[Name, ...] = ()  # variables passed on to runs, beside a short allow-list
+    network: Network = Network.NONE  # what runs reach; where the machine has no sandbox it is open
+    links: tuple[Name, ...] = ()  # what git ignores and runs need: read where it lies, never written
+    copies: tuple[Name, ...] = ()  # the same, and each run gets a copy of its own
     share_devices: bool = False  # True: other people's processes on a GPU are shown, not waited for
     budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
     timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
@@ -67,7 +74,7 @@ class LabSection(TomlTable):
     def _may_be_new(self, path: str) -> bool:
         return any(matches_glob(path, glob) for glob in self.new_files)
 
-    @field_validator("editable", "new_files")
+    @field_validator("editable", "new_files", "links", "copies")
     @classmethod
     def _stays_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
@@ -79,14 +86,13 @@ class LabSection(TomlTable):
     @classmethod
     def _knows_its_placeholders(cls, command: str) -> str:
         try:
-            unknown = {name for _, name, _, _ in Formatter().parse(command) if name is not None} - {"python"}
             shlex.split(command)
         except ValueError as error:
             raise ValueError(f"{str(error).lower()} in {command!r}") from None
-        if unknown:
-            raise ValueError(
-                f"knows {{python}} only (got {{{sorted(unknown)[0]}}}); write {{{{ and }}}} for braces"
-            )
+        # Braces are awk's and the shell's as well; only what was meant to be {python} is refused.
+        slip = difflib.get_close_matches("python", _BRACED.findall(command), n=1, cutoff=0.7)
+        if slip and slip[0] != "python":
+            raise ValueError(f"knows {{python}} only (got {{{slip[0]}}})")
         return command
 
     @field_validator("clock", mode="before")

@@ -6,12 +6,15 @@ import hashlib
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from sessions.errors import NotARepository
+from sessions.git.command import ask_git
 from sessions.git.repository import Repository
 from supervisor.errors import ConfigError, NotALab
 from supervisor.lab.config import CONFIG_FILE, LabConfig, default_config, karpathy_config, read_config
+from supervisor.text import matches_glob
 
 STATE_FOLDER = ".autoresearch"
 STATE_POINTER = "state-dir"  # inside STATE_FOLDER: where the state is, when it is elsewhere
@@ -38,16 +41,28 @@ LAYOUT_CONFIGS = {Layout.OURS: default_config, Layout.KARPATHY: karpathy_config}
 class Lab:
     """A git repository under research. Says where things lie; makes nothing."""
 
-    root: Path  # top of the person's work tree
+    root: Path  # of the person's work tree the top, or the folder in it that has the autoresearch.toml
     state_dir: Path
     config: LabConfig
     layout: Layout
     has_referee: bool  # prepare.py speaks the run channel; else a printed metric serves
+    folder: str = (
+        ""  # the root in its repository: "" at the top; paths of the configuration count from the top
+    )
 
     @property
     def marker(self) -> str:
         """In the environment of every process of the lab's runs: how leftovers are found."""
         return hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+
+    @property
+    def top(self) -> Path:
+        """Of the person's work tree, around the lab's folder."""
+        return Path(*self.root.parts[: len(self.root.parts) - len(Path(self.folder).parts)])
+
+    def within(self, path: str) -> str:
+        """A path of the configuration, or of a commit, as the lab's own folder has it."""
+        return path.removeprefix(f"{self.folder}/") if self.folder else path
 
     @property
     def db(self) -> Path:
@@ -111,6 +126,17 @@ class Lab:
         return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
 
     @property
+    def active_pointer(self) -> Path:
+        """Says which environment of the person's was active when the campaign was launched."""
+        return self.state_dir / "active-environment"
+
+    @property
+    def active_environment(self) -> Path | None:
+        """The virtual or conda environment that the launch settled on; None where it settled on none."""
+        pointer = self.active_pointer
+        return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
+
+    @property
     def worktree_lock(self) -> Path:
         """Held around every change to git's list of worktrees."""
         return self.state_dir / "worktree.lock"
@@ -123,7 +149,8 @@ class Lab:
 
 def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
     """The lab around `start`, from anywhere in its repository. Raises NotALab or ConfigError."""
-    root = _root_of(start)
+    root, top = _root_of(start)
+    folder = root.relative_to(top).as_posix() if root != top else ""
     layout = detect_layout(root)
     file = root / CONFIG_FILE
     if layout is None and not file.is_file():
@@ -134,13 +161,13 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
     config = LAYOUT_CONFIGS[layout]() if layout else LabConfig()
     if file.is_file():
         config = read_config(file, config)
-    _expect_editable_files(root, config, file)
     return Lab(
         root=root,
         state_dir=state_dir.expanduser().resolve() if state_dir else _state_dir_of(root),
-        config=config,
+        config=_as_files(root, folder, config, file),
         layout=layout or Layout.CUSTOM,
         has_referee=has_referee(root),
+        folder=folder,
     )
 
 
@@ -160,7 +187,8 @@ def has_referee(root: Path) -> bool:
         return False
 
 
-def _root_of(start: Path) -> Path:
+def _root_of(start: Path) -> tuple[Path, Path]:
+    """The lab's folder around `start`, and the top of its repository. Raises NotALab."""
     start = start.expanduser().resolve()
     if not start.is_dir():
         raise NotALab(f"{start} is not a folder; name a lab's with --lab")
@@ -170,14 +198,22 @@ def _root_of(start: Path) -> Path:
             start = folder.parent
     # Where there is state, git need not be asked: importing it costs as much as reading the lab.
     top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
-    if top is not None and (top / STATE_FOLDER).is_dir():
-        return top
+    own = _own_folder(start, top) if top is not None else None
+    if top is not None and ((own or top) / STATE_FOLDER).is_dir():
+        return own or top, top
     try:
-        return Repository.find(start).root
+        top = Repository.find(start).root
     except NotARepository as error:
         raise NotALab(
             f"{start} is not in a git repository; `autoresearch-tui init` makes a lab, --lab DIR names one"
         ) from error
+    return _own_folder(start, top) or top, top
+
+
+def _own_folder(start: Path, top: Path) -> Path | None:
+    """The nearest folder around `start` with a configuration of its own; None where there is none up to the top."""
+    folders = (folder for folder in (start, *start.parents) if folder.is_relative_to(top))
+    return next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
 
 
 def _state_dir_of(root: Path) -> Path:
@@ -186,11 +222,45 @@ def _state_dir_of(root: Path) -> Path:
     return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else state
 
 
-def _expect_editable_files(root: Path, config: LabConfig, file: Path) -> None:
+def _as_files(root: Path, folder: str, config: LabConfig, file: Path) -> LabConfig:
+    """The configuration with its editable folders and globs as the files that they hold. Raises ConfigError."""
+    source = CONFIG_FILE if file.is_file() else str(root)
+    files: list[str] = []
+    globs: list[str] = []
     for path in config.lab.editable:
-        if not (root / path).is_file():
-            source = CONFIG_FILE if file.is_file() else str(root)
-            raise ConfigError(f"{source}: [lab] editable: there is no {path} in {root}")
+        place = root / path
+        if place.is_symlink():
+            raise ConfigError(
+                f"{source}: [lab] editable: {path} is a link to {place.readlink()}; name the file itself"
+            )
+        if place.is_file():
+            files.append(path)
+            continue
+        glob = f"{path.rstrip('/')}/**" if place.is_dir() else path
+        held = [held for held in _tracked(root) if matches_glob(held, glob)] if _is_glob(glob) else []
+        if not held:
+            what = f"{path} has no committed file" if place.is_dir() else f"there is no {path} in {root}"
+            raise ConfigError(f"{source}: [lab] editable: {what}")
+        files += held
+        globs.append(glob)
+    within = partial(str.__add__, f"{folder}/" if folder else "")
+    paths = {
+        "editable": tuple(map(within, dict.fromkeys(files))),
+        "new_files": tuple(map(within, (*config.lab.new_files, *globs))),
+    }
+    return config.model_copy(update={"lab": config.lab.model_copy(update=paths)})
+
+
+def _is_glob(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
+
+
+def _tracked(root: Path) -> tuple[str, ...]:
+    """The plain files of the lab that git tracks, relative to it; links are left out."""
+    listing = ask_git(root, "ls-files", "-z", "--", ".").split("\0")
+    return tuple(
+        path for path in listing if path and (root / path).is_file() and not (root / path).is_symlink()
+    )
 
 
 def data_cache() -> Path:

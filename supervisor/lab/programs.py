@@ -10,8 +10,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sessions.sandbox.filesystem_view import python_homes
 from supervisor.errors import LabError
 from supervisor.lab.paths import Lab
+
+PYTHON = "{python}"  # in a command: the interpreter of the lab's runs
 
 Say = Callable[[str], None]
 
@@ -27,17 +30,34 @@ def supervisor_argv(lab: Lab) -> list[str]:
 
 
 def command_argv(template: str, python: str) -> tuple[str, ...]:
-    """A command of the configuration as an argument vector; no shell ever sees it."""
-    return tuple(part.replace("{python}", python) for part in shlex.split(template))
+    """A command of the configuration as an argument vector; only {python} is replaced, other braces stay."""
+    return tuple(_with_python(part, python) for part in shlex.split(template))
+
+
+def _with_python(part: str, python: str) -> str:
+    # A part of several words is a shell's, which would take a path with a space for two.
+    return part.replace(PYTHON, shlex.quote(python) if " " in part else python)
 
 
 def lab_python(lab: Lab) -> str:
-    """The interpreter that trains: the lab's own, else the tool's."""
+    """The interpreter that trains: the lab's own, else what was active at the launch, else the tool's."""
     if lab.config.lab.python:
         return str(lab.root / lab.config.lab.python)
-    folders = (lab.root / ".venv", lab.uv_environment)
-    pythons = (folder / "bin" / "python" for folder in folders if folder is not None)
+    folders = (lab.root / ".venv", lab.uv_environment, lab.active_environment)
+    pythons = (python_in(folder) for folder in folders if folder is not None)
     return next((str(python) for python in pythons if os.access(python, os.X_OK)), sys.executable)
+
+
+def python_in(environment: Path) -> Path:
+    """The interpreter of a virtual or conda environment."""
+    return environment / "bin" / "python"
+
+
+def python_readable(lab: Lab) -> tuple[Path, ...]:
+    """What a confined run has to see of the lab's Python, wherever in a command it stands."""
+    config = lab.config
+    commands = (config.lab.command, config.lab.smoke, config.checks.command)
+    return tuple(python_homes(lab_python(lab))) if any(PYTHON in command for command in commands) else ()
 
 
 def cli_path() -> Path:

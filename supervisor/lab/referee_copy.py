@@ -9,16 +9,25 @@ from pathlib import Path, PurePosixPath
 
 from sessions.git.repository import Repository
 from supervisor.errors import LabError
+from supervisor.lab.paths import Lab
 
 
-def referee_files(repository: Repository, commit: str, canvas: Sequence[str]) -> dict[str, str]:
-    """What a canvas may import of its lab: the tracked top-level .py files that nobody may edit, by path."""
+def referee_of(lab: Lab, repository: Repository, commit: str) -> dict[str, str]:
+    """The referee's files of a lab as of a commit."""
+    canvas = lab.config.lab.canvas(repository.list_files(commit))
+    return referee_files(repository, commit, canvas, lab.folder)
+
+
+def referee_files(
+    repository: Repository, commit: str, canvas: Sequence[str], folder: str = ""
+) -> dict[str, str]:
+    """What a canvas may import of its lab: the tracked .py files of its folder that nobody may edit, by name."""
     paths = sorted(
         path
         for path in repository.list_files(commit)
-        if path.endswith(".py") and len(PurePosixPath(path).parts) == 1 and path not in canvas
+        if path.endswith(".py") and PurePosixPath(path).parent == PurePosixPath(folder) and path not in canvas
     )
-    return repository.read_files(commit, paths)
+    return {PurePosixPath(path).name: text for path, text in repository.read_files(commit, paths).items()}
 
 
 def hash_referee(files: dict[str, str]) -> str:

@@ -101,9 +101,10 @@ def _refuse_a_second_home(lab: Lab) -> None:
 
 def _hide_from_git(lab: Lab) -> None:
     repository = Repository.find(lab.root)
-    repository.add_to_exclude(f"/{STATE_FOLDER}/")
+    within = f"/{lab.folder}/" if lab.folder else "/"
+    repository.add_to_exclude(f"{within}{STATE_FOLDER}/")
     if lab.state_dir.is_relative_to(lab.root) and lab.state_dir != lab.root / STATE_FOLDER:
-        repository.add_to_exclude(f"/{lab.state_dir.relative_to(lab.root).as_posix()}/")
+        repository.add_to_exclude(f"{within}{lab.state_dir.relative_to(lab.root).as_posix()}/")
 
 
 def _explain(folder: Path, error: OSError) -> str:

@@ -10,7 +10,7 @@ from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
 from supervisor.lab.branches import home_of
 from supervisor.lab.paths import Lab
-from supervisor.lab.referee_copy import hash_referee, referee_files
+from supervisor.lab.referee_copy import hash_referee, referee_of
 from supervisor.model.promotion import (
     Piece,
     PieceKind,
@@ -60,8 +60,7 @@ class PieceApplier:
                 return promotions.start_again(
                     self.store, self.promotion, f"{branch} has moved to {main[:7]}", self.now
                 )
-            canvas = self.lab.config.lab.canvas(repository.list_files(main))
-            if hash_referee(referee_files(repository, main, canvas)) != self.campaign.setting.referee_hash:
+            if hash_referee(referee_of(self.lab, repository, main)) != self.campaign.setting.referee_hash:
                 return self._refuse(
                     f"the referee on {branch} is not the one that {tag} was measured by; `launch --tag` a new run"
                 )

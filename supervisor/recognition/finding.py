@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from sessions.network import Network
 from supervisor.model.states import Clock, Direction
 
 
@@ -43,6 +44,9 @@ class Fact(StrEnum):
     CACHES = "caches"
     ENV = "variables"
     SEED_ENV = "seed from"
+    LINKS = "linked"
+    COPIES = "copied"
+    NETWORK = "network"
     EXPERIMENTS = "experiments"
     HOURS = "hours"
     USD = "dollars"
@@ -94,6 +98,9 @@ class Finding:
     caches: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     seed_env: str = ""
+    links: tuple[str, ...] = ()  # what git ignores and the command reads
+    copies: tuple[str, ...] = ()  # what git ignores and the command also writes
+    network: Network | None = None
     experiments: int | None = None
     hours: float | None = None
     usd: float | None = None

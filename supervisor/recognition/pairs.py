@@ -45,19 +45,20 @@ def recognise(tree: Tree) -> Finding | None:
 
 def judges_of(tree: Tree, evaluator: str) -> tuple[str, ...]:
     """The evaluator, and what it runs that measures as well."""
-    inner = (path for path in _used(tree, evaluator) if path != evaluator and _JUDGES.search(path))
+    inner = (path for path in used_by(tree, evaluator) if path != evaluator and _JUDGES.search(path))
     return (evaluator, *inner)
 
 
 def solutions_of(tree: Tree, evaluator: str) -> tuple[str, ...]:
     """The tracked files that the evaluator uses and that may be meant to change, the likeliest first."""
     judges = judges_of(tree, evaluator)
-    used = [path for judge in judges for path in _used(tree, judge) if path not in judges]
+    used = [path for judge in judges for path in used_by(tree, judge) if path not in judges]
     fitting = [path for path in used if not _FIXED.search(PurePosixPath(path).stem.lower())]
     return tuple(sorted(dict.fromkeys(fitting), key=_rank))
 
 
-def _used(tree: Tree, script: str) -> list[str]:
+def used_by(tree: Tree, script: str) -> list[str]:
+    """The tracked files that a script imports, runs or names."""
     return _imported(tree, script) if script.endswith(".py") else _mentioned(tree, script)
 
 

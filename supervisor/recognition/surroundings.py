@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sessions.environment import looks_secret
 from supervisor.model.states import Clock
 from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.tree import Tree
@@ -30,7 +31,6 @@ _NOT_PASSED = re.compile(
     r"^(PYTHON|PYTORCH_|CUDA_|OMP_|MKL_|OPENBLAS_|NUMBA_|HF_HUB|TOKENIZERS_|TORCH|XLA_|LOCALAPPDATA$|APPDATA$|HOME$|"
     r"PATH$|USER$|SHELL$|TERM$|TMPDIR$|PWD$|RANK$|LOCAL_RANK$|WORLD_SIZE$|MASTER_|CI$|DEBUG$)|SEED"
 )
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
 _SEED = re.compile(r"^(\w+_)?SEED$")
 _BUDGET = re.compile(
     r"^\s*(?P<name>(?:TRAIN(?:ING)?_)?TIME_(?:BUDGET|LIMIT)(?:_S(?:EC(?:ONDS)?)?)?)\b[^=]*=\s*(?P<value>.+)"
@@ -111,7 +111,7 @@ def told_direction(tree: Tree, metric: str, paths: Iterable[str]) -> tuple[str, 
 
 def quoted(path: str) -> str:
     """The path as one word of a command line of the configuration."""
-    return shlex.quote(path).replace("{", "{{").replace("}", "}}")
+    return shlex.quote(path)
 
 
 def _add_caches(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
@@ -156,7 +156,7 @@ def _add_env(finding: Finding, tree: Tree, paths: tuple[str, ...]) -> Finding:
         if _SEED.match(name):
             finding = finding.with_fact(Fact.SEED_ENV, name, where, "the code takes its seed from it")
             break
-    secret = [name for name in reads if _SECRET.search(name)]
+    secret = [name for name in reads if looks_secret(name)]
     passed_on = [name for name in reads if not _NOT_PASSED.search(name) and name not in secret]
     if secret:
         finding = finding.with_caution(

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sessions.git.repository import Repository
 from sessions.runs.failure_reason import failure_reason
 from sessions.sandbox.filesystem_view import View, programs_on
 from sessions.sandbox.run_sandbox import confined_argv, probe
+from supervisor.lab.ignored_files import lay_out
 from supervisor.lab.paths import Lab, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
-from supervisor.lab.uv_environment import uv_readable
-from supervisor.runs.spec import hidden_from_runs, training_env
+from supervisor.runs.spec import hidden_from_runs, readable_folders, training_env
 
 
 def failed_check(lab: Lab, worktree: Path) -> str:
@@ -28,20 +29,25 @@ def failed_check(lab: Lab, worktree: Path) -> str:
     with tempfile.TemporaryDirectory() as own, _to_check(lab, worktree) as checked:
         argv = command_argv(lab.config.checks.command, lab_python(lab))
         env = training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own}
-        caches = (Path(cache).expanduser() for cache in lab.config.lab.caches)
         hidden = tuple(path.resolve() for path in (*hidden_from_runs(lab), sealed_data()))
         view = View(
-            checked.resolve(),
+            (checked / lab.folder).resolve(),
             env,
-            readable=(*uv_readable(lab), *programs_on(os.environ.get("PATH", ""), hidden), *caches),
+            readable=(
+                checked.resolve(),
+                *readable_folders(lab),
+                *programs_on(os.environ.get("PATH", ""), hidden),
+            ),
             hidden=hidden,
             # Nothing in it may change: what is checked is what is committed.
             bench_is_open=checked != worktree,
+            network=lab.config.lab.network,
+            serves_itself=not lab.has_referee,
         )
         try:
             process = subprocess.run(
                 confined_argv(probe(), argv, view),
-                cwd=checked,
+                cwd=checked / lab.folder,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -71,6 +77,7 @@ def _to_check(lab: Lab, worktree: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / worktree.name
         shutil.copytree(worktree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        lay_out(lab, Repository(lab.root), copy, Repository(worktree).rev_parse("HEAD"))
         yield copy
 
 

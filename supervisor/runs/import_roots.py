@@ -84,7 +84,7 @@ def _declared(bench: Path) -> Iterator[str]:
 
 def _of_editable(lab: Lab, bench: Path) -> Iterator[str]:
     """The folder above the outermost package that an editable module lies in."""
-    for path in lab.config.lab.editable:
+    for path in map(lab.within, lab.config.lab.editable):
         folder = (bench / path).parent
         if not path.endswith(".py") or not (folder / "__init__.py").is_file():
             continue
@@ -96,7 +96,7 @@ def _of_editable(lab: Lab, bench: Path) -> Iterator[str]:
 def _paths_into_checkout(lab: Lab) -> Iterator[tuple[Path, Path]]:
     """What .pth files of the lab's environments name below a checkout of the lab: (the checkout, the folder)."""
     environments = {Path(lab_python(lab)).parent.parent, lab.uv_environment}
-    checkouts = (lab.benches_dir / "set-up", lab.root)  # the first may lie inside the second
+    checkouts = (lab.benches_dir / "set-up" / lab.folder, lab.root)  # the first may lie inside the second
     for environment in filter(None, environments):
         for file in environment.glob("lib/python*/site-packages/*.pth"):
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()

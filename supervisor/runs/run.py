@@ -10,16 +10,20 @@ from sessions.devices.gpu import speaks_of_device
 from sessions.errors import RunnerError, SessionError
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
+from sessions.network import Network
 from sessions.processes.marks import find_marked
 from sessions.processes.tree import end_tree
 from sessions.runs.contract import RunEnding, RunOutcome, read_outcome, read_progress
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from sessions.sandbox.run_sandbox import Confinement
 from supervisor.analysis.passing_failure import passing_failure
+from supervisor.lab.ignored_files import lay_out
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import cli_path
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import Campaign
+from supervisor.model.states import RunKind
+from supervisor.runs.hints import with_hint
 from supervisor.runs.spec import Job, run_directory, run_marker, spec_of
 from supervisor.store import devices, runs
 from supervisor.store.connection import Store
@@ -35,9 +39,10 @@ def start_run(
     if not runs.take_lease(store, job.run.id, job.device.id, now):
         return False
     try:
-        bench = lab.benches_dir / job.device.id.replace(":", "-")
+        bench = bench_of(lab, job.device.id)
         assert job.experiment.commit is not None
         Worktrees(repository, lab.worktree_lock).reset(bench, job.experiment.commit)
+        lay_out(lab, repository, bench, job.experiment.commit)
         start_runner(spec_of(lab, store, campaign, job, bench), cli_path())
     except BaseException as error:
         # What git can't lay out may be this commit's fault; a full disk is nobody's.
@@ -45,6 +50,11 @@ def start_run(
         runs.lose_run(store, campaign.tag, job.run.id, now, why, capped=isinstance(error, SessionError))
         raise
     return True
+
+
+def bench_of(lab: Lab, device_id: str) -> Path:
+    """Where the runs on a device happen."""
+    return lab.benches_dir / device_id.replace(":", "-")
 
 
 def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
@@ -72,9 +82,11 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
         return True
     if _device_failed(run, outcome):
         return _blame_device(store, tag, run, outcome.reason, now)
-    if why := passing_failure(outcome, run.voided, offline=_was_offline(outcome), memory_mb=_memory_mb()):
+    if why := passing_failure(outcome, run.voided, offline=_was_offline(lab, outcome), memory_mb=_memory_mb()):
         runs.lose_run(store, tag, run.id, now, why, capped=True, voided=True)
         return True
+    bench, unchanged = bench_of(lab, run.device or ""), run.kind is RunKind.BASELINE
+    outcome = with_hint(lab, directory, bench, outcome, unchanged=unchanged)
     return runs.finish_run(store, tag, run.id, outcome)
 
 
@@ -88,8 +100,8 @@ def _void(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     return True
 
 
-def _was_offline(outcome: RunOutcome) -> bool:
-    return outcome.sandbox in (Confinement.BWRAP, Confinement.UNSHARE)
+def _was_offline(lab: Lab, outcome: RunOutcome) -> bool:
+    return lab.config.lab.network is Network.NONE and outcome.sandbox != Confinement.NONE
 
 
 def _memory_mb() -> float:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sessions.environment import TRAINING_RUN, passed_on
+from sessions.environment import NETWORK, TRAINING_RUN, looks_secret, passed_on
+from sessions.network import Network
 from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.config import Budget
+from supervisor.lab.ignored_files import beside, is_dotenv, readable_sources, source_of
 from supervisor.lab.paths import Lab, data_cache, sealed_data
-from supervisor.lab.programs import command_argv, lab_python
+from supervisor.lab.programs import command_argv, lab_python, python_readable
 from supervisor.lab.referee_copy import verify_referee
 from supervisor.lab.uv_environment import uv_readable, uv_variables
 from supervisor.model.experiment import Experiment, Run
@@ -55,7 +57,8 @@ def run_marker(lab: Lab, run: Run) -> str:
 
 def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[str, str]:
     """The whole environment of a training process: a short allow-list and what a run needs."""
-    env = passed_on((*TRAINING_RUN, *lab.config.lab.env)) | {
+    harmless = (name for name in lab.config.lab.env if not looks_secret(name))
+    env = passed_on((*TRAINING_RUN, *harmless)) | {
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AUTORESEARCH_CACHE": str(data_cache()),
@@ -66,15 +69,23 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
         env |= {"PYTHONPATH": os.pathsep.join((str(referee), *folders))}
         env |= {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
     else:
-        env |= {"PYTHONPATH": python_path(lab, bench, referee)}
+        env |= {"PYTHONPATH": python_path(lab, bench / lab.folder, referee)}
     if device_id.startswith("cpu"):
         env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if lab.config.lab.network is Network.OPEN:
+        env |= passed_on(NETWORK)
     return env | uv_variables(lab)
 
 
 def hidden_from_runs(lab: Lab) -> tuple[Path, ...]:
     """The lab's state, and the person's checkout: what a command finds there by its path is not the edit."""
-    return (lab.root, lab.state_dir)
+    return (lab.top, lab.state_dir)
+
+
+def readable_folders(lab: Lab) -> tuple[Path, ...]:
+    """What of the person's own a run of this lab may read: its environment, its caches, what its links lead to."""
+    caches = (Path(cache).expanduser() for cache in lab.config.lab.caches)
+    return (*uv_readable(lab), *python_readable(lab), *readable_sources(lab), *caches)
 
 
 def spec_on_bench(
@@ -89,15 +100,15 @@ def spec_on_bench(
 ) -> RunSpec:
     """What every run of the lab's command is given, whatever it is for."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = lab.config.lab
+    config, wanted = lab.config.lab, beside(lab)
     env = training_env(lab, referee, bench, device.id) | device.environment
     if config.seed_env:
         env[config.seed_env] = str(seed)
-    outside_git = () if lab.has_referee else import_roots(lab, bench).readable
+    outside_git = () if lab.has_referee else import_roots(lab, bench / lab.folder).readable
     return RunSpec(
         run_id=run_id,
         directory=directory,
-        cwd=bench,
+        cwd=bench / lab.folder,
         argv=command_argv(config.command, lab_python(lab)),
         env=env,
         seed=seed,
@@ -110,11 +121,16 @@ def spec_on_bench(
         gates=lab.config.metric.gates,
         core=device.core,
         has_referee=lab.has_referee,
-        readable=(referee, data_cache(), *uv_readable(lab), *outside_git),
+        readable=(bench, referee, data_cache(), *readable_folders(lab), *outside_git),
         caches=tuple(Path(cache).expanduser() for cache in config.caches),
         referee=referee,
-        protected=tuple(bench / path.name for path in sorted(referee.glob("*.py"))),
-        hidden=(*hidden_from_runs(lab), sealed_data()),
+        protected=tuple(bench / lab.folder / path.name for path in sorted(referee.glob("*.py"))),
+        network=config.network,
+        given=tuple(name for name in config.env if looks_secret(name)),
+        secret_files=tuple(
+            source_of(lab, path) for path in (*wanted.links, *wanted.copies) if is_dotenv(path)
+        ),
+        hidden=(*hidden_from_runs(lab), sealed_data(),),
     )
 
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--direction", metavar="WAY", help="lower or higher: which is better.")
 @click.option("--budget", metavar="TIME", help="Training time that the command is to spend: 300, 5m.")
 @click.option("--timeout", metavar="TIME", help="The longest that one measurement may take: 90s, 10m.")
+@click.option("--network", metavar="REACH", help="What a run may reach: none, loopback or open.")
 @click.option("--checks", metavar="LINE", help="A command that must pass before an edit is measured.")
 @click.option(
     "--try", "measures", is_flag=True, help="Measure the code three times as it stands, and show its noise."
@@ -71,6 +72,7 @@ def init(
     """
     from supervisor.errors import LabError
     from supervisor.init.make_lab import expect_whole, init_folder, preset_named, repository_for, write_lab
+    from supervisor.init.needs import with_needs
     from supervisor.init.survey import survey
 
     if as_json and measures:
@@ -88,8 +90,10 @@ def init(
         _say_new(init_folder(folder, new_preset), new_preset, as_json)
         return
     project = survey(repository)
+    found = _with_flags(project, values)
+    found = found and with_needs(project, found)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
-    finding, program = _complete_finding(project, _with_flags(project, values), asks, dry_run, as_json)
+    finding, program = _complete_finding(project, found, asks, dry_run, as_json)
     if measures and finding is not None and not finding.missing:
         finding = _try(project, finding)
     report = None if dry_run else write_lab(project.root, expect_whole(project.root, finding), program)
@@ -110,6 +114,7 @@ def _with_flags(survey: Survey, values: dict[str, str | None]) -> Finding | None
         "direction": init_answers.take_direction,
         "budget": init_answers.take_budget,
         "timeout": init_answers.take_timeout,
+        "network": init_answers.take_network,
         "checks": init_answers.take_checks_command,
     }
     words = {name: value for name, value in values.items() if value is not None}
@@ -150,6 +155,7 @@ def _complete_finding(
 
 def _fill_gaps(survey: Survey, finding: Finding) -> Finding:
     from supervisor.init.answers import Answers
+    from supervisor.init.needs import with_needs
     from supervisor.init.questions import gaps_of
     from tui.wizard.prompts import HOW, ask_all
 
@@ -157,7 +163,7 @@ def _fill_gaps(survey: Survey, finding: Finding) -> Finding:
     while gaps := gaps_of(finding):
         say(HOW, style="dim")
         finding = ask_all(gaps[:1], Answers(finding), survey.tree).finding
-    return replace(finding, guesses=frozenset())
+    return replace(with_needs(survey, finding), guesses=frozenset())
 
 
 def _try(survey: Survey, finding: Finding) -> Finding:

@@ -10,6 +10,7 @@ import click
 from sessions.runs.metric_formats import FALLBACK_KEY
 from supervisor.errors import LabError
 from supervisor.init.answers import Answers, take_direction, take_metric
+from supervisor.init.needs import with_needs
 from supervisor.init.program_md import program_text
 from supervisor.init.questions import WIZARD, first_guess
 from supervisor.init.survey import Survey
@@ -34,6 +35,7 @@ def ask_lab(survey: Survey, first_finding: Finding | None) -> tuple[Finding, str
     answers = Answers(first_finding or first_guess(survey.tree))
     while True:
         answers = ask_all(WIZARD, answers, survey.tree)
+        answers = replace(answers, finding=with_needs(survey, answers.finding))
         answers, spread = _try(survey, answers)
         if spread is not None:
             return answers.finding, program_text(answers, spread)

@@ -50,7 +50,7 @@ def test_a_command_is_a_program_or_a_committed_file() -> None:
         "": "a command is needed",
         "no-such-program x": "no-such-program is neither a program here nor a committed file$",
         "CUDA=1 x": "no shell reads it",
-        "sh {lab}": r"knows \{python\} only",
+        "sh {pyton}": r"knows \{python\} only",
         "sh 'x": "no closing quotation",
     }.items():
         with pytest.raises(BadAnswer, match=why):

@@ -170,7 +170,7 @@ def test_a_file_over_karpathys_layout_keeps_what_it_does_not_say(tmp_path: Path)
         ),
         (
             "[lab]\ncommand = '{pyhton} train.py'",
-            "autoresearch.toml:2: [lab] command: knows {python} only (got {pyhton}); write {{ and }} for braces",
+            "autoresearch.toml:2: [lab] command: knows {python} only (got {pyhton})",
         ),
         (
             '[lab]\ncommand = "python \'x"',
