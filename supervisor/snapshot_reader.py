@@ -29,6 +29,8 @@ def read_snapshot(lab: Lab, store: Store, now: float) -> LabSnapshot:
     )
     trouble, measured = disk_trouble(lab.state_dir) or device_trouble(rows), lab.config.metric
     rows = replace(rows, trouble=trouble, unit=measured.unit, secondary=measured.secondary)
+    on_gpus = any(device.uuid for device in rows.devices)
+    rows = replace(rows, devices_per_run=lab.config.devices.gpus if on_gpus else 1)
     guarantees = guarantees_of(lab.config, has_referee=lab.has_referee)
     return with_analysis(rows, lab.config.decide.noise_floor, guarantees)
 

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import psutil
@@ -39,10 +39,10 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def pin_to_core(core: int | None) -> None:
-    """Keep this process and what it starts on one CPU core, where the system can."""
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+def pin_to_cores(cores: Collection[int]) -> None:
+    """Keep this process and what it starts on these CPU cores, where the system can; on any, where none is named."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(cores))
 
 
 def offer_to_oom_killer() -> None:

@@ -21,7 +21,7 @@ def view_of(spec: RunSpec) -> View:
     readable = (*spec.readable, *spec.caches, *referee, *programs)
     # The referee's own lab starts no servers: its runs have no interface at all.
     return View(
-        cwd, spec.env, readable, hidden, not watched, spec.device_file, spec.network, not spec.has_referee
+        cwd, spec.env, readable, hidden, not watched, spec.device_files, spec.network, not spec.has_referee
     )
 
 

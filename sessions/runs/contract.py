@@ -94,14 +94,14 @@ class RunSpec:
     metric_format: MetricFormat = MetricFormat.AUTO
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
     gates: tuple[Gate, ...] = ()  # what printed fields must say for the score to count
-    core: int | None = None  # pin the process tree to this CPU core
+    cores: tuple[int, ...] = ()  # pin the process tree to these CPU cores; (): to none
     given: tuple[
         str, ...
     ] = ()  # variables of whoever starts the runner, handed on: in no file, for some are secret
     secret_files: tuple[
         Path, ...
     ] = ()  # .env files that the run may read: what they hold is kept out of its log
-    device_file: Path | None = None  # of its GPU; a sandbox then shows it no other GPU's
+    device_files: tuple[Path, ...] = ()  # of its GPUs; a sandbox then shows it no other GPU's
     marker: str = ""  # the lab's mark, see MARKER_VARIABLE; "": the run's folder, as unique on the machine
     readable: tuple[Path, ...] = ()  # what a sandbox lets the run read besides the system
     caches: tuple[Path, ...] = ()  # of these, those in the person's home are found in the run's home too

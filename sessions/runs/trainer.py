@@ -23,7 +23,7 @@ from sessions.processes.tree import (
     kill_until_gone,
     offer_to_oom_killer,
     oom_kills,
-    pin_to_core,
+    pin_to_cores,
     wait_until,
 )
 from sessions.runs.channel import PhaseStamp, RefereeEvents, RunChannel
@@ -148,7 +148,7 @@ class Trainer:
 
         def prepare() -> None:
             die_with_parent(runner)
-            pin_to_core(spec.core)
+            pin_to_cores(spec.cores)
             offer_to_oom_killer()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

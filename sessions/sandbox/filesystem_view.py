@@ -27,7 +27,7 @@ class View:
     readable: tuple[Path, ...]
     hidden: tuple[Path, ...]
     bench_is_open: bool  # whether the run may write in its bench
-    device_file: Path | None = None  # of its GPU; None: it may use any
+    device_files: tuple[Path, ...] = ()  # of its GPUs; (): it may use any
     network: Network = Network.NONE
     serves_itself: bool = False  # it may start servers and ask them: a loopback of its own is brought up
 
@@ -76,12 +76,12 @@ def programs_on(variable: str, closed: Sequence[Path] = ()) -> set[Path]:
     return {folder for folder in opened if not any(home.is_relative_to(folder.resolve()) for home in homes)}
 
 
-def accelerators(own: Path | None = None, folder: Path = Path("/dev")) -> list[Path]:
-    """The device files of GPUs; of NVIDIA's only `own` and what all of them share, where `own` is one of them."""
+def accelerators(own: Sequence[Path] = (), folder: Path = Path("/dev")) -> list[Path]:
+    """The device files of GPUs; of NVIDIA's only `own` and what all of them share, where these are there."""
     paths = [path for pattern in _ACCELERATORS for path in folder.glob(pattern)]
-    if own not in paths:
+    if not own or not set(own) <= set(paths):
         return paths
-    return [path for path in paths if path == own or not _ONE_GPU.fullmatch(path.name)]
+    return [path for path in paths if path in own or not _ONE_GPU.fullmatch(path.name)]
 
 
 def sockets_of_others(needed: Iterable[Path], *more: Path) -> list[Path]:

@@ -90,7 +90,7 @@ def _bubblewrap(view: View) -> list[str]:
         "--unshare-ipc",
     ]
     command += ["--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
-    for device in accelerators(view.device_file):
+    for device in accelerators(view.device_files):
         command += ["--dev-bind", str(device), str(device)]
     masks = private_folders(view.hidden)
     mounts: list[tuple[Path, tuple[str, ...]]] = [(path, ("--tmpfs", str(path))) for path in masks]
@@ -108,7 +108,7 @@ def _bubblewrap(view: View) -> list[str]:
 
 def _landlocked(argv: Sequence[str], view: View) -> list[str]:
     closed = (*private_folders(view.hidden), Path("/dev"), Path("/proc"))
-    devices = (*(Path("/dev") / name for name in _PLAIN_DEVICES), *accelerators(view.device_file))
+    devices = (*(Path("/dev") / name for name in _PLAIN_DEVICES), *accelerators(view.device_files))
     return under_landlock(
         argv,
         readable=(*around(Path("/"), closed), Path("/proc"), *_open_parts(view)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sessions.devices.discovery import FoundDevice, discover, listed_uuids
+from sessions.devices.discovery import FoundDevice, listed_uuids
 from sessions.git.repository import Repository
 from sessions.locks import is_locked
 from sessions.tmux.restart_loop import keeper_argv
@@ -15,14 +15,15 @@ from supervisor.campaign.new_campaign import start_new_campaign
 from supervisor.campaign.options import LaunchOptions
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
-from supervisor.lab.config import AgentSpec, guarantees_of
+from supervisor.lab.config import CPU_KIND, AgentSpec, guarantees_of
+from supervisor.lab.hardware import hardware_for, still_there
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import Say, supervisor_argv
 from supervisor.lab.state_folder import prepare_state
 from supervisor.model.snapshot import Campaign, LabSnapshot, Limits
 from supervisor.model.states import CampaignState, Role, Verdict, Wanted
 from supervisor.snapshot_reader import read_snapshot
-from supervisor.store import agents, campaigns, devices
+from supervisor.store import agents, campaigns, devices, reading
 from supervisor.store.connection import Store
 
 SUPERVISOR_WINDOW = "supervisor"
@@ -47,7 +48,6 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     prepare_state(lab)
     repository = Repository(lab.root)
     store = Store(lab.db)
-    hardware = discover(options.devices)
     snapshot = read_snapshot(lab, store, time.time())
     current = snapshot.campaign
     another = current is not None and options.tag is not None and options.tag != current.tag
@@ -58,10 +58,11 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
         or asks_another_base(repository, current, options)
     ):
         _refuse_a_second(current, options)
+        hardware = hardware_for(lab, options.devices)
         start_new_campaign(lab, store, repository, hardware, options, say)
     else:
         expect_same_base(repository, lab, store, snapshot, options, say)
-        _join(store, snapshot, hardware, options)
+        _join(store, snapshot, _hardware_from_now(lab, store, current, options), options)
     if options.history is not None:
         say(import_history(lab, store, options.history))
     snapshot = read_snapshot(lab, store, time.time())
@@ -97,6 +98,14 @@ def _refuse_a_second(current: Campaign | None, options: LaunchOptions) -> None:
         raise LaunchError(
             f"campaign {current.tag} is {current.state}; `autoresearch-tui stop` it before {new} can start"
         )
+
+
+def _hardware_from_now(
+    lab: Lab, store: Store, campaign: Campaign, options: LaunchOptions
+) -> tuple[FoundDevice, ...]:
+    """What the campaign goes on with: on a CPU the slots that it was measured on, unless others are asked for."""
+    slots = reading.cpu_slots(store) if campaign.setting.device_kind == CPU_KIND else ()
+    return slots if options.devices is None and still_there(slots) else hardware_for(lab, options.devices)
 
 
 def _join(

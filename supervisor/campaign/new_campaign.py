@@ -16,6 +16,7 @@ from supervisor.campaign.set_up import set_up
 from supervisor.errors import LaunchError
 from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.branches import base_at
+from supervisor.lab.hardware import runs_at_once, share_in_words
 from supervisor.lab.ignored_files import SET_UP_BENCH, expect_beside, lay_out
 from supervisor.lab.paths import Lab
 from supervisor.lab.presets import CANVAS, better_preset, template_path
@@ -66,13 +67,12 @@ def start_new_campaign(
     _expect_checks(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
-    runs = baseline_runs_for(len(hardware))
+    runs = baseline_runs_for(runs_at_once(lab, hardware))
     if lab.has_referee:
         _name_better_preset(lab, repository, base, hardware, say)
     else:
-        say(
-            f"note: the baseline is {runs} runs of the command, {len(hardware)} at a time: its spread is the noise"
-        )
+        share = share_in_words(lab, hardware)
+        say(f"note: each run gets {share}; the baseline is {runs} runs, and their spread is the noise")
     devices.record_devices(store, hardware, now, listed_uuids())
     campaigns.start_campaign(
         store,

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sessions.devices.discovery import discover
 from sessions.files import read_tail, remove_folder
 from sessions.git.command import ask_git
 from sessions.git.repository import Repository
@@ -23,6 +22,7 @@ from supervisor.campaign.set_up import set_up
 from supervisor.errors import LabError
 from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.config import LabConfig
+from supervisor.lab.hardware import hardware_for
 from supervisor.lab.ignored_files import SET_UP_BENCH, lay_out
 from supervisor.lab.paths import Lab, Layout, has_referee
 from supervisor.lab.programs import cli_path
@@ -143,9 +143,9 @@ class Trial:
 
     def _spec(self, metric: str) -> RunSpec:
         lab, name = self._lab, f"trial-{self._made}"
-        device = discover(None)[0]
+        device = hardware_for(lab, None)[0]
         place, budget = (
-            DevicePlace(device.id, device.core, device.environment),
+            DevicePlace(device.id, device.cores, device.environment),
             lab.config.resolved(device.kind),
         )
         spec = spec_on_bench(

@@ -207,6 +207,14 @@ class AgentSpec(TomlTable):
         return cls(backend=backend, model=model)
 
 
+class DevicesSection(TomlTable):
+    """`[devices]`: what one run gets of the machine, and how many run at once."""
+
+    cores: int | None = Field(None, ge=1)  # None: one, of a lab with our referee; all, of any other
+    gpus: int = Field(1, ge=1)  # of torchrun and its like; held together, given back together
+    runs: int | None = Field(None, ge=1)  # at once; None: all there is room for, of single cores two
+
+
 class AgentsSection(TomlTable):
     """`[agents]`: who works here."""
 
@@ -281,6 +289,7 @@ class LabConfig(TomlTable):
     metric: MetricSection = MetricSection()
     checks: ChecksSection = ChecksSection()
     audit: AuditSection = AuditSection()
+    devices: DevicesSection = DevicesSection()
     agents: AgentsSection = AgentsSection()
     limits: LimitsSection = LimitsSection()
     decide: DecideSection = DecideSection()

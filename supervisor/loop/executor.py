@@ -104,13 +104,14 @@ class Executor:
         campaign, run = snapshot.campaign, snapshot.run(action.run_id)
         assert campaign is not None and run is not None
         experiment = snapshot.experiment(run.experiment_id)
-        device = next(d for d in snapshot.devices if d.id == action.device_id)
+        by_id = {device.id: device for device in snapshot.devices}
         assert experiment is not None
         try:
-            job = Job(experiment, run, device)
+            others = tuple(by_id[other] for other in action.others)
+            job = Job(experiment, run, by_id[action.device_id], others)
             return start_run(self.lab, self.store, self.repository, campaign, job, now)
         except SessionError as error:
-            text = f"{run.id} did not start on {device.id}: {error}"
+            text = f"{run.id} did not start on {action.device_id}: {error}"
             campaigns.log_event(self.store, campaign.tag, now, "", text)
             return True
 

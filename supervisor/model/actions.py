@@ -42,6 +42,7 @@ class StartRun:
 
     run_id: str
     device_id: str
+    others: tuple[str, ...] = ()  # further devices, of a run that takes several
 
 
 @dataclass(frozen=True, slots=True)

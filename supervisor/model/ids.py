@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 
@@ -23,6 +24,16 @@ def run_id(experiment: int, ordinal: int) -> str:
 def number_of(public_id: str) -> int:
     """`e0012`, `h-07` or a bare number → row number. Raises ValueError for anything else."""
     return int(public_id.lstrip("eh").lstrip("-") or "x")
+
+
+def device_list(device_ids: Sequence[str]) -> str:
+    """The devices of one run → `cuda:0+cuda:1`."""
+    return "+".join(device_ids)
+
+
+def devices_in(text: str) -> list[str]:
+    """`cuda:0+cuda:1` → the devices of one run."""
+    return text.split("+")
 
 
 # Texts here and numbers in the store; each says how it is written.

@@ -210,6 +210,7 @@ class LabSnapshot:
     campaign: Campaign | None  # None before the first launch
     agents: tuple[Agent, ...] = ()
     devices: tuple[Device, ...] = ()
+    devices_per_run: int = 1
     hypotheses: tuple[Hypothesis, ...] = ()  # by position
     experiments: tuple[Experiment, ...] = ()  # by id
     notes: tuple[Note, ...] = ()  # newest first

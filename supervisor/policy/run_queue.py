@@ -48,14 +48,15 @@ def start_runs(
     first = (Urgency.VERDICT, -math.inf)  # a person waits for it
     waiting += [(first, run.queued_at, run, trial) for trial, run in waiting_trials(snapshot)]
     starts = []
-    for device in free_devices(snapshot):
+    for group in free_groups(snapshot):
         if not waiting:
             break
+        device, others = group[0], tuple(other.id for other in group[1:])
         best = min(
             waiting, key=lambda w: (w[0], own_device(snapshot, w[3].agent) != device.id, w[1], w[2].ordinal)
         )
         waiting.remove(best)
-        starts.append(StartRun(best[2].id, device.id))
+        starts.append(StartRun(best[2].id, device.id, others))
     return tuple(starts)
 
 
@@ -96,6 +97,15 @@ def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
     return tuple(d for d in snapshot.devices if d.run_id is None and not d.problem and not d.avoided)
 
 
+def free_groups(snapshot: LabSnapshot) -> tuple[tuple[Device, ...], ...]:
+    """The free devices in as many as a run takes; what is left over waits for others to become free.
+
+    Every run takes as many, and takes them at once or not at all: no two can wait for each other's.
+    """
+    free, size = free_devices(snapshot), snapshot.devices_per_run
+    return tuple(free[at : at + size] for at in range(0, len(free) - size + 1, size))
+
+
 def own_device(snapshot: LabSnapshot, agent: str) -> str | None:
     """The device that a junior's runs prefer: juniors are dealt round the devices in order."""
     juniors = [a.name for a in snapshot.agents if a.role is Role.JUNIOR]
@@ -125,7 +135,7 @@ def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, 
     """Fresh runs of incumbents for devices that would otherwise stand idle or only speculate."""
     queued = [(e, run) for e in snapshot.experiments for run in e.runs if run.state is RunState.QUEUED]
     ahead = sum(urgency(snapshot, e, run) <= Urgency.ESTIMATE for e, run in queued)
-    room = len(free_devices(snapshot)) - ahead - len(waiting_trials(snapshot))
+    room = len(free_groups(snapshot)) - ahead - len(waiting_trials(snapshot))
     little_known = sorted(
         (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
         key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),

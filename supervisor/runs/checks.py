@@ -15,6 +15,7 @@ from sessions.git.repository import Repository
 from sessions.runs.failure_reason import failure_reason
 from sessions.sandbox.filesystem_view import View, programs_on
 from sessions.sandbox.run_sandbox import confined_argv, probe
+from supervisor.lab.hardware import cores_per_run, thread_variables
 from supervisor.lab.ignored_files import lay_out
 from supervisor.lab.paths import Lab, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
@@ -29,6 +30,8 @@ def failed_check(lab: Lab, worktree: Path) -> str:
     with tempfile.TemporaryDirectory() as own, _to_check(lab, worktree) as checked:
         argv = command_argv(lab.config.checks.command, lab_python(lab))
         env = training_env(lab, checked, checked, "cpu") | {"HOME": own, "TMPDIR": own}
+        # Beside the runs that are being measured: it may take no more than one of them does.
+        env = thread_variables([0] * (cores_per_run(lab) or 0)) | env
         hidden = tuple(path.resolve() for path in (*hidden_from_runs(lab), sealed_data()))
         view = View(
             (checked / lab.folder).resolve(),

@@ -20,6 +20,7 @@ from supervisor.analysis.passing_failure import passing_failure
 from supervisor.lab.ignored_files import lay_out
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import cli_path
+from supervisor.model import ids
 from supervisor.model.experiment import Run
 from supervisor.model.snapshot import Campaign
 from supervisor.model.states import RunKind
@@ -36,7 +37,7 @@ def start_run(
     lab: Lab, store: Store, repository: Repository, campaign: Campaign, job: Job, now: float
 ) -> bool:
     """Lease the device, set its bench to the commit and start a detached runner; False when the lease is gone."""
-    if not runs.take_lease(store, job.run.id, job.device.id, now):
+    if not runs.take_lease(store, job.run.id, job.device.id, now, [device.id for device in job.others]):
         return False
     try:
         bench = bench_of(lab, job.device.id)
@@ -53,8 +54,8 @@ def start_run(
 
 
 def bench_of(lab: Lab, device_id: str) -> Path:
-    """Where the runs on a device happen."""
-    return lab.benches_dir / device_id.replace(":", "-")
+    """Where the runs on a device happen; of several devices it is the first one's."""
+    return lab.benches_dir / ids.devices_in(device_id)[0].replace(":", "-")
 
 
 def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
@@ -117,7 +118,8 @@ def _blame_device(store: Store, tag: str, run: Run, words: str, now: float) -> b
     """Its device failed, it says: others make the run again, and the driver has the last word on the device."""
     problem = f"{run.id} died there of {one_line(words)[:120]!r}; the driver is asked"
     assert run.device is not None
-    devices.record_device_problem(store, run.device, problem, now)
+    for device_id in ids.devices_in(run.device):
+        devices.record_device_problem(store, device_id, problem, now)
     # Capped, for the code under test chooses its last words.
     runs.lose_run(store, tag, run.id, now, f"its device failed: {words}", capped=True, voided=True)
     return True

@@ -13,6 +13,7 @@ from sessions.network import Network
 from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.config import Budget
+from supervisor.lab.hardware import thread_variables
 from supervisor.lab.ignored_files import beside, is_dotenv, readable_sources, source_of
 from supervisor.lab.paths import Lab, data_cache, sealed_data
 from supervisor.lab.programs import command_argv, lab_python, python_readable
@@ -33,6 +34,7 @@ class Job:
     experiment: Experiment
     run: Run
     device: Device
+    others: tuple[Device, ...] = ()  # further ones, of a run that takes several
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class DevicePlace:
     """Where on the machine a run computes."""
 
     id: str
-    core: int | None
+    cores: tuple[int, ...]
     environment: dict[str, str]
 
 
@@ -71,7 +73,7 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
     else:
         env |= {"PYTHONPATH": python_path(lab, bench / lab.folder, referee)}
     if device_id.startswith("cpu"):
-        env |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        env |= {"CUDA_VISIBLE_DEVICES": ""}
     if lab.config.lab.network is Network.OPEN:
         env |= passed_on(NETWORK)
     return env | uv_variables(lab)
@@ -102,6 +104,7 @@ def spec_on_bench(
     directory.mkdir(parents=True, exist_ok=True)
     config, wanted = lab.config.lab, beside(lab)
     env = training_env(lab, referee, bench, device.id) | device.environment
+    env = thread_variables(device.cores) | env
     if config.seed_env:
         env[config.seed_env] = str(seed)
     outside_git = () if lab.has_referee else import_roots(lab, bench / lab.folder).readable
@@ -119,7 +122,7 @@ def spec_on_bench(
         metric=lab.config.metric.name,
         metric_format=lab.config.metric.format,
         gates=lab.config.metric.gates,
-        core=device.core,
+        cores=device.cores,
         has_referee=lab.has_referee,
         readable=(bench, referee, data_cache(), *readable_folders(lab), *outside_git),
         caches=tuple(Path(cache).expanduser() for cache in config.caches),
@@ -134,15 +137,25 @@ def spec_on_bench(
     )
 
 
+def place_of(store: Store, job: Job) -> DevicePlace:
+    """Where on the machine the job computes: its device, or several seen as CUDA lists them."""
+    cores, environment = reading.device_place(store, job.device.id)
+    for other in job.others:
+        more = reading.device_place(store, other.id)[1]
+        environment = {name: f"{value},{more[name]}" for name, value in environment.items()}
+    return DevicePlace(job.device.id, cores, environment)
+
+
 def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:
     """What this run of the campaign is given."""
     setting = campaign.setting
     referee = verify_referee(lab.referee_dir, setting.referee_hash)
-    device = DevicePlace(job.device.id, *reading.device_place(store, job.device.id))
+    device = place_of(store, job)
     timeout_s = lab.config.timeout_for(setting.budget_s, setting.clock)
     budget = Budget(setting.budget_s, setting.clock, timeout_s)
     directory = run_directory(lab, job.run)
     spec = spec_on_bench(lab, job.run.id, directory, bench, referee, device, job.run.seed, budget)
+    files = tuple(reading.device_file(store, one.id) for one in (job.device, *job.others))
     has_shown_that_it_works = any(run.metric is not None for run in job.experiment.runs)
     return replace(
         spec,
@@ -150,7 +163,7 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
         also=tuple(one.name for one in lab.config.metric.secondary),
         smoke=not has_shown_that_it_works,
         smoke_argv=command_argv(lab.config.lab.smoke, lab_python(lab)),
-        device_file=reading.device_file(store, job.device.id),
+        device_files=tuple(file for file in files if file) if None not in files else (),
         marker=run_marker(lab, job.run),
         holdout=holdout_for(lab, setting.data_fingerprint, job.run.kind),
         expected=expected_of(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from sessions.devices.discovery import FoundDevice
 from supervisor.model import ids
 from supervisor.model.base import Base
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
@@ -92,18 +93,29 @@ def all_promotions(store: Store) -> tuple[Promotion, ...]:
     return _promotions(store.connection, None, {})
 
 
-def device_place(store: Store, device_id: str) -> tuple[int | None, dict[str, str]]:
-    """The CPU core that a device's runs are pinned to, and the environment that narrows them to the device."""
+def device_place(store: Store, device_id: str) -> tuple[tuple[int, ...], dict[str, str]]:
+    """The CPU cores that a device's runs are pinned to, and the environment that narrows them to the device."""
     row = store.connection.execute(
-        "SELECT core, environment FROM devices WHERE id = ?", (device_id,)
+        "SELECT cores, environment FROM devices WHERE id = ?", (device_id,)
     ).fetchone()
-    return (None, {}) if row is None else (row["core"], json.loads(row["environment"]))
+    return ((), {}) if row is None else (tuple(json.loads(row["cores"])), json.loads(row["environment"]))
 
 
 def device_file(store: Store, device_id: str) -> Path | None:
     """The file under /dev through which a device is used; None where it is not known."""
     row = store.connection.execute("SELECT minor FROM devices WHERE id = ?", (device_id,)).fetchone()
     return None if row is None or row["minor"] is None else Path(f"/dev/nvidia{row['minor']}")
+
+
+def cpu_slots(store: Store) -> tuple[FoundDevice, ...]:
+    """The CPU slots of the last launch, as they were then."""
+    rows_in_use = store.connection.execute(
+        "SELECT id, kind, label, cores FROM devices WHERE in_use = 1 AND kind = 'cpu' ORDER BY rowid"
+    )
+    return tuple(
+        FoundDevice(row["id"], row["kind"], row["label"], tuple(json.loads(row["cores"])), None)
+        for row in rows_in_use
+    )
 
 
 def _campaign(db: Connection, tag: str, now: float) -> Campaign:

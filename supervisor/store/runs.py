@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sessions.runs.contract import RunEnding, RunOutcome, RunProgress, to_json
 from supervisor.model import ids
@@ -26,17 +26,20 @@ def queue_runs(
         return tuple(insert_run(db, tag, ids.number_of(experiment), kind, now) for _ in range(count))
 
 
-def take_lease(store: Store, run: str, device: str, now: float) -> bool:
-    """Give the device to the run and call it running; False when either is taken already."""
+def take_lease(store: Store, run: str, device: str, now: float, others: Sequence[str] = ()) -> bool:
+    """Give the device, and the others, to the run and call it running; False, and none given, when any is taken."""
+    devices = (device, *others)
     with store.transaction() as db:
-        if db.execute("SELECT 1 FROM leases WHERE device = ? OR run_id = ?", (device, run)).fetchone():
-            return False
+        for one in devices:
+            if db.execute("SELECT 1 FROM leases WHERE device = ? OR run_id = ?", (one, run)).fetchone():
+                return False
         queued = {"id": run, "state": RunState.QUEUED}
-        start = {"device": device, "started_at": now, "progress": None, "disturbed": ""}
+        start = {"device": ids.device_list(devices), "started_at": now, "progress": None, "disturbed": ""}
         if not rows.update(db, "runs", queued, start, state=RunState.RUNNING):
             return False
-        rows.insert(db, "leases", device=device, run_id=run, taken_at=now)
-        rows.update(db, "devices", {"id": device}, since=now)
+        for one in devices:
+            rows.insert(db, "leases", device=one, run_id=run, taken_at=now)
+            rows.update(db, "devices", {"id": one}, since=now)
         db.execute(
             "UPDATE experiments SET state = ? WHERE id = (SELECT experiment_id FROM runs WHERE id = ?) AND state = ?",
             (ExperimentState.MEASURING, run, ExperimentState.READY),
@@ -99,7 +102,7 @@ def lose_run(
 
 def _free_device(db: Connection, run: str, now: float) -> None:
     db.execute(
-        "UPDATE devices SET since = ? WHERE id = (SELECT device FROM leases WHERE run_id = ?)", (now, run)
+        "UPDATE devices SET since = ? WHERE id IN (SELECT device FROM leases WHERE run_id = ?)", (now, run)
     )
     db.execute("DELETE FROM leases WHERE run_id = ?", (run,))
 

@@ -79,8 +79,8 @@ def test_every_preset_trains_and_passes_the_probes_in_miniature(smoke: Smoke) ->
 
 
 def test_a_canvas_that_is_set_to_a_cpu_is_told_on_a_gpu_and_nowhere_else() -> None:
-    gpu = FoundDevice("cuda:0", "NVIDIA H200", "NVIDIA H200 141 GB", None, 143_000)
-    core = FoundDevice("cpu:0", "cpu", "core 0", 0, None)
+    gpu = FoundDevice("cuda:0", "NVIDIA H200", "NVIDIA H200 141 GB", (), 143_000)
+    core = FoundDevice("cpu:0", "cpu", "core 0", (0,), None)
     plain = template(CANVAS)
     strong = PRESETS["h100"].stamped(CANVAS, plain)
     assert better_preset((gpu,), plain, plain) == PRESETS["h100"]
@@ -103,7 +103,7 @@ def test_a_stamp_keeps_comments_and_what_only_looks_like_the_knob() -> None:
 
 
 def gpu(memory_mb: int, number: int = 0) -> FoundDevice:
-    return FoundDevice(f"cuda:{number}", "NVIDIA", "a card", None, memory_mb)
+    return FoundDevice(f"cuda:{number}", "NVIDIA", "a card", (), memory_mb)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def gpu(memory_mb: int, number: int = 0) -> FoundDevice:
         ((gpu(8188),), "rtx-8gb"),
         ((gpu(4096),), "cpu"),
         ((gpu(81559), gpu(8188, 1)), "rtx-8gb"),
-        ((FoundDevice("mps", "mps", "Apple GPU", None, None),), "mps"),
-        ((FoundDevice("cpu:0", "cpu", "core 0", 0, None),), "cpu"),
+        ((FoundDevice("mps", "mps", "Apple GPU", (), None),), "mps"),
+        ((FoundDevice("cpu:0", "cpu", "core 0", (0,), None),), "cpu"),
         ((), "cpu"),
     ],
 )

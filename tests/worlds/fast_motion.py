@@ -66,7 +66,7 @@ class World:
     def __post_init__(self) -> None:
         self.noise = random.Random(self.seed)
         self.store = Store(self.path / "lab.db")
-        found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", n, None) for n in range(self.devices))
+        found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", (n,), None) for n in range(self.devices))
         record_devices(self.store, found, self.now)
         new = NewCampaign(
             TAG, "base", "val_bpb", Direction.LOWER, SETTING, Limits(self.experiments), 1, False, 7,

@@ -46,11 +46,27 @@ def test_cpu_slots_are_pinned_cores() -> None:
     slots = discover("auto")
     assert 1 <= len(slots) <= 2
     assert [slot.id for slot in slots] == [f"cpu:{i}" for i in range(len(slots))]
-    assert all(slot.kind == "cpu" and slot.core in CORES for slot in slots)
+    assert all(slot.kind == "cpu" and slot.cores[0] in CORES for slot in slots)
     assert slots == discover("cpu") == discover(None)
     assert discover(f"cpu*{len(CORES)}") == devices.find_cpu_slots()
-    assert sorted(slot.core or 0 for slot in devices.find_cpu_slots()) == CORES
+    assert sorted(slot.cores[0] for slot in devices.find_cpu_slots()) == CORES
     assert [slot.id for slot in discover("cpu:0, cpu:0")] == ["cpu:0"]
+
+
+def test_slots_of_several_cores_and_the_whole_machine(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "usable_cores", lambda: [0, 2, 4, 6, 1, 3, 5, 7])
+    monkeypatch.setattr(devices, "_cpu_quota", lambda: None)
+    assert [slot.cores for slot in discover(None, cores=3)] == [(0, 2, 4), (6, 1, 3)]
+    assert [slot.label for slot in discover("cpu", cores=4, at_once=1)] == ["cores 0, 2, 4, 6"]
+    assert discover(None, cores=None) == (FoundDevice("cpu:0", "cpu", "all 8 cores", (), None),)
+    assert [slot.cores for slot in discover("cpu:1", cores=None)] == [(2,)], (
+        "a slot that is named is one core"
+    )
+    monkeypatch.setattr(devices, "_cpu_quota", lambda: 4)
+    assert discover(None, cores=None)[0].label == "all 4 cores"
+    assert len(discover(None, cores=2)) == 2
+    with pytest.raises(DeviceError, match="is to have 9 cores, and there are 8 here"):
+        discover(None, cores=9)
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -66,7 +82,7 @@ def test_unknown_devices_are_refused_with_those_there_are(name: str) -> None:
 def test_affinity_is_respected(no_gpu: None) -> None:
     os.sched_setaffinity(0, {CORES[-1]})
     try:
-        assert discover("cpu") == (FoundDevice("cpu:0", "cpu", f"core {CORES[-1]}", CORES[-1], None),)
+        assert discover("cpu") == (FoundDevice("cpu:0", "cpu", f"core {CORES[-1]}", (CORES[-1],), None),)
     finally:
         os.sched_setaffinity(0, set(CORES))
 
@@ -175,9 +191,11 @@ def test_no_driver_is_no_error(fake_nvml: FakeNvml) -> None:
 def test_a_run_sees_the_file_of_its_own_gpu_only(tmp_path: Path) -> None:
     for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm", "nvidia-caps"):
         (tmp_path / name).touch()
-    own = accelerators(tmp_path / "nvidia1", tmp_path)
+    own = accelerators([tmp_path / "nvidia1"], tmp_path)
     assert {path.name for path in own} == {"nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-caps"}
-    assert len(accelerators(None, tmp_path)) == len(accelerators(tmp_path / "nvidia7", tmp_path)) == 6
+    both = accelerators([tmp_path / "nvidia1", tmp_path / "nvidia10"], tmp_path)
+    assert {path.name for path in both} == {"nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm", "nvidia-caps"}
+    assert len(accelerators((), tmp_path)) == len(accelerators([tmp_path / "nvidia7"], tmp_path)) == 6
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="there is no NVIDIA driver here")

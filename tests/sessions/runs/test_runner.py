@@ -212,7 +212,7 @@ def test_cpu_time_of_children_counts(confined: bool, make: Make, cli: Path) -> N
 
 def test_it_is_pinned(make: Make, cli: Path) -> None:
     core = max(os.sched_getaffinity(0))
-    spec = make("print(os.sched_getaffinity(0))\ntrain()\nreport()", core=core, sandbox=True)
+    spec = make("print(os.sched_getaffinity(0))\ntrain()\nreport()", cores=(core,), sandbox=True)
     run(spec, cli)
     assert f"{{{core}}}" in log_of(spec)
 

@@ -49,7 +49,7 @@ class PromotionWorld:
         self.worth: dict[str, float] = {}  # a line's text → what it lowers the metric by
         self.held: dict[str, float] = {}  # the same on the holdout, where it differs
         self.ending_of: Callable[[Experiment], RunEnding] = lambda _: RunEnding.MEASURED
-        found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", n, None) for n in range(devices))
+        found = tuple(FoundDevice(f"cpu:{n}", "cpu", f"core {n}", (n,), None) for n in range(devices))
         record_devices(self.store, found, self.now)
         base = self.repository.rev_parse(trunk)
         setting = Setting("s1", hash_referee({}), "data", "score", 5.0, Clock.WALL, "cpu")

@@ -56,7 +56,7 @@ def test_what_a_run_must_show_is_what_the_baseline_showed(lab: Lab) -> None:
 
 
 def test_whatever_runs_on_a_bench_is_kept_from_the_sealed_text(lab: Lab, tmp_path: Path) -> None:
-    device, budget = spec.DevicePlace("cpu:0", None, {}), spec.Budget(1.0, Clock.CPU, 2.0)
+    device, budget = spec.DevicePlace("cpu:0", (), {}), spec.Budget(1.0, Clock.CPU, 2.0)
     made = spec.spec_on_bench(lab, "e0001.1", tmp_path / "run", tmp_path, tmp_path, device, 7, budget)
     assert {sealed_data(), lab.root, lab.state_dir} <= set(made.hidden)
 

@@ -215,3 +215,18 @@ def test_a_diff_in_a_terminal_cannot_reach_it(lab: Lab, played: World) -> None:
     (lab.runs_dir / "e0001" / "diff.patch").write_text("+print('\x1b]0;owned\x07\x1b[2J')\n")
     shown = in_terminal(["--lab", str(lab.root), "diff", "e0001"], columns=80, NO_COLOR="1")
     assert shown == "+print('')\n"
+
+
+def test_packages_of_the_persons_never_stand_in_for_ours(tmp_path: Path) -> None:
+    for name in ("tui", "roles", "supervisor", "sessions", "click"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('{name} is the person\\'s')\n")
+    script = Path(sys.executable).with_name("autoresearch-tui")
+    for folders in (str(tmp_path), ":"):
+        env = os.environ | {"PYTHONPATH": folders}
+        done = subprocess.run([script, "--version"], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.stdout.startswith("autoresearch-tui "), done.stderr
+    runner = subprocess.run(
+        [script, "_runner", tmp_path], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert "its spec.json is not there" in runner.stderr
