@@ -37,7 +37,8 @@ class View:
         folders = [path for name in variables for path in search_path(self.env.get(name, ""))]
         launchers = (*python_homes(sys.executable), *launcher_folders()) if self.has_own_loopback else ()
         return replace(
-            self, readable=(*self.readable, *python_homes(program, self.hidden), *folders, *launchers, self.cwd)
+            self,
+            readable=(*self.readable, *python_homes(program, self.hidden), *folders, *launchers, self.cwd),
         )
 
     @property

@@ -43,7 +43,7 @@ def lab_python(lab: Lab) -> str:
     """The interpreter that trains: the lab's own, else what was active at the launch, else the tool's."""
     if lab.config.lab.python:
         return str(lab.root / lab.config.lab.python)
-    folders = (lab.root / ".venv", lab.uv_environment, lab.active_environment)
+    folders = (lab.root / ".venv", lab.top / ".venv", lab.uv_environment, lab.active_environment)
     pythons = (python_in(folder) for folder in folders if folder is not None)
     return next((str(python) for python in pythons if os.access(python, os.X_OK)), sys.executable)
 

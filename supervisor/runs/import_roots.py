@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supervisor.lab.ignored_files import SET_UP_BENCH
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import lab_python
 
@@ -39,13 +40,18 @@ def import_roots(lab: Lab, bench: Path) -> ImportRoots:
     folders = dict.fromkeys(bench / name for name in (*_USUAL, *_declared(bench), *_of_editable(lab, bench)))
     readable = []
     for checkout, path in _paths_into_checkout(lab):
-        twin = bench / path.relative_to(checkout)
+        twin = _top_of(lab, bench) / path.relative_to(checkout)
         if twin.is_dir():
             folders[twin] = None
-        elif path.is_dir() and checkout == lab.root:
+        elif path.is_dir() and checkout == lab.top:
             readable.append(path)
     own = tuple(folder for folder in folders if folder.is_dir() and not _stands_in(folder))
     return ImportRoots(own, tuple(readable))
+
+
+def _top_of(lab: Lab, bench: Path) -> Path:
+    """The top of the checkout whose folder of the lab `bench` is."""
+    return Path(*bench.parts[: len(bench.parts) - len(Path(lab.folder).parts)])
 
 
 def python_path(lab: Lab, bench: Path, first: Path) -> str:
@@ -96,7 +102,7 @@ def _of_editable(lab: Lab, bench: Path) -> Iterator[str]:
 def _paths_into_checkout(lab: Lab) -> Iterator[tuple[Path, Path]]:
     """What .pth files of the lab's environments name below a checkout of the lab: (the checkout, the folder)."""
     environments = {Path(lab_python(lab)).parent.parent, lab.uv_environment}
-    checkouts = (lab.benches_dir / "set-up" / lab.folder, lab.root)  # the first may lie inside the second
+    checkouts = (lab.benches_dir / SET_UP_BENCH, lab.top)  # the first may lie inside the second
     for environment in filter(None, environments):
         for file in environment.glob("lib/python*/site-packages/*.pth"):
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()

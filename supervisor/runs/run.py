@@ -83,7 +83,9 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
         return True
     if _device_failed(run, outcome):
         return _blame_device(store, tag, run, outcome.reason, now)
-    if why := passing_failure(outcome, run.voided, offline=_was_offline(lab, outcome), memory_mb=_memory_mb()):
+    if why := passing_failure(
+        outcome, run.voided, offline=_was_offline(lab, outcome), memory_mb=_memory_mb()
+    ):
         runs.lose_run(store, tag, run.id, now, why, capped=True, voided=True)
         return True
     bench, unchanged = bench_of(lab, run.device or ""), run.kind is RunKind.BASELINE

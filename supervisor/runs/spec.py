@@ -133,7 +133,10 @@ def spec_on_bench(
         secret_files=tuple(
             source_of(lab, path) for path in (*wanted.links, *wanted.copies) if is_dotenv(path)
         ),
-        hidden=(*hidden_from_runs(lab), sealed_data(),),
+        hidden=(
+            *hidden_from_runs(lab),
+            sealed_data(),
+        ),
     )
 
 
