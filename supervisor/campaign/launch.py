@@ -12,6 +12,7 @@ from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.base_check import asks_another_base, expect_same_base
 from supervisor.campaign.new_campaign import start_new_campaign
+from supervisor.campaign.new_setting import leaves_its_setting
 from supervisor.campaign.options import LaunchOptions
 from supervisor.errors import LaunchError
 from supervisor.history.import_file import import_history
@@ -59,6 +60,8 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     ):
         _refuse_a_second(current, options)
         hardware = hardware_for(lab, options.devices)
+        start_new_campaign(lab, store, repository, hardware, options, say)
+    elif leaves_its_setting(lab, store, snapshot, options, say):
         start_new_campaign(lab, store, repository, hardware, options, say)
     else:
         expect_same_base(repository, lab, store, snapshot, options, say)

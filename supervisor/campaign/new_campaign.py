@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import time
@@ -13,6 +12,7 @@ from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
 from supervisor.campaign.options import LaunchOptions
 from supervisor.campaign.set_up import set_up
+from supervisor.campaign.setting import make_setting
 from supervisor.errors import LaunchError
 from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.branches import base_at
@@ -24,7 +24,7 @@ from supervisor.lab.programs import Say
 from supervisor.lab.referee_copy import hash_referee, referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment
 from supervisor.model.records import NewCampaign
-from supervisor.model.snapshot import Limits, Setting
+from supervisor.model.snapshot import Limits
 from supervisor.policy.verdicts import baseline_runs_for
 from supervisor.runs.checks import failed_check
 from supervisor.store import campaigns, devices
@@ -129,24 +129,6 @@ def _expect_checks(lab: Lab, checkout: Path, say: Say) -> None:
             f"the checks fail on the code as it stands, so they would reject every edit: {why}; "
             "mend the code, or [checks] command"
         )
-
-
-def make_setting(
-    lab: Lab, referee: str, fingerprint: str, device_kind: str, budget_s: float | None
-) -> Setting:
-    """What the campaign's scores can be compared with."""
-    budget = lab.config.resolved(device_kind)
-    seconds = budget_s or budget.seconds
-    parts = (referee, fingerprint, lab.config.metric.name, f"{seconds:g}", budget.clock, device_kind)
-    return Setting(
-        id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12],
-        referee_hash=referee,
-        data_fingerprint=fingerprint,
-        metric=lab.config.metric.name,
-        budget_s=seconds,
-        clock=budget.clock,
-        device_kind=device_kind,
-    )
 
 
 def _expect_committed(repository: Repository, base: str, editable: tuple[str, ...]) -> None:

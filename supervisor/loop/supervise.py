@@ -11,6 +11,8 @@ from sessions.errors import SessionError
 from sessions.git.repository import Repository
 from sessions.locks import held
 from sessions.tmux.terminal import TmuxServer, socket_name_for
+from supervisor.campaign.new_setting import told
+from supervisor.campaign.setting import config_changes
 from supervisor.errors import LabError, StoreError
 from supervisor.lab.paths import Lab
 from supervisor.loop.agent_processes import AgentProcesses
@@ -24,7 +26,7 @@ from supervisor.policy.next_actions import next_actions
 from supervisor.policy.verdicts import rules_of
 from supervisor.runs.run import collect_run, end_run
 from supervisor.snapshot_reader import LabReader
-from supervisor.store.campaigns import log_event
+from supervisor.store.campaigns import log_event, set_campaign_state
 from supervisor.store.connection import Store
 from supervisor.text import one_line
 
@@ -79,9 +81,19 @@ class Loop:
     def run(self) -> int:
         """Tick until the campaign is over."""
         try:
+            self._expect_same_setting()
             return self._tick_on()
         finally:
             self.devices.stop()
+
+    def _expect_same_setting(self) -> None:
+        """End a campaign whose configuration is another one since it began: what comes now is not comparable."""
+        campaign = self.look().campaign
+        if campaign is None or research_is_over(self.look()):
+            return
+        if changed := config_changes(self.lab, campaign):
+            why = f"{told(changed)}; `autoresearch-tui launch` begins a run in a setting of its own"
+            set_campaign_state(self.store, campaign.tag, CampaignState.STOPPED, why, time.time())
 
     def _tick_on(self) -> int:
         while not self.stopping:

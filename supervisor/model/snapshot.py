@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,8 @@ class Setting:
     budget_s: float
     clock: Clock
     device_kind: str
+    # The rest of it, by key: what the configuration says, the interpreter, digests of variables. {}: not written down.
+    details: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

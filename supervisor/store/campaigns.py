@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from supervisor.model import ids
 from supervisor.model.records import NewCampaign
-from supervisor.model.snapshot import Limits
+from supervisor.model.snapshot import Limits, Setting
 from supervisor.model.states import (
     AgentState,
     CampaignState,
@@ -21,13 +21,12 @@ from supervisor.store.connection import Connection, Store
 def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
     """Record a new campaign and its baseline with the runs it needs; returns the baseline's id."""
     with store.transaction() as db:
-        if db.execute("SELECT 1 FROM settings WHERE id = ?", (new.setting.id,)).fetchone() is None:
-            rows.insert(db, "settings", rows.columns_of(new.setting))
+        setting = _setting_id(db, new.setting)
         rows.insert(
             db,
             "campaigns",
             rows.columns_of(new, without=("setting", "limits", "baseline_runs")) | _limits(new.limits),
-            setting_id=new.setting.id,
+            setting_id=setting,
             state=CampaignState.RUNNING,
             wanted=Wanted.RUNNING,
             started_at=now,
@@ -44,7 +43,7 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
             state=ExperimentState.READY,
             parent_commit=new.base_commit,
             commit_sha=new.base_commit,
-            setting_id=new.setting.id,
+            setting_id=setting,
             created_at=now,
             ready_at=now,
         )
@@ -133,6 +132,23 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
             ended = {"tag": tag, "state": frozenset({AgentState.STOPPED, AgentState.CRASHED})}
             rows.update(db, "agents", ended, wanted=Wanted.RUNNING, restarts=0)
             record_event(db, tag, now, "", "campaign resumed")
+
+
+def _setting_id(db: Connection, setting: Setting) -> str:
+    """The setting's id, or that of one that says the same: an earlier version named it otherwise."""
+    content = rows.columns_of(setting, without=("id",))
+    same = " AND ".join(f"{column} = ?" for column in content)
+    found = db.execute(f"SELECT id FROM settings WHERE {same}", tuple(content.values())).fetchone()
+    if found is not None:
+        return str(found[0])
+    rows.insert(db, "settings", content, id=setting.id)
+    return setting.id
+
+
+def record_details(store: Store, setting: Setting) -> None:
+    """Write down what a setting of an earlier version left unsaid."""
+    with store.transaction() as db:
+        rows.update(db, "settings", {"id": setting.id, "details": ""}, rows.columns_of(setting))
 
 
 def record_seen_commit(store: Store, tag: str, commit: str) -> None:
