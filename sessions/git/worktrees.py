@@ -51,6 +51,18 @@ class Worktrees:
             if entry.get("locked", "").strip('"') == _REASON
         )
 
+    def remove(self, path: Path) -> None:
+        """Remove a worktree of this lab, whatever lies in it; its commits stay. Raises WorktreeError."""
+        with held(self._lock_path, FOR_EVER):
+            if path not in self.list():
+                raise WorktreeError(f"{path} is no worktree of this lab")
+            make_writable(path)
+            try:
+                # Twice --force: it is locked, and there may be changes.
+                self._repository.ask("worktree", "remove", "--force", "--force", str(path))
+            except GitError as error:
+                raise WorktreeError(f"{path} cannot be removed: {error}") from None
+
     # Everything below runs under the lock of `reset`.
 
     def _ensure(self, path: Path, commit: str) -> None:

@@ -79,7 +79,9 @@ class AgentServer:
     def stop(self) -> None:
         """End the server and every pane in it; none there is no error."""
         if self.alive():
+            socket = Path(self.command("display-message", "-p", "#{socket_path}")[0])
             self.command("kill-server")
+            socket.unlink(missing_ok=True)  # tmux leaves it
 
     # Agents' windows
 

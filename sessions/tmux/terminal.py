@@ -84,6 +84,13 @@ class TmuxServer(AgentServer):
         )  # fmt: skip
         return client.returncode
 
+    def is_watched(self) -> bool:
+        """Whether a person's terminal is on the server, on the screen or on a pane."""
+        try:
+            return bool(self.command("list-clients", "-F", "#{client_name}"))
+        except TmuxError:
+            return False
+
     def show_agent(self, name: str) -> None:
         """Switch the terminal of the screen that this process runs in to an agent's pane.
 

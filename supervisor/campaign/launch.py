@@ -6,7 +6,7 @@ import time
 
 from sessions.devices.discovery import FoundDevice, listed_uuids
 from sessions.git.repository import Repository
-from sessions.locks import is_locked
+from sessions.locks import FOR_EVER, held, is_locked
 from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
@@ -76,12 +76,13 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
 
 def start_supervisor(lab: Lab, server: TmuxServer) -> None:
     """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
-    server.ensure_running()
-    # One that is just leaving still has its window for a moment, and would take this launch with it.
-    deadline = time.monotonic() + LEAVING_S
-    while not is_locked(lab.supervisor_lock) and _has_window(server) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
+    with held(lab.server_lock, FOR_EVER):
+        server.ensure_running()
+        # One that is just leaving still has its window for a moment, and would take this launch with it.
+        deadline = time.monotonic() + LEAVING_S
+        while not is_locked(lab.supervisor_lock) and _has_window(server) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        server.ensure_window(SUPERVISOR_WINDOW, keeper_argv(supervisor_argv(lab)), lab.root, {})
 
 
 def _has_window(server: TmuxServer) -> bool:

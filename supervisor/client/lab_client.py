@@ -6,25 +6,29 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions.errors import SessionError
+from sessions.files import read_tail
 from supervisor.client.readings import LabReadings, experiment_named
 from supervisor.errors import LabError
 from supervisor.lab.config import AgentSpec
 from supervisor.lab.notes import publish_note
 from supervisor.lab.state_folder import prepare_state
 from supervisor.model.snapshot import Hypothesis
-from supervisor.model.states import HypothesisState, Role, Wanted
+from supervisor.model.states import CampaignState, HypothesisState, Role, Wanted
 from supervisor.store import agents, campaigns, hypotheses
 
 if TYPE_CHECKING:
     from supervisor.campaign.options import LaunchOptions
+    from supervisor.campaign.reclaim import Reclaimable
     from supervisor.client.promotions import PromotionRequests
 
 PERSON = "person"
 POLL_S = 0.1
 LOG_TAIL_BYTES = 64 * 1024
+PANE_LINES = 60  # of what a pane said, where the pane itself is gone
 
 
 class LabClient(LabReadings):
@@ -160,14 +164,50 @@ class LabClient(LabReadings):
 
     def attach(self, agent: str) -> int:
         """Show an agent's pane (or "supervisor") in this terminal until the person leaves it; tmux's exit code."""
+        self._show_what_it_said(agent)
         windows = self.server.windows()
         if agent not in windows:
             shown = ", ".join(windows) or "none: the lab does not run"
             raise LabError(f"there is no pane of {agent!r}; panes: {shown}")
-        return self.server.attach(agent)
+        status = self.server.attach(agent)
+        self.leave_server()
+        return status
+
+    def reclaim(self, *, dry_run: bool) -> tuple[tuple[Reclaimable, ...], tuple[str, ...]]:
+        """Free what the lab can do without, or only find it; returns that, and a line for each that did not go."""
+        from supervisor.campaign.reclaim import reclaim, reclaimable
+
+        things = reclaimable(self.lab)
+        return (things, ()) if dry_run else reclaim(self.lab, things)
+
+    def is_under_way(self) -> bool:
+        """Whether a campaign runs or is paused."""
+        campaign = self.snapshot().campaign if self.lab.db.exists() else None
+        return campaign is not None and campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
+
+    def leave_server(self) -> None:
+        """End the tmux server of a lab that is over and that nobody watches any more."""
+        from supervisor.campaign.leave import leave_server
+
+        if self.lab.db.exists():
+            leave_server(self.lab, patience_s=0.0)
+
+    def _show_what_it_said(self, agent: str) -> None:
+        """Once the lab is over, have a pane with what the agent's own said."""
+        saved = self._saved_pane(agent)
+        if agent in self.server.windows() or not saved.is_file():
+            return
+        self.server.ensure_window(agent, ["cat", str(saved)], self.lab.root, {})
+
+    def _last_of_pane(self, agent: str) -> str:
+        return "\n".join(read_tail(self._saved_pane(agent), LOG_TAIL_BYTES).splitlines()[-PANE_LINES:])
+
+    def _saved_pane(self, agent: str) -> Path:
+        return self.lab.panes_dir / f"{Path(agent).name}.txt"
 
     def switch_to(self, agent: str) -> None:
         """Switch the terminal of the screen that this process is to an agent's pane. Raises ExpectedError."""
+        self._show_what_it_said(agent)
         self.server.show_agent(agent)
 
     def capture(self, agent: str) -> str:
@@ -175,4 +215,4 @@ class LabClient(LabReadings):
         try:
             return self.server.capture(agent)
         except SessionError:
-            return ""
+            return self._last_of_pane(agent)

@@ -115,6 +115,16 @@ class Lab:
         return self.state_dir / "supervisor.lock"
 
     @property
+    def server_lock(self) -> Path:
+        """Held while the lab's tmux server is started or ended."""
+        return self.state_dir / "server.lock"
+
+    @property
+    def panes_dir(self) -> Path:
+        """What the agents' panes said, of a lab whose tmux server has ended."""
+        return self.state_dir / "panes"
+
+    @property
     def uv_pointer(self) -> Path:
         """Says where the environment of a lab under uv is."""
         return self.state_dir / "uv-environment"

@@ -26,9 +26,8 @@ from supervisor.model.actions import (
     StartRun,
 )
 from supervisor.model.snapshot import LabSnapshot
-from supervisor.model.states import CampaignState, HypothesisState
+from supervisor.model.states import HypothesisState
 from supervisor.promotion.apply import PieceApplier
-from supervisor.promotion.next_step import active_promotion
 from supervisor.runs.run import start_run
 from supervisor.runs.spec import Job
 from supervisor.store import campaigns, experiments, hypotheses, promotions, runs
@@ -124,14 +123,3 @@ class Executor:
         if ports:
             state = HypothesisState.OPEN
             hypotheses.add_hypotheses(self.store, tag, action.agent, ports, state, now, first=True)
-
-
-def is_over(snapshot: LabSnapshot) -> bool:
-    """Whether the lab needs no supervisor any more: the campaign has ended, and no promotion is to be measured."""
-    return research_is_over(snapshot) and active_promotion(snapshot) is None
-
-
-def research_is_over(snapshot: LabSnapshot) -> bool:
-    """Whether the campaign has ended."""
-    campaign = snapshot.campaign
-    return campaign is None or campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED)

@@ -11,12 +11,14 @@ from sessions.errors import SessionError
 from sessions.git.repository import Repository
 from sessions.locks import held
 from sessions.tmux.terminal import TmuxServer, socket_name_for
+from supervisor.campaign.launch import SUPERVISOR_WINDOW
+from supervisor.campaign.leave import is_over, leave_server, research_is_over
 from supervisor.campaign.new_setting import told
 from supervisor.campaign.setting import config_changes
 from supervisor.errors import LabError, StoreError
 from supervisor.lab.paths import Lab
 from supervisor.loop.agent_processes import AgentProcesses
-from supervisor.loop.executor import Executor, is_over, research_is_over
+from supervisor.loop.executor import Executor
 from supervisor.loop.gpu_monitor import DeviceMonitor
 from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan, write_results
 from supervisor.model.experiment import Experiment
@@ -105,6 +107,7 @@ class Loop:
                 continue
             if is_over(snapshot):
                 code = self._wind_down(snapshot)
+                leave_server(self.lab, SUPERVISOR_WINDOW)
                 if is_over(self.look()):  # a launch may have come while it was leaving
                     return code
             time.sleep(TICK_S)

@@ -97,6 +97,7 @@ COMMANDS = (
         "What is here, what is missing, and the line that mends it",
         CommandSection.UPKEEP,
     ),
+    Entry("gc", "gc", "gc", "Free benches, logs and servers that nothing needs", CommandSection.UPKEEP),
     Entry("hook", "hook", "hook", "What the hooks of an agent's client run", CommandSection.INNER),
     Entry("agent", "windows", "agent", "One agent's loop, in its tmux pane", CommandSection.INNER),
     Entry(

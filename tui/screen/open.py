@@ -21,6 +21,7 @@ def open_screen(client: LabClient) -> int:
     lab = client.lab
     argv = [str(cli_path()), "_screen", "--lab", str(lab.root), "--state-dir", str(lab.state_dir)]
     exit_code = client.server.open_screen(argv, lab.root, {})
+    client.leave_server()
     campaign = client.snapshot().campaign
     if campaign is not None and campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED):
         print(

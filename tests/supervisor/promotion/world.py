@@ -10,9 +10,10 @@ from sessions.devices.discovery import FoundDevice
 from sessions.git.repository import Repository
 from sessions.runs.contract import RunEnding, RunOutcome
 from supervisor.analysis.sequential_test import DecideRules
+from supervisor.campaign.leave import is_over
 from supervisor.lab.referee_copy import hash_referee
 from supervisor.lab.state_folder import prepare_state
-from supervisor.loop.executor import Executor, is_over
+from supervisor.loop.executor import Executor
 from supervisor.model.actions import StartRun
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.promotion import Promotion
