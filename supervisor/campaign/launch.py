@@ -62,6 +62,7 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
         hardware = hardware_for(lab, options.devices)
         start_new_campaign(lab, store, repository, hardware, options, say)
     elif leaves_its_setting(lab, store, snapshot, options, say):
+        hardware = hardware_for(lab, options.devices)
         start_new_campaign(lab, store, repository, hardware, options, say)
     else:
         expect_same_base(repository, lab, store, snapshot, options, say)
