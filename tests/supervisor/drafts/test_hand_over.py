@@ -94,9 +94,9 @@ def test_an_unknown_rule_is_one_line_that_names_the_known(root: Path) -> None:
     ("code", "reason"),
     [
         ("import train", ""),
-        ("raise SystemExit('the loss is not convex')", "the loss is not convex"),
-        ("open('train.py', 'a').write('X = 0')", "they changed train.py"),
-        ("import time; time.sleep(60)", "no end after 3 s"),
+        ("import train; train.X < 8 and exit('the loss is not convex')", "the loss is not convex"),
+        ("import train; train.X < 8 and open('train.py', 'a').write('X = 0')", "they changed train.py"),
+        ("import time, train; train.X < 8 and time.sleep(60)", "no end after 3 s"),
     ],
 )
 def test_the_labs_checks_must_pass(root: Path, code: str, reason: str) -> None:
