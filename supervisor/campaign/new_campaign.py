@@ -67,11 +67,11 @@ def start_new_campaign(
     _expect_checks(lab, checkout, say)
     setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
     config = lab.config
-    runs = baseline_runs_for(runs_at_once(lab, hardware))
+    runs = baseline_runs_for(runs_at_once(hardware, config.devices.gpus))
     if lab.has_referee:
         _name_better_preset(lab, repository, base, hardware, say)
     else:
-        share = share_in_words(lab, hardware)
+        share = share_in_words(hardware, config.devices.gpus)
         say(f"note: each run gets {share}; the baseline is {runs} runs, and their spread is the noise")
     devices.record_devices(store, hardware, now, listed_uuids())
     campaigns.start_campaign(

@@ -120,10 +120,23 @@ def _ends(finding: Finding) -> list[str]:
         '# chief  = { backend = "offline" }',
         '# junior = { backend = "offline" }',
         "",
+        *_devices(finding),
         "[limits]                # any one ends the run",
         experiments if finding.experiments else f"# {experiments}",
         hours if finding.hours else f"# {hours}",
         f"usd = {finding.usd:g}" if finding.usd else "# usd = 20",
+    ]
+
+
+def _devices(finding: Finding) -> list[str]:
+    if finding.kind is Kind.OURS:
+        return []
+    gpus = f"gpus = {finding.gpus}" if finding.gpus else "# gpus = 1"
+    return [
+        "[devices]               # what one run gets",
+        "# cores = 1             # CPU cores; default: all of them, one run at a time",
+        _line(gpus, _seen(finding, Fact.GPUS)) if finding.gpus else gpus,
+        "",
     ]
 
 

@@ -26,7 +26,7 @@ _MOST_NAMED = 3
 class Survey:
     """A repository as `init` sees it."""
 
-    root: Path
+    root: Path  # the folder that becomes the lab: the repository's, or one in it
     base: str  # the commit that a campaign would start from
     tree: Tree  # the files of that commit
     finding: Finding | None  # None: nothing here is recognised
@@ -45,28 +45,43 @@ def find_repository(directory: Path) -> Repository | None:
         return None
 
 
-def survey(repository: Repository) -> Survey:
-    """What the repository is, from the files of the commit that runs would start from. Raises LabError."""
-    root = repository.root
-    if (root / CONFIG_FILE).exists():
-        raise LabError(
-            f"{root} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
-        )
+def survey(repository: Repository, start: Path | None = None) -> Survey:
+    """What the repository is, or the folder `start` in it, as of the commit that is checked out. Raises LabError."""
+    top = repository.root
+    for folder in dict.fromkeys((start or top, top)):
+        if (folder / CONFIG_FILE).exists():
+            raise LabError(
+                f"{folder} is a lab already: {CONFIG_FILE} is there; edit it, or `autoresearch-tui launch`"
+            )
     if not repository.exists("HEAD"):
-        raise LabError(f"{root} has no commit yet; `git commit` the files first, runs start from a commit")
+        raise LabError(f"{top} has no commit yet; `git commit` the files first, runs start from a commit")
     base = repository.rev_parse("HEAD")
-    tree = _tree_of(repository, base)
+    tree, where = _lab_in(repository, base, start or top)
     finding = recognise(tree)
     if finding is None:
         _refuse_an_untracked_session(tree)
-    notes = (*_notes(repository, tree), *_absent_programs(finding, tree))
-    return Survey(root, base, tree, finding, notes)
+    notes = (*where, *_notes(repository, tree), *_absent_programs(finding, tree))
+    return Survey(tree.root, base, tree, finding, notes)
 
 
-def _tree_of(repository: Repository, commit: str) -> Tree:
+def _lab_in(repository: Repository, commit: str, start: Path) -> tuple[Tree, tuple[str, ...]]:
+    """The files of the folder that is meant, and why: the one that we stand in, unless only the whole is a lab."""
+    top, whole = repository.root, _tree_of(repository, commit, repository.root)
+    part = _tree_of(repository, commit, start)
+    if start == top or not part.files:
+        return whole, ()
+    around, inside = recognise(whole), recognise(part)
+    name = start.relative_to(top)
+    if around is not None and (inside is None or (inside.missing and not around.missing)):
+        return whole, (f"the lab is all of {top}; {name} by itself is not known as one",)
+    return part, (f"the lab is {name}, a folder of {top}; `autoresearch-tui init {top}` looks at all of it",)
+
+
+def _tree_of(repository: Repository, commit: str, folder: Path) -> Tree:
+    within = "" if folder == repository.root else f"{folder.relative_to(repository.root).as_posix()}/"
+    files = [path.removeprefix(within) for path in repository.list_files(commit) if path.startswith(within)]
     # The state of an earlier lab, or a copy of one, is nobody's source.
-    files = [path for path in repository.list_files(commit) if not path.startswith(f"{STATE_FOLDER}/")]
-    return Tree(repository.root, files)
+    return Tree(folder, [path for path in files if not path.startswith(f"{STATE_FOLDER}/")])
 
 
 def _refuse_an_untracked_session(tree: Tree) -> None:
@@ -95,7 +110,9 @@ def _notes(repository: Repository, tree: Tree) -> tuple[str, ...]:
     notes = []
     if base.branch not in MAIN_BRANCHES:
         notes.append(f"runs start from {base.place}, which is checked out")
-    changed = [path for path in repository.changed_since(repository.root, "HEAD") if path in tree]
+    within = tree.root.relative_to(repository.root).as_posix() + "/" if tree.root != repository.root else ""
+    differ = repository.changed_since(repository.root, "HEAD")
+    changed = [path for path in differ if path.startswith(within) and path.removeprefix(within) in tree]
     if changed:
         more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
         notes.append(

@@ -24,7 +24,7 @@ from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.config import LabConfig
 from supervisor.lab.hardware import hardware_for
 from supervisor.lab.ignored_files import SET_UP_BENCH, lay_out
-from supervisor.lab.paths import Lab, Layout, has_referee
+from supervisor.lab.paths import Lab, Layout, has_referee, with_files
 from supervisor.lab.programs import cli_path
 from supervisor.lab.referee_copy import referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment, uses_uv
@@ -161,9 +161,12 @@ def trial(root: Path, base: str, config: LabConfig) -> Iterator[Trial]:
     try:
         clone = folder / "clone"
         options = ("--quiet", "--local", "--no-hardlinks", "--no-checkout")
-        ask_git(folder, "clone", *options, str(root), str(clone))
+        top = Repository(root).root
+        within = root.relative_to(top).as_posix() if root != top else ""
+        ask_git(folder, "clone", *options, str(top), str(clone))
         ask_git(clone, "checkout", "--quiet", "--detach", base)
-        lab = Lab(root, folder / "state", config, Layout.CUSTOM, has_referee(clone))
+        config, speaks = with_files(config, root, within), has_referee(clone / within)
+        lab = Lab(root, folder / "state", config, Layout.CUSTOM, speaks, within)
         lab.runs_dir.mkdir(parents=True, mode=0o700)
         settle_on_active(lab, lambda _: None)
         repository = Repository(clone)

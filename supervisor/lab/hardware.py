@@ -35,14 +35,14 @@ def hardware_for(lab: Lab, requested: str | None) -> tuple[FoundDevice, ...]:
     return found[: at_once * gpus] if at_once else found
 
 
-def runs_at_once(lab: Lab, hardware: Sequence[FoundDevice]) -> int:
-    """How many runs fit on these devices side by side."""
-    return len(hardware) if is_cpu(hardware) else len(hardware) // lab.config.devices.gpus
+def runs_at_once(hardware: Sequence[FoundDevice], gpus: int) -> int:
+    """How many runs fit on these devices side by side, each with so many GPUs."""
+    return len(hardware) if is_cpu(hardware) else len(hardware) // gpus
 
 
-def share_in_words(lab: Lab, hardware: Sequence[FoundDevice]) -> str:
+def share_in_words(hardware: Sequence[FoundDevice], gpus: int) -> str:
     """What each run gets, for people: "all 8 cores, one run at a time"."""
-    count, gpus = runs_at_once(lab, hardware), lab.config.devices.gpus
+    count = runs_at_once(hardware, gpus)
     if not is_cpu(hardware):
         share = f"{gpus} × {hardware[0].label}" if gpus > 1 else hardware[0].label
     elif len(hardware[0].cores) == 1:

@@ -174,7 +174,7 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
     return Lab(
         root=root,
         state_dir=state_dir.expanduser().resolve() if state_dir else _state_dir_of(root),
-        config=_as_files(root, folder, config, file),
+        config=with_files(config, root, folder),
         layout=layout or Layout.CUSTOM,
         has_referee=has_referee(root),
         folder=folder,
@@ -232,9 +232,12 @@ def _state_dir_of(root: Path) -> Path:
     return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else state
 
 
-def _as_files(root: Path, folder: str, config: LabConfig, file: Path) -> LabConfig:
-    """The configuration with its editable folders and globs as the files that they hold. Raises ConfigError."""
-    source = CONFIG_FILE if file.is_file() else str(root)
+def with_files(config: LabConfig, root: Path, folder: str) -> LabConfig:
+    """A lab's configuration, its paths as commits have them, its editable folders and globs as files.
+
+    `folder`: of the lab in its repository, see `Lab.folder`. Raises ConfigError.
+    """
+    source = CONFIG_FILE if (root / CONFIG_FILE).is_file() else str(root)
     files: list[str] = []
     globs: list[str] = []
     for path in config.lab.editable:

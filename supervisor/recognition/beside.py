@@ -23,6 +23,10 @@ _MADE = re.compile(
 )
 _SECRETS = re.compile(r"(^|/)\.env(\.[\w.-]+)?$|(^|/)[\w.-]*(secret|credential)[\w.-]*$", re.I)
 _NODE = re.compile(r"\b(npm|npx|pnpm|yarn|bun|node|tsx|ts-node|vitest|jest)\b")
+_WHY = {
+    Fact.LINKS: "ignored by git, and used there",
+    Fact.COPIES: "ignored by git, read and written there",
+}
 _VENV = re.compile(r"(^|/)\.?v?env/$")
 _WRITES = re.compile(
     r"""open\([^)]*,\s*["'][wax]|mkdir|makedirs|write_text|write_bytes|savefig|\.to_(csv|json|parquet|pickle)|\bdump\("""
@@ -33,8 +37,8 @@ _WRITES = re.compile(
 def add_beside(finding: Finding, tree: Tree, ignored: Iterable[str]) -> Finding:
     """The finding with what of these ignored paths the lab's command uses: linked, or copied where it writes there."""
     sources = _sources(finding, tree)
-    links: dict[str, tuple[str, str]] = {}
-    copies: dict[str, tuple[str, str]] = {}
+    links: dict[str, str] = {}  # each with the place where it was seen
+    copies: dict[str, str] = {}
     for entry in ignored:
         if _MADE.search(entry):
             continue
@@ -45,31 +49,28 @@ def add_beside(finding: Finding, tree: Tree, ignored: Iterable[str]) -> Finding:
                     f"{lines[0].where} reads {entry}, which git ignores: runs get it only if [lab] copies names it"
                 )
             continue
-        if reason := _tool_reason(entry, finding, tree):
-            links[entry.rstrip("/")] = reason
+        if listing := _listing_of(entry, finding, tree):
+            links[entry.rstrip("/")] = listing
         elif reading := [line for line in lines if not _WRITES.search(line.match.string)]:
             into = copies if len(reading) < len(lines) else links
-            into[entry.rstrip("/")] = (reading[0].where, "ignored by git, and read there")
+            into[entry.rstrip("/")] = reading[0].where
     for fact, found in ((Fact.LINKS, links), (Fact.COPIES, copies)):
         if found:
-            where, why = next(iter(found.values()))
-            finding = finding.with_fact(fact, tuple(found), where, why, guess=fact is Fact.COPIES)
+            where = ", ".join(dict.fromkeys(found.values()))
+            finding = finding.with_fact(fact, tuple(found), where, _WHY[fact], guess=fact is Fact.COPIES)
     return finding
 
 
-def _tool_reason(entry: str, finding: Finding, tree: Tree) -> tuple[str, str] | None:
-    """Where packages that a tool looks for by itself are asked for, and why; None for anything else."""
-    folder, name = str(PurePosixPath(entry).parent), PurePosixPath(entry).name
-    beside = "" if folder == "." else f"{folder}/"
-    if name == "node_modules" and f"{beside}package.json" in tree:
-        is_node = _NODE.search(finding.command) or any(
-            re.search(r"\.(js|mjs|cjs|ts|tsx)$", path) for path in finding.editable
-        )
-        return (f"{beside}package.json", "its packages, ignored by git") if is_node else None
-    if name == "vendor":
-        listing = tree.first((f"{beside}go.mod", f"{beside}composer.json", f"{beside}Gemfile"))
-        return (listing, "its packages, ignored by git") if listing else None
-    return None
+def _listing_of(entry: str, finding: Finding, tree: Tree) -> str:
+    """The file that lists the packages which a tool looks for in the entry by itself; "" for anything else."""
+    path = PurePosixPath(entry)
+    beside = "" if str(path.parent) == "." else f"{path.parent}/"
+    if path.name == "node_modules" and f"{beside}package.json" in tree:
+        scripts = (re.search(r"\.(js|mjs|cjs|ts|tsx)$", path) for path in finding.editable)
+        return f"{beside}package.json" if _NODE.search(finding.command) or any(scripts) else ""
+    if path.name == "vendor":
+        return tree.first((f"{beside}go.mod", f"{beside}composer.json", f"{beside}Gemfile")) or ""
+    return ""
 
 
 def _lines_about(entry: str, finding: Finding, tree: Tree, sources: tuple[str, ...]) -> Iterator[MatchedLine]:

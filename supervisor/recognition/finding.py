@@ -47,6 +47,9 @@ class Fact(StrEnum):
     LINKS = "linked"
     COPIES = "copied"
     NETWORK = "network"
+    GPUS = "GPUs of a run"
+    SHARE = "a run gets"
+    PYTHON = "Python"
     EXPERIMENTS = "experiments"
     HOURS = "hours"
     USD = "dollars"
@@ -101,6 +104,9 @@ class Finding:
     links: tuple[str, ...] = ()  # what git ignores and the command reads
     copies: tuple[str, ...] = ()  # what git ignores and the command also writes
     network: Network | None = None
+    gpus: int | None = None
+    share: str = ""  # of this machine, in words: shown, as it follows from what is found here
+    python: str = ""  # what {python} is here, shown as well
     experiments: int | None = None
     hours: float | None = None
     usd: float | None = None

@@ -33,6 +33,7 @@ _UNREACHED = re.compile(
     r"|APIConnectionError|ConnectError|dns error",
     re.I,
 )
+_REFUSED_THERE = re.compile(r"connection refused|ECONNREFUSED", re.I)
 _LOCAL = re.compile(r"localhost|127\.0\.0\.1|\[?::1\]?[:/ ]", re.I)
 _PACKAGE = re.compile(r"cannot find (?:module|package) '(?P<name>[\w@./-]+)'", re.I)
 _MODULE = re.compile(r"No module named '(?P<name>\w+)")
@@ -85,7 +86,8 @@ def _unreached(lab: Lab, text: str) -> str:
     lines = [line for line in text.splitlines() if _UNREACHED.search(line)]
     if not lines or network is Network.OPEN or probe() is Confinement.NONE:
         return ""
-    if any(_LOCAL.search(line) for line in text.splitlines()):
+    # In a network of its own nothing but its loopback can refuse; what leads out is unreachable, or has no address.
+    if any(_REFUSED_THERE.search(line) for line in lines) or any(map(_LOCAL.search, lines)):
         if network is Network.LOOPBACK:
             return ""
         return 'the sandbox keeps runs from this machine\'s servers: [lab] network = "loopback" lets them reach these'

@@ -89,7 +89,7 @@ def init(
             raise LabError(f"{folder} is no repository; flags about what is found there need one")
         _say_new(init_folder(folder, new_preset), new_preset, as_json)
         return
-    project = survey(repository)
+    project = survey(repository, folder)
     found = _with_flags(project, values)
     found = found and with_needs(project, found)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()

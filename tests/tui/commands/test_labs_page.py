@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,65 +14,16 @@ import pytest
 from sessions.runs.printed_metric import MetricReader
 from supervisor.lab.paths import find_lab
 from tests.tui.wizard.test_wizard import Terminal
-from tests.worlds import foreign
-from tests.worlds.foreign import Fork
+from tests.worlds.labs_page import CLONES, Example, examples, make, small_model
 from tui.commands.command_line import run_command_line
-
-PAGE = Path(__file__).parents[3] / "docs" / "labs.md"
-PART = re.compile(
-    r"^## (?P<title>[^\n]*)$|(?:^`(?P<path>[^`\n]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
-    re.M | re.S,
-)
-ASKED = re.compile(r"^(?P<question>\d/8  .*?\?) \[.*?\](?: (?P<answer>.*))?$")
-CLONES = {fork.value: fork for fork in Fork}
-
-
-@dataclass
-class Example:
-    """One example: what is there, what is typed, what is answered, what is written."""
-
-    title: str
-    files: dict[str, str] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-    answers: list[tuple[str, str]] = field(default_factory=list)
-    toml: str | None = None  # None: the page does not show it
-
-
-def examples() -> Iterator[Example]:
-    example = Example("")
-    page = PAGE.read_text(encoding="utf-8")
-    for part in PART.finditer(page[page.index("\n## ") :]):
-        path, text = part["path"], part["text"]
-        if part["title"]:
-            if example.commands:
-                yield example
-            example = Example(part["title"])
-        elif path == "autoresearch.toml":
-            example.toml = text
-            yield example
-            example = Example(example.title)
-        elif path:
-            example.files[path] = text
-        elif part["language"] == "sh":
-            if example.commands:  # the one before is shown without its file
-                yield example
-                example = Example(example.title, dict(example.files))
-            example.commands = text.splitlines()
-        elif part["language"] == "text":
-            found = [match for line in text.splitlines() if (match := ASKED.match(line))]
-            example.answers = [(match["question"], match["answer"] or "") for match in found]
-
 
 EXAMPLES = list(examples())
 
 
-def make(example: Example, folder: Path) -> Path:
-    """The example's repository: its files, or a stand-in for the clone that its first line names."""
-    if not example.commands[0].startswith("git clone "):
-        return foreign.plant(folder / "project", example.files)
-    name = example.commands[0].rpartition("/")[2]
-    assert example.commands[1] == f"cd {name}"
-    return foreign.plant(folder / name, foreign.karpathy_files(CLONES[name]))
+@pytest.fixture
+def model() -> Iterator[str]:
+    with small_model() as address:
+        yield address
 
 
 def shown_part(written: str) -> str:
@@ -83,7 +33,7 @@ def shown_part(written: str) -> str:
 
 
 def test_the_page_has_an_example_of_every_kind() -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 13
     clones = {
         example.commands[0].rpartition("/")[2] for example in EXAMPLES if "clone" in example.commands[0]
     }
@@ -92,10 +42,19 @@ def test_the_page_has_an_example_of_every_kind() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.title}: {example.commands[-1]}")
 def test_an_example_is_what_init_makes_of_it(
-    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    example: Example,
+    tmp_path: Path,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    if "package.json" in example.files and not shutil.which("npm"):
+        pytest.skip("there is no npm here")
     root = make(example, tmp_path)
+    for command in example.commands[:-1]:
+        root /= command.partition("cd ")[2] if "clone" not in example.commands[0] else ""
     monkeypatch.chdir(root)
+    monkeypatch.setenv("MODEL_URL", model)
     typed = shlex.split(example.commands[-1])
     assert typed[:2] == ["autoresearch-tui", "init"]
     if example.answers:
