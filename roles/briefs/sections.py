@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roles.backend import Canvas, EditTask, PlanBrief, Tried
-from roles.briefs.layout import BriefPart, clean, cut, data, fenced, listed
+from roles.briefs.layout import MATERIAL, BriefPart, clean, cut, data, fenced, listed
 from roles.briefs.past import bearing, experiment_entry, names_in
-from roles.prompts import role_prompt
+from roles.prompts import kind_rules, role_prompt
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis, Note, Setting
 from supervisor.model.states import Clock, Role
@@ -39,16 +39,25 @@ class Surroundings:
     noise_runs: int = 0
     max_runs: int = 1  # of one candidate
     advice: tuple[str, ...] = ()  # of the lab itself: a review that is due, a mode
+    own_kind: bool = True  # a language model under our referee; else a command that prints its score
+    command: str = ""  # that measures, of a lab of another kind
+    timeout_s: float = 0.0  # of the command
+    has_budget: bool = True  # False: the command ends by itself
+    documents: tuple[tuple[str, str], ...] = ()  # the project's own, by path
+    report: tuple[str, str] = ("", "")  # the experiment that is built on, and what its run told
+    own_report: tuple[str, str] = ("", "")  # the experiment itself, and what its run told
 
 
-def opening(role: Role, messages: tuple[str, ...], advice: tuple[str, ...]) -> list[BriefPart]:
+def opening(role: Role, messages: tuple[str, ...], around: Surroundings) -> list[BriefPart]:
     """Who reads it and how, what the person said, and what the lab itself asks for."""
     prompt = role_prompt(role).partition("\n")[2].strip().replace("\n## ", "\n### ")
+    rules = kind_rules(role, own_kind=around.own_kind)
     quoted = "\n".join(f"> {line}" for message in reversed(messages) for line in clean(message).splitlines())
     lead = "It outranks everything else here, but never what may change. The newest first.\n\n"
-    points = "\n".join(f"- {each}" for each in advice)
+    points = "\n".join(f"- {each}" for each in around.advice)
     return [
         BriefPart("Your role", lambda room: cut(prompt, room), most=_PROMPT_CHARS[role]),
+        BriefPart("What counts in this lab", lambda room: cut(rules, room), most=2_500),
         BriefPart("How to read this", lambda _: _UNTRUSTED),
         BriefPart(
             "What the person said", lambda room: lead + cut(quoted, room) if quoted else "", most=6_000
@@ -102,13 +111,23 @@ def measure_part(incumbent: Experiment | None, task: EditTask | PlanBrief, aroun
             f"- Noise: one run has an SD of {sd:.4f} (from {around.noise_runs} runs). A gain under {2 * sd:.4f} from "
             f"one run says next to nothing; the lab gives a candidate up to {around.max_runs} seeds, and decides."
         )
-    clock = "CPU seconds" if around.setting.clock is Clock.CPU else "wall-clock seconds"
-    devices = ", ".join(map(one_line, around.devices)) or "none free"
-    lines.append(
-        f"- Budget: {around.setting.budget_s:g} {clock} of training on one device of kind "
-        f"{one_line(around.setting.device_kind)} ({devices}). It is fixed: what takes longer takes fewer steps."
-    )
+    lines.append(_budget_line(around))
     return "\n".join(lines)
+
+
+def _budget_line(around: Surroundings) -> str:
+    devices = ", ".join(map(one_line, around.devices)) or "none free"
+    where = f"one device of kind {one_line(around.setting.device_kind)} ({devices})"
+    if not around.has_budget:
+        return (
+            f"- A run is `{one_line(around.command)}` on {where}. It ends by itself; one that has not after "
+            f"{around.timeout_s:g} s of wall clock is ended, and counts as a time-out."
+        )
+    clock = "CPU seconds" if around.setting.clock is Clock.CPU else "wall-clock seconds"
+    return (
+        f"- Budget: {around.setting.budget_s:g} {clock} of training on {where}. It is fixed: what takes longer takes "
+        "fewer steps."
+    )
 
 
 def limits_part(
@@ -119,8 +138,14 @@ def limits_part(
     if new_files:
         lines.append(f"- New files may match: {', '.join(f'`{one_line(p)}`' for p in new_files)}.")
     lines += [
-        "- Everything else is off-limits, above all the referee (data, tokenizer, evaluation), the seed, the clock "
-        "and the holdout. No git, no training, no installing, no network.",
+        "- Everything else is off-limits, above all "
+        + (
+            "the referee (data, tokenizer, evaluation), the seed, the clock and the holdout. No git, no training, no "
+            "installing, no network."
+            if around.own_kind
+            else "what measures: its command, its data, its cases, its seed. No git, no measuring, no installing, no "
+            "network."
+        ),
     ]
     if around.protected:
         lines.append(
@@ -132,6 +157,27 @@ def limits_part(
 def program_part(program: str, room: int) -> str:
     """program.md."""
     return data(program, room, info="markdown", lead="Written by the person; follow it:")
+
+
+def documents_part(documents: Sequence[tuple[str, str]], room: int) -> str:
+    """What the project itself says, each document with its share of the room; what one leaves the later ones may."""
+    parts = []
+    for left, (path, text) in zip(range(len(documents), 0, -1), documents, strict=True):
+        lead = (
+            f"`{one_line(path)}`, the project's own. Its objective, its limits and what it found hold here, except "
+            "where the person or this brief says otherwise:"
+        )
+        part = data(text, room // left, info="markdown", lead=lead)
+        room -= len(part) + 2
+        parts.append(part)
+    return "\n\n".join(part for part in parts if part)
+
+
+def report_part(report: tuple[str, str], room: int) -> str:
+    """What a run told beside its metric; of one that is too long its end."""
+    experiment_id, text = report
+    lead = f"Printed, or left behind, by the run of {one_line(experiment_id)}. {MATERIAL}"
+    return data(_tail(text, room - len(lead) - 80), room, lead=lead)
 
 
 def canvas_part(canvas: tuple[Canvas, ...], room: int) -> str:

@@ -15,11 +15,13 @@ from supervisor.analysis.holdout import without_holdout
 from supervisor.analysis.lineage import lineage_of
 from supervisor.drafts.junior_workspace import JuniorWorkspace
 from supervisor.errors import LabError
+from supervisor.lab.documents import read_documents
 from supervisor.lab.notes import read_note
 from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis, LabSnapshot, Note
 from supervisor.model.states import UNTESTED, HypothesisState, Role
+from supervisor.runs.report import read_report
 from supervisor.store.connection import Store
 from supervisor.store.reading import earlier_experiments
 
@@ -83,7 +85,9 @@ def plan_brief(
         messages=messages,
         worktree=worktree,
     )
-    around = _surroundings(lab, snapshot, mode_advice(snapshot, why))
+    around = replace(
+        _surroundings(lab, snapshot, mode_advice(snapshot, why)), report=_report_of(lab, champion)
+    )
     return replace(brief, text=plan_text(brief, around))
 
 
@@ -154,13 +158,21 @@ def _around(
         _surroundings(workspace.lab, snapshot, advice),
         canvas=tuple(Canvas(*file) for file in repository.read_files(commit, editable).items()),
         branch=tuple(e.id for e in lineage_of(snapshot, experiment.parent_id)),
+        report=_report_of(workspace.lab, snapshot.experiment(experiment.parent_id)),
+        own_report=_report_of(workspace.lab, experiment),
         protected=tuple(p for p in repository.list_files(commit) if p not in editable),
     )
 
 
 def _surroundings(lab: Lab, snapshot: LabSnapshot, advice: tuple[str, ...]) -> Surroundings:
     assert snapshot.campaign is not None
+    config = lab.config.lab
     return Surroundings(
+        own_kind=lab.has_referee,
+        command=config.command,
+        timeout_s=lab.config.timeout_for(snapshot.campaign.setting.budget_s, snapshot.campaign.setting.clock),
+        has_budget=lab.has_referee or config.budget_s is not None,
+        documents=read_documents(lab),
         setting=snapshot.campaign.setting,
         devices=tuple(device.label for device in snapshot.devices if not device.problem),
         notes=tuple((note, _body(lab, note)) for note in snapshot.notes[:NOTES_READ]),
@@ -169,6 +181,10 @@ def _surroundings(lab: Lab, snapshot: LabSnapshot, advice: tuple[str, ...]) -> S
         max_runs=lab.config.decide.max_runs,
         advice=advice,
     )
+
+
+def _report_of(lab: Lab, experiment: Experiment | None) -> tuple[str, str]:
+    return (experiment.id if experiment else "", read_report(lab, experiment))
 
 
 def _body(lab: Lab, note: Note) -> str:

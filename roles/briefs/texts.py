@@ -11,6 +11,7 @@ from roles.briefs.sections import (
     answer_part,
     branch_part,
     canvas_part,
+    documents_part,
     entries_of,
     hypothesis_part,
     limits_part,
@@ -21,6 +22,7 @@ from roles.briefs.sections import (
     opening,
     program_part,
     repair_part,
+    report_part,
 )
 from supervisor.analysis.plan_mode import near_misses
 from supervisor.model.experiment import Experiment
@@ -36,13 +38,15 @@ def edit_text(task: EditTask, around: Surroundings) -> str:
     names = names_of(task.hypothesis)
     near = nearest(task.tried, names)
     parts = [
-        *opening(Role.JUNIOR, task.messages, around.advice),
+        *opening(Role.JUNIOR, task.messages, around),
         BriefPart("The hypothesis", lambda room: hypothesis_part(task.hypothesis, room), most=6_000),
         BriefPart("What went wrong before", lambda room: repair_part(task.repair, room), most=5_000),
         BriefPart("What it is held against", lambda _: measure_part(task.incumbent, task, around)),
         BriefPart("What may change", lambda room: limits_part(task.editable, task.new_files, around, room), most=2_500),
         BriefPart("The person's program", lambda room: program_part(task.program, room), 0.18),
+        BriefPart("The project's own documents", lambda room: documents_part(around.documents, room), 0.14),
         BriefPart("The canvas", lambda room: canvas_part(around.canvas, room), 0.42),
+        BriefPart("What a run tells as the code stands", lambda room: report_part(around.report, room), 0.10),
         BriefPart("Last verdicts on this branch", lambda room: branch_part(task, around, room), 0.10),
         BriefPart("What was tried near it", lambda room: entries_of(near, room, "further ones"), 0.20),
         BriefPart("Notes", lambda room: notes_part(around, names, room), 0.10),
@@ -57,11 +61,13 @@ def reflect_text(task: EditTask, experiment: Experiment, around: Surroundings) -
     names = names_of(task.hypothesis) | names_in(experiment.title)
     outcome = f"{experiment_line(experiment)}\n{experiment.reason}"
     parts = [
-        *opening(Role.JUNIOR, task.messages, around.advice),
+        *opening(Role.JUNIOR, task.messages, around),
         BriefPart("What was expected", lambda room: data(experiment.expectation, room), most=3_000),
         BriefPart("What was seen", lambda room: data(outcome, room), most=3_000),
         BriefPart("What it was held against", lambda _: measure_part(task.incumbent, task, around)),
         BriefPart("Its change", lambda room: data(own_diff, room, info="diff"), 0.5),
+        BriefPart("What its run told", lambda room: report_part(around.own_report, room), 0.2),
+        BriefPart("What a run told before it", lambda room: report_part(around.report, room), 0.1),
         BriefPart("Last verdicts on this branch", lambda room: branch_part(task, around, room), 0.2),
         BriefPart("Notes that are there", lambda room: notes_part(around, names, room), 0.3),
         BriefPart("How to answer", lambda _: answer_part("Change nothing. End", REFLECT_SCHEMA)),
@@ -79,12 +85,14 @@ def plan_text(brief: PlanBrief, around: Surroundings) -> str:
         t for t in brief.tried[::-1] if t.experiment.id in close or t.experiment.verdict is Verdict.KEEP
     ]
     parts = [
-        *opening(Role.CHIEF, brief.messages, around.advice),
+        *opening(Role.CHIEF, brief.messages, around),
         BriefPart("What is wanted", lambda _: f"{brief.wanted} hypotheses, best first. You read; you change nothing."),
         BriefPart("What they are held against", lambda _: measure_part(brief.champion, brief, around)),
         BriefPart("What may change", lambda room: limits_part(paths, around.new_files, around, room), most=2_500),
         BriefPart("The person's program", lambda room: program_part(brief.program, room), 0.12),
+        BriefPart("The project's own documents", lambda room: documents_part(around.documents, room), 0.10),
         BriefPart("The canvas at the champion", lambda room: canvas_part(brief.canvas, room), 0.35),
+        BriefPart("What a run of the champion tells", lambda room: report_part(around.report, room), 0.08),
         BriefPart("Open hypotheses: not to be proposed again", lambda room: open_part(untested, room), 0.08),
         BriefPart("Every experiment, newest first", lambda room: listed(lines, room, "older ones"), 0.20),
         BriefPart("Keeps and near misses, with their changes", lambda room: entries_of(examples, room, "older"), 0.17),

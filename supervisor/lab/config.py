@@ -61,6 +61,11 @@ class LabSection(TomlTable):
     network: Network = Network.NONE  # what runs reach; where the machine has no sandbox it is open
     links: tuple[Name, ...] = ()  # what git ignores and runs need: read where it lies, never written
     copies: tuple[Name, ...] = ()  # the same, and each run gets a copy of its own
+    # What agents are told of this lab beside program.md; None: what a session of another harness left, if any.
+    documents: tuple[Name, ...] | None = None
+    # What agents are told of a run beside its metric: globs of files that it leaves, or /patterns/ of printed lines;
+    # (): the end of its output.
+    report: tuple[Name, ...] = ()
     share_devices: bool = False  # True: other people's processes on a GPU are shown, not waited for
     budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
     timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`
@@ -74,13 +79,25 @@ class LabSection(TomlTable):
     def _may_be_new(self, path: str) -> bool:
         return any(matches_glob(path, glob) for glob in self.new_files)
 
-    @field_validator("editable", "new_files", "links", "copies")
+    @field_validator("editable", "new_files", "links", "copies", "documents")
     @classmethod
-    def _stays_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
+    def _stays_inside(cls, paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for path in paths or ():
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
                 raise ValueError(f"must be relative to the lab and stay inside it (got {path!r})")
         return paths
+
+    @field_validator("report")
+    @classmethod
+    def _patterns_are_whole(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            try:
+                re.compile(entry[1:-1] if is_line_pattern(entry) else "")
+            except re.error as error:
+                raise ValueError(f"{entry} is no pattern: {error}") from None
+            if not is_line_pattern(entry) and ".." in PurePosixPath(entry).parts:
+                raise ValueError(f"must stay inside the lab (got {entry!r})")
+        return entries
 
     @field_validator("command", "setup", "smoke")
     @classmethod
@@ -313,6 +330,11 @@ class LabConfig(TomlTable):
             own_values = {key: getattr(mine, key) for key in mine.model_fields_set}
             merged[name] = below.model_copy(update=own_values)
         return self.model_copy(update=merged)
+
+
+def is_line_pattern(entry: str) -> bool:
+    """Whether an entry of `[lab] report` is a pattern of printed lines, written between slashes; else it is a glob."""
+    return len(entry) > 2 and entry.startswith("/") and entry.endswith("/")
 
 
 def default_config() -> LabConfig:

@@ -25,6 +25,7 @@ from supervisor.model.experiment import Run
 from supervisor.model.snapshot import Campaign
 from supervisor.model.states import RunKind
 from supervisor.runs.hints import with_hint
+from supervisor.runs.report import keep_report
 from supervisor.runs.spec import Job, run_directory, run_marker, spec_of
 from supervisor.store import devices, runs
 from supervisor.store.connection import Store
@@ -81,6 +82,8 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     if outcome.ending is RunEnding.ENDED:
         runs.lose_run(store, tag, run.id, now, "it was ended before it had a result", capped=False)
         return True
+    bench, unchanged = bench_of(lab, run.device or ""), run.kind is RunKind.BASELINE
+    keep_report(lab, run, bench)
     if _device_failed(run, outcome):
         return _blame_device(store, tag, run, outcome.reason, now)
     if why := passing_failure(
@@ -88,7 +91,6 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     ):
         runs.lose_run(store, tag, run.id, now, why, capped=True, voided=True)
         return True
-    bench, unchanged = bench_of(lab, run.device or ""), run.kind is RunKind.BASELINE
     outcome = with_hint(lab, directory, bench, outcome, unchanged=unchanged)
     return runs.finish_run(store, tag, run.id, outcome)
 
