@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from supervisor.history.ranked import History, RankedLine, read_history
-from tui.views.figures import change
+from supervisor.text import figure
+from tui.views.figures import change, metric
 from tui.views.printing import Column, print_json, print_table, say
 
 _COLUMNS = (
@@ -44,7 +45,7 @@ def _summary(history: History) -> list[str]:
         inside = sum(line.inside_noise for line in history.lines)
         origin = "as stated" if history.noise_stated else "from the file's own seed swap"
         texts.append(
-            f"≈ {inside} of them inside the noise: a gain up to 2·√2·SD, SD {history.noise_sd:.6f} a run ({origin})"
+            f"≈ {inside} of them inside the noise: a gain up to 2·√2·SD, SD {figure(history.noise_sd)} a run ({origin})"
         )
     if history.skipped:
         texts.append(f"skipped {history.skipped} lines that are no experiment")
@@ -54,7 +55,7 @@ def _summary(history: History) -> list[str]:
 def _cells(line: RankedLine) -> tuple[str, ...]:
     return (
         "–" if line.rank is None else str(line.rank),
-        "–" if line.metric is None else f"{line.metric:.6f}",
+        metric(line.metric),
         change(line.gain) + (" ≈" if line.inside_noise else ""),
         line.status,
         line.commit[:8],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from supervisor.analysis.leaderboard import Row
 from supervisor.analysis.leaderboard import leaderboard as ranked
+from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import LabSnapshot
 from tui.commands.command_line import Command
 from tui.commands.history import show_history
@@ -17,6 +19,7 @@ from tui.commands.options import client_of, json_option, lab_flags
 from tui.views.as_json import leaderboard_view
 from tui.views.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.views.printing import Column, in_terminal, print_json, print_table, say
+from tui.views.secondary import secondary_of, title_of
 from tui.views.text import plain
 
 LEGEND = "●●● 3 runs decided beforehand  ≈ inside the noise  ⚑ flagged, ? not verified"
@@ -81,6 +84,8 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     """The leaderboard for people, one table per setting."""
     rows = ranked(snapshot)
     name = snapshot.campaign.metric if snapshot.campaign else "metric"
+    name = f"{name} ({snapshot.unit})" if snapshot.unit else name
+    beside = secondary_of(snapshot)
     columns = (
         Column("#", right=True),
         Column(name, right=True, style="bold"),
@@ -94,6 +99,7 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         Column("agent", spare=5),
         Column("commit", style="cyan", spare=4),
         Column("GB", right=True, spare=6),
+        *(Column(title_of(one), right=True, spare=3) for one in beside),
         Column("id"),
         Column("idea", wide=True),
     )
@@ -102,7 +108,7 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     for setting, group in groupby(rows, key=lambda row: row.setting_id):
         if in_terminal():
             say(_heading(snapshot, setting), style="dim")
-        print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+        print_table(columns, [_cells(row, beside) for row in list(group)[:first]], EMPTY)
     if in_terminal():
         _tell_imported(snapshot)
     if rows and in_terminal():
@@ -135,7 +141,7 @@ def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, beside: Sequence[Secondary]) -> tuple[str, ...]:
     experiment = row.experiment
     memory = max(
         (run.peak_memory_mb for run in experiment.runs if run.peak_memory_mb is not None), default=None
@@ -154,6 +160,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         experiment.agent or "–",
         (experiment.commit or "")[:7],
         gigabytes(memory),
+        *(metric(experiment.also.get(one.name)) for one in beside),
         experiment.id,
         experiment.title,
     )
