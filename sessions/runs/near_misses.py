@@ -56,7 +56,7 @@ def why_absent(output: str, name: str) -> str:
     """What the output has instead of the metric, in words; "" when it has no number under a name."""
     lines = re.split(r"[\r\n]+", output)
     if miss := near_miss(lines, name):
-        return f": saw “{miss.line}”; [metric] pattern = '{miss.pattern}' reads such a line as {name}"
+        return f" (saw “{miss.line}”, nearly a {name}): write [metric] pattern = '{miss.pattern}'"
     reader = LineReader()
     said = dict.fromkeys(
         one[1] for line in lines if len(line) <= _LONGEST_LINE and (one := reader.read(line))

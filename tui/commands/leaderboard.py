@@ -12,6 +12,7 @@ from supervisor.analysis.leaderboard import Row
 from supervisor.analysis.leaderboard import leaderboard as ranked
 from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import Direction
 from tui.commands.command_line import Command
 from tui.commands.history import show_history
 from tui.commands.holdout import print_holdout, refuse_agents
@@ -49,6 +50,11 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     metavar="SD",
     help="With --tsv: the noise of one run; default: what a seed swap in the file shows.",
 )
+@click.option(
+    "--direction",
+    type=click.Choice([way.value for way in Direction]),
+    help="With --tsv: which way its metric is better, where neither its name nor its keeps tell.",
+)
 @click.option("--holdout", is_flag=True, help="Gains on the sealed holdout instead; never for agents.")
 @json_option
 @lab_flags
@@ -58,12 +64,15 @@ def leaderboard(
     first: int | None,
     tsv: Path | None,
     noise_sd: float | None,
+    direction: str | None,
     holdout: bool,
     as_json: bool,
 ) -> None:
     """What was measured, best first. Scores of different settings are never ranked together."""
     if noise_sd is not None and (tsv is None or noise_sd != noise_sd):
         raise click.UsageError("--noise takes a number, and goes with --tsv")
+    if direction is not None and tsv is None:
+        raise click.UsageError("--direction goes with --tsv; a lab's own is in its autoresearch.toml")
     if holdout and (as_json or tsv is not None or first is not None):
         raise click.UsageError("--holdout stands alone: its figures are for people, not for scripts")
     if holdout:
@@ -71,7 +80,7 @@ def leaderboard(
         print_holdout(client_of(lab_dir, state_dir).snapshot())
         return
     if tsv is not None:
-        show_history(tsv, noise_sd, first, as_json)
+        show_history(tsv, noise_sd, Direction(direction) if direction else None, first, as_json)
         return
     snapshot = client_of(lab_dir, state_dir).snapshot()
     if as_json:
