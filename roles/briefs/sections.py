@@ -121,11 +121,10 @@ def measure_part(incumbent: Experiment | None, task: EditTask | PlanBrief, aroun
 def _secondary_line(one: Secondary, incumbent: Experiment | None) -> str:
     now = incumbent.also.get(one.name) if incumbent else None
     stands = f", now {figure(now)} {one_line(one.unit)}".rstrip() if now is not None else ""
-    limit = f"; an edit that makes it over {one.worse_pct:g} % worse than the baseline is rejected"
-    return (
-        f"- Beside it: `{one_line(one.name)}`, {one.direction.value} is better{stands}"
-        f"{limit if one.worse_pct is not None else ''}."
-    )
+    limit = ""
+    if one.worse_pct is not None:
+        limit = f"; an edit that makes it over {one.worse_pct:g} % worse than the baseline is rejected"
+    return f"- Beside it: `{one_line(one.name)}`, {one.direction.value} is better{stands}{limit}."
 
 
 def limits_part(
