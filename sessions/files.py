@@ -28,6 +28,18 @@ def read_tail(path: Path, most_bytes: int) -> str:
         return ""
 
 
+def read_beneath(folder: Path, path: str, most_bytes: int, since: float) -> str:
+    """A file that was written in `folder` after `since` (epoch seconds), as text; "" without such a one."""
+    try:
+        file = (folder / path).resolve(strict=True)
+        about = file.stat()
+        is_one = stat.S_ISREG(about.st_mode) and about.st_size <= most_bytes and about.st_mtime >= since
+        inside = file.is_relative_to(folder.resolve())
+        return file.read_bytes()[:most_bytes].decode("utf-8", "replace") if is_one and inside else ""
+    except OSError:
+        return ""
+
+
 def remove_folder(path: Path) -> None:
     """Remove `path` with all that lies in it, read-only folders too; none there is no error."""
     if path.is_symlink() or path.is_file():

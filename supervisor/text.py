@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -59,3 +60,25 @@ def parsed(source: str) -> ast.Module | None:
         return ast.parse(source)
     except UNREADABLE:
         return None
+
+
+def figure(value: float) -> str:
+    """A measured number with the digits that it needs: 0.9971, 0.001235, 4.012e-5, 31.0000, 984231, 1.5000e9."""
+    size = abs(value)
+    if size == 0 or not math.isfinite(value):
+        return f"{value:.4f}"
+    if not 1e-3 <= size < 1e7:
+        mantissa, _, exponent = f"{value:.{3 if size < 1 else 4}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    if size < 1e3:
+        return f"{value:.{4 if size >= 1e-2 else 6}f}"
+    return f"{value:.0f}" if value == int(value) else f"{value:.{max(1, 6 - len(str(int(size))))}f}"
+
+
+def signed_figure(value: float) -> str:
+    """A difference of measured numbers, as `figure` but with its sign; small ones with two digits: +4.2e-5."""
+    if 0 < abs(value) < 1e-3:
+        mantissa, _, exponent = f"{value:+.1e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    text = figure(value)
+    return text if text.startswith("-") else f"+{text}"

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from roles.backend import Tried
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Note
-from supervisor.text import one_line
+from supervisor.text import figure, one_line, signed_figure
 
 DIFF_LINES, DIFF_CHARS = 24, 1_600  # of a diff in a list of experiments
+_MOST_BESIDE = 6  # secondary metrics of one experiment
 READ_CHARS = 20_000  # of a diff or a note that are looked at for names
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 _PLACE = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
@@ -73,11 +74,16 @@ def experiment_line(experiment: Experiment) -> str:
     ended = experiment.verdict.value if experiment.verdict else "under way"
     figures = []
     if experiment.metric is not None:
-        figures.append(f"metric {experiment.metric:.4f}")
+        figures.append(f"metric {figure(experiment.metric)}")
     if experiment.gain is not None:
-        figures.append(f"gain {experiment.gain:+.4f}")
+        figures.append(f"gain {signed_figure(experiment.gain)}")
+    figures += [
+        f"{one_line(name)} {figure(value)}" for name, value in list(experiment.also.items())[:_MOST_BESIDE]
+    ]
     if experiment.gain_low is not None and experiment.gain_high is not None:
-        figures.append(f"interval {experiment.gain_low:+.4f} to {experiment.gain_high:+.4f}")
+        figures.append(
+            f"interval {signed_figure(experiment.gain_low)} to {signed_figure(experiment.gain_high)}"
+        )
     runs = len(experiment.deciding_runs)
     if runs:
         figures.append(f"{runs} run{'s' if runs > 1 else ''}")

@@ -12,9 +12,10 @@ from roles.briefs.layout import MATERIAL, BriefPart, clean, cut, data, fenced, l
 from roles.briefs.past import bearing, experiment_entry, names_in
 from roles.prompts import kind_rules, role_prompt
 from supervisor.model.experiment import Experiment
+from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import Hypothesis, Note, Setting
 from supervisor.model.states import Clock, Role
-from supervisor.text import one_line
+from supervisor.text import figure, one_line, signed_figure
 
 _PROMPT_CHARS = {Role.CHIEF: 6_000, Role.JUNIOR: 4_000}
 _KNOB = re.compile(r"^[A-Z][A-Z0-9_]* *(?::[^=\n]+)?=[^\n]*", re.MULTILINE)
@@ -38,6 +39,8 @@ class Surroundings:
     new_files: tuple[str, ...] = ()  # globs of files that an edit may add
     noise_runs: int = 0
     max_runs: int = 1  # of one candidate
+    secondary: tuple[Secondary, ...] = ()  # what is measured beside the metric
+    gates: tuple[str, ...] = ()  # what a run's printed fields must say, in words
     advice: tuple[str, ...] = ()  # of the lab itself: a review that is due, a mode
     own_kind: bool = True  # a language model under our referee; else a command that prints its score
     command: str = ""  # that measures, of a lab of another kind
@@ -70,7 +73,7 @@ def hypothesis_part(hypothesis: Hypothesis | None, room: int) -> str:
     """What to test."""
     if hypothesis is None:
         return "The plan is empty. Form one idea yourself: the change with the largest gain that you can argue for."
-    gain = "not said" if hypothesis.expected_gain is None else f"{hypothesis.expected_gain:+.4f}"
+    gain = "not said" if hypothesis.expected_gain is None else f"{signed_figure(hypothesis.expected_gain)}"
     lines = [
         f"{hypothesis.id} by {hypothesis.author}: {one_line(hypothesis.title)}",
         f"category: {one_line(hypothesis.category) or '-'}; expected gain: {gain}",
@@ -101,16 +104,20 @@ def _tail(text: str, room: int) -> str:
 def measure_part(incumbent: Experiment | None, task: EditTask | PlanBrief, around: Surroundings) -> str:
     """The score to beat, the noise, the budget."""
     sd, metric, direction = task.noise_sd, task.metric, task.direction
-    score = "unknown" if incumbent is None or incumbent.metric is None else f"{incumbent.metric:.4f}"
+    score = "unknown" if incumbent is None or incumbent.metric is None else f"{figure(incumbent.metric)}"
     name = incumbent.id if incumbent else "the baseline"
     lines = [f"- Metric: `{one_line(metric)}`, {direction.value} is better. {name} stands at {score}."]
     if sd is None:
         lines.append("- The noise of one run is not known yet.")
     else:
         lines.append(
-            f"- Noise: one run has an SD of {sd:.4f} (from {around.noise_runs} runs). A gain under {2 * sd:.4f} from "
-            f"one run says next to nothing; the lab gives a candidate up to {around.max_runs} seeds, and decides."
+            f"- Noise: one run has an SD of {figure(sd)} (from {around.noise_runs} runs). A gain under "
+            f"{figure(2 * sd)} from one run says next to nothing; the lab gives a candidate up to "
+            f"{around.max_runs} seeds, and decides."
         )
+    lines += [_secondary_line(one, incumbent) for one in around.secondary]
+    if around.gates:
+        lines.append(f"- Refused, whatever the score, unless: {'; '.join(map(one_line, around.gates))}.")
     lines.append(_budget_line(around))
     return "\n".join(lines)
 
@@ -128,6 +135,15 @@ def _budget_line(around: Surroundings) -> str:
         f"- Budget: {around.setting.budget_s:g} {clock} of training on {where}. It is fixed: what takes longer takes "
         "fewer steps."
     )
+
+
+def _secondary_line(one: Secondary, incumbent: Experiment | None) -> str:
+    now = incumbent.also.get(one.name) if incumbent else None
+    stands = f", now {figure(now)} {one_line(one.unit)}".rstrip() if now is not None else ""
+    limit = ""
+    if one.worse_pct is not None:
+        limit = f"; an edit that makes it over {one.worse_pct:g} % worse than the baseline is rejected"
+    return f"- Beside it: `{one_line(one.name)}`, {one.direction.value} is better{stands}{limit}."
 
 
 def limits_part(

@@ -179,6 +179,8 @@ def _surroundings(lab: Lab, snapshot: LabSnapshot, advice: tuple[str, ...]) -> S
         new_files=lab.config.lab.new_files,
         noise_runs=snapshot.noise.runs if snapshot.noise else 0,
         max_runs=lab.config.decide.max_runs,
+        secondary=snapshot.secondary,
+        gates=tuple(f"{gate.name} must {gate.condition}" for gate in lab.config.metric.gates),
         advice=advice,
     )
 

@@ -20,6 +20,7 @@ from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import AgentState, ExperimentState, Role, RunState, Verdict
 from supervisor.store.experiments import record_reflection
+from supervisor.text import figure
 
 EMPTY_PLAN_WAIT_S = 15.0  # an empty plan is given this long before a junior forms an idea of its own
 REFLECT_TRIES = 3  # then a verdict stays without a reflection
@@ -61,9 +62,9 @@ class Junior:
         """Say what a verdict means, for the record and perhaps for everybody."""
         process = self.process
         process.state(AgentState.REFLECTING, doing=f"{experiment.id}: {experiment.verdict}")
-        figure = f" {experiment.metric:.4f}" if experiment.metric is not None else ""
+        score = f" {figure(experiment.metric)}" if experiment.metric is not None else ""
         process.pane.verdict(
-            f"{stamp()} {experiment.id} {experiment.verdict}{figure}: {experiment.title} ({experiment.reason})",
+            f"{stamp()} {experiment.id} {experiment.verdict}{score}: {experiment.title} ({experiment.reason})",
             good=experiment.verdict is Verdict.KEEP,
         )
         reflection = self._reflection(snapshot, experiment)

@@ -92,6 +92,8 @@ class RunSpec:
     smoke_argv: tuple[str, ...] = ()  # of a lab without a referee; (): it has none. With one, the same argv
     has_referee: bool = True  # False: what the command prints serves, see `metric_format`
     metric_format: MetricFormat = MetricFormat.AUTO
+    metric_pattern: str = ""  # a regular expression whose one group is the metric; "": the dialects are read
+    metric_file: str = ""  # of the bench, where the command writes its figures; "": it only prints
     also: tuple[str, ...] = ()  # secondary metrics that may be printed
     gates: tuple[Gate, ...] = ()  # what printed fields must say for the score to count
     cores: tuple[int, ...] = ()  # pin the process tree to these CPU cores; (): to none

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sessions.runs.channel import PhaseStamp, RefereeEvents
 from sessions.runs.contract import RunEnding, RunPhase, RunSpec
@@ -13,6 +13,7 @@ from sessions.runs.failure_reason import failure_reason
 from sessions.runs.gates import ClosedGate
 from sessions.runs.meter_check import find_contradiction
 from sessions.runs.metric_formats import number_of
+from sessions.runs.near_misses import why_absent
 from sessions.runs.printed_metric import Reading
 
 # The words of CUDA, MPS, the CPU allocator, Python, C++ and a data loader whose worker was killed.
@@ -147,7 +148,11 @@ def _printed_result(attempt: Attempt, spec: RunSpec) -> AttemptResult:
         return AttemptResult(RunEnding.REJECTED, attempt.closed_gate.reason)
     if attempt.reading.refused and not asked:
         return AttemptResult(RunEnding.REJECTED, 'its report says "pass": false')
-    return _checked(attempt.reading.value, spec)
+    if attempt.reading.problem:
+        return AttemptResult(RunEnding.CRASHED, attempt.reading.problem)
+    result = _checked(attempt.reading.value, spec)
+    absent = attempt.reading.value is None
+    return replace(result, reason=result.reason + why_absent(attempt.tail, spec.metric)) if absent else result
 
 
 def _checked(value: float | None, spec: RunSpec) -> AttemptResult:

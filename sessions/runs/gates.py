@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from sessions.processes.lines import Lines
 from sessions.runs.contract import Gate
 from sessions.runs.log import without_escapes
+from sessions.runs.number_text import NUMBER, number_of_text
 
 _LONGEST_LINE = 65536
 _LONGEST_QUOTE = 120
 _MOST_LINES = 64  # lines that say one field differently; a run that prints more has shown enough
 _LINE_ENDS = b"\r\n"
-NUMBER = re.compile(
-    r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?(?![\d.]|[xX][\da-fA-F])"
-)
 _MOST_IN_A_LINE = 64  # fields
 _TRUE, _FALSE = frozenset({"true", "yes"}), frozenset({"false", "no"})
 # A benchmark's judgement of the whole run, on a line of its own: believed where no gate asks for it.
@@ -68,10 +66,16 @@ class FieldReader:
         for line in self._lines.take(data):
             self._read(line)
 
-    def said(self) -> dict[str, tuple[FieldLine, ...]]:
-        """The lines of each field so far, the last one last; the last line counts without its end too."""
+    def said(self, figures: Mapping[str, float] | None = None) -> dict[str, tuple[FieldLine, ...]]:
+        """The lines of each field so far, the last one last; the last line counts without its end too.
+
+        `figures`: those that the output has as another dialect's, which no line says by itself.
+        """
         self._read(self._lines.pending)
-        return {name: tuple(lines) for name, lines in self._said.items()}
+        lines = {
+            name: (FieldLine(repr(n), repr(n), f"{name}: {n:.6g}"),) for name, n in (figures or {}).items()
+        }
+        return lines | {name: tuple(said) for name, said in self._said.items()}
 
     def _read(self, data: bytes) -> None:
         if len(data) > _LONGEST_LINE:
@@ -121,8 +125,9 @@ def _closed(gate: Gate, lines: Sequence[FieldLine]) -> ClosedGate | None:
         bad = next((one for one in lines if not _says(one, gate.equals)), None)
     value = number_of_text(lines[-1].value)
     low, high = gate.least, gate.most
-    outside = value is None or (low is not None and value < low) or (high is not None and value > high)
-    if bad is None and outside and (low is not None or high is not None):
+    # NaN is beyond every limit.
+    inside = value is not None and (low is None or value >= low) and (high is None or value <= high)
+    if bad is None and not inside and (low is not None or high is not None):
         bad = lines[-1]
     return ClosedGate(f"gate {gate.name}: it printed “{bad.line}”; {must}") if bad else None
 
@@ -141,12 +146,6 @@ def _truth(word: str) -> bool | None:
     if word in _TRUE or number_of_text(word) == 1:
         return True
     return False if word in _FALSE or number_of_text(word) == 0 else None
-
-
-def number_of_text(text: str) -> float | None:
-    """The number that a text begins with, thousands set apart by commas or not; None where it begins with none."""
-    match = NUMBER.match(text)
-    return float(match[0].replace(",", "")) if match else None
 
 
 def _value_of(rest: str) -> tuple[str, str]:

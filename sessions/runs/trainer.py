@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from sessions.files import read_beneath
 from sessions.processes.marks import MARKER_VARIABLE
 from sessions.processes.tree import (
     TreeMeter,
@@ -32,7 +33,7 @@ from sessions.runs.contract import CHANNEL_VARIABLE, PEAK_VRAM, RunPhase, RunPro
 from sessions.runs.ending import Attempt
 from sessions.runs.gates import FieldReader, closed_gate
 from sessions.runs.log import RunLog
-from sessions.runs.printed_metric import MetricReader, PrintedMetric
+from sessions.runs.printed_metric import MetricReader, PrintedMetric, Reading
 from sessions.sandbox.run_sandbox import Confinement
 
 # Seldom: the runner shares the machine with what it measures. Stamps are sampled when events arrive.
@@ -41,6 +42,8 @@ _STAMP_PRECISION_S = 0.005  # the kernel counts in ticks of 10 ms; a flood of ev
 _PROGRESS_EVERY_S = 0.5
 _GRACE_S = 0.5
 _CHUNK = 65536
+_LONGEST_REPORT = 2**24  # bytes of a file of figures
+_CLOCK_OF_FILES_S = 2.0  # by which a file's time may lag behind
 
 
 class Signals:
@@ -97,11 +100,16 @@ class Trainer:
     def run(self, smoke: bool, timeout_s: float) -> Attempt:
         """Start it and see it through to its end; nothing of it is left when this returns."""
         began, kills_before = time.monotonic(), oom_kills()
+        self._started_at = time.time() - _CLOCK_OF_FILES_S
         self._printed = PrintedMetric(self._spec.metric)
+        gated = tuple(gate.name for gate in self._spec.gates)
         self._reader = MetricReader(
-            self._spec.metric, (*self._spec.also, PEAK_VRAM), self._spec.metric_format
+            self._spec.metric,
+            (*self._spec.also, *gated, PEAK_VRAM),
+            self._spec.metric_format,
+            self._spec.metric_pattern,
         )
-        self._fields = FieldReader(tuple(gate.name for gate in self._spec.gates))
+        self._fields = FieldReader(gated)
         self._pid, self._status, self._timed_out = -1, None, False
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
@@ -127,6 +135,7 @@ class Trainer:
             os.close(output)
             # What cannot be removed stays in the run's folder.
             shutil.rmtree(private, ignore_errors=True)
+        reading = self._reading(smoke)
         return Attempt(
             events=channel.events,
             exit_code=self._exit_code(),
@@ -136,8 +145,8 @@ class Trainer:
             killed_for_memory=self._exit_code() == -signal.SIGKILL and oom_kills() > kills_before,
             end=self._end,
             printed=self._printed.values(),
-            reading=self._reader.reading(),
-            closed_gate=closed_gate(self._spec.gates, self._fields.said()),
+            reading=reading,
+            closed_gate=closed_gate(self._spec.gates, self._fields.said(reading.also)),
             left_over=self._left_behind,
         )
 
@@ -248,6 +257,12 @@ class Trainer:
             while (waited := os.waitpid(-1, os.WNOHANG))[0]:
                 if waited[0] == self._pid:
                     self._status = waited[1]
+
+    def _reading(self, smoke: bool) -> Reading:
+        if self._spec.metric_file and not smoke:
+            text = read_beneath(self._spec.cwd, self._spec.metric_file, _LONGEST_REPORT, self._started_at)
+            self._reader.take_file(text)
+        return self._reader.reading()
 
     def _exit_code(self) -> int | None:
         if self._status is None:

@@ -22,7 +22,8 @@ _LONGEST = 160  # characters of one description
 def import_history(lab: Lab, store: Store, file: Path) -> str:
     """Import a history; returns what came of it, in one line. Raises LaunchError, HistoryError."""
     try:
-        history = parse_history(file.read_bytes())
+        own = lab.config.metric
+        history = parse_history(file.read_bytes(), own.name, own.direction)
     except OSError as error:
         raise LaunchError(f"--import {file}: {error.strerror or error}") from error
     now = time.time()
@@ -40,12 +41,15 @@ def note_text(history: RawHistory) -> str:
     """The history as a note: what was kept, what was not; quoted as data, bounded."""
     keeps = [one for one in history.lines if one.status == "keep"]
     others = [one for one in history.lines if one.status != "keep"]
-    sign = history.direction.sign
+    sign = history.direction.sign if history.direction else 0.0
+    better = (
+        f"{history.direction.value} is better" if history.direction else "nobody says which way is better"
+    )
     scored = (one for one in keeps if one.metric is not None)
     best = sorted(scored, key=lambda one: -sign * (one.metric or 0.0))
     parts = [
         f"{len(history.lines)} experiments of another harness, {len(keeps)} kept; {history.metric_name}, "
-        f"{history.direction.value} is better. Another setting: these scores rank with none of ours.",
+        f"{better}. Another setting: these scores rank with none of ours.",
         "Kept there, best first:",
         *map(_line, best[:_TOLD]),
         "Not kept there, the last ones:",
@@ -55,5 +59,5 @@ def note_text(history: RawHistory) -> str:
 
 
 def _line(one: RawLine) -> str:
-    score = "no score" if one.metric is None else f"{one.metric:g}"
+    score = "no score" if one.metric is None else f"{one.metric:.8g}"
     return f"> {one.status} {score}: {one_line(one.description)[:_LONGEST]}"

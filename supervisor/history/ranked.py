@@ -30,6 +30,7 @@ class History:
     """A whole file, in its order."""
 
     metric_name: str
+    direction: Direction
     lines: tuple[RankedLine, ...]
     skipped: int  # lines that say nothing usable
     noise_sd: float | None  # of one run, in the metric's unit
@@ -42,24 +43,35 @@ class History:
 
     @property
     def claimed_gain(self) -> float:
-        """What the keeps say they won together."""
-        return math.fsum(one.gain for one in self.keeps if one.gain is not None)
+        """What the keeps say they won together: from the first of the chain to its best."""
+        kept = [one.metric for one in self.lines if one.status == "keep" and one.metric is not None]
+        return max(self.direction.sign * (metric - kept[0]) for metric in kept) if kept else 0.0
 
 
-def read_history(content: bytes, noise_sd: float | None = None) -> History:
-    """Read the bytes of a history in any dialect. Raises HistoryError when it has no header or no usable line."""
-    raw_history = parse_history(content)
-    raws = raw_history.lines
-    gains = _gains(raws, raw_history.direction)
+def read_history(
+    content: bytes, noise_sd: float | None = None, direction: Direction | None = None, metric: str = ""
+) -> History:
+    """Read the bytes of a history in any dialect; `direction` is its `metric`'s, or that of whichever it has.
+
+    Raises HistoryError when it has no header or no usable line, or when nothing tells which way is better.
+    """
+    raw_history = parse_history(content, metric, direction)
+    raws, way = raw_history.lines, raw_history.direction
+    if way is None:
+        name = raw_history.metric_name
+        raise HistoryError(
+            f"Neither {name!r} nor its keeps tell which way is better: say --direction lower or higher."
+        )
+    gains = _gains(raws, way)
     sd = noise_sd if noise_sd is not None else _seed_swap_sd(raws, gains)
-    ranks = _ranks(raws, raw_history.direction)
+    ranks = _ranks(raws, way)
     lines = tuple(
         RankedLine(
             **asdict(raw), rank=ranks.get(raw.number), gain=gain, inside_noise=_is_inside_noise(raw, gain, sd)
         )
         for raw, gain in zip(raws, gains, strict=True)
     )
-    return History(raw_history.metric_name, lines, raw_history.skipped, sd, noise_sd is not None)
+    return History(raw_history.metric_name, way, lines, raw_history.skipped, sd, noise_sd is not None)
 
 
 def _gains(raws: Sequence[RawLine], direction: Direction) -> list[float | None]:

@@ -91,6 +91,10 @@ def _metric(finding: Finding) -> list[str]:
         _line(f"name = {toml_string(finding.metric)}", how),
         f'direction = "{finding.direction}"',
     ]
+    if finding.file:
+        lines.append(_line(f"file = {toml_string(finding.file)}", _seen(finding, Fact.FILE)))
+    if finding.pattern:
+        lines.append(_line(f"pattern = {toml_string(finding.pattern)}", _seen(finding, Fact.PATTERN)))
     if finding.also:
         tables = ", ".join(f"{{ name = {toml_string(name)} }}" for name in finding.also)
         # As a remark: what is printed as METRIC is kept anyway, and a limit is the person's to set.
@@ -98,7 +102,7 @@ def _metric(finding: Finding) -> list[str]:
             _line(f"# also = [{tables}]", f"{_seen(finding, Fact.ALSO)}; with worse_pct = 10 it decides")
         )
     for gate in finding.gates:
-        equals = "true" if gate.equals == "true" else toml_string(gate.equals)
+        equals = gate.equals if gate.equals == "true" or gate.equals.isdigit() else toml_string(gate.equals)
         lines += ["", _line("[[metric.gate]]", "or the experiment is rejected")]
         lines += [_line(f"name = {toml_string(gate.name)}", _seen(finding, Fact.GATES)), f"equals = {equals}"]
     return lines

@@ -24,7 +24,7 @@ from supervisor.init.answers import (
 )
 from supervisor.model.states import Clock, Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.surroundings import LONGEST_S
+from supervisor.recognition.surroundings import LONGEST_S, quoted
 from supervisor.recognition.tree import Tree
 
 
@@ -159,4 +159,8 @@ def first_guess(tree: Tree) -> Finding:
     finding = Finding(Kind.ASKED, 1.0, clock=Clock.WALL)
     if len(sources) != 1:
         return finding
-    return finding.with_fact(Fact.EDITABLE, (sources[0],), sources[0], "the only source here", guess=True)
+    finding = finding.with_fact(Fact.EDITABLE, (sources[0],), sources[0], "the only source here", guess=True)
+    if not sources[0].endswith(".py"):
+        return finding
+    command = f"{{python}} {quoted(sources[0])}"
+    return finding.with_fact(Fact.COMMAND, command, sources[0], "the only source here", guess=True)

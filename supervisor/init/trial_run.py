@@ -17,6 +17,7 @@ from sessions.files import read_tail, remove_folder
 from sessions.git.command import ask_git
 from sessions.git.repository import Repository
 from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, read_outcome
+from sessions.runs.metric_pattern import PatternReader
 from sessions.runs.start import end_runner, runner_alive, start_runner
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LabError
@@ -28,7 +29,7 @@ from supervisor.lab.paths import Lab, Layout, has_referee, with_files
 from supervisor.lab.programs import cli_path
 from supervisor.lab.referee_copy import referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment, uses_uv
-from supervisor.recognition.printed import PrintedValue, printed_values
+from supervisor.recognition.printed import Output, PrintedValue, read_output
 from supervisor.runs.hints import with_hint
 from supervisor.runs.spec import DevicePlace, spec_on_bench
 
@@ -45,20 +46,29 @@ class Measured:
     """One run of the unchanged code."""
 
     outcome: RunOutcome
-    printed: tuple[PrintedValue, ...]  # every number under a name, and a bare last one
+    output: Output  # every number under a name, and a bare last one
     tail: str  # the end of its output
+
+    @property
+    def printed(self) -> tuple[PrintedValue, ...]:
+        """The numbers, the plainest statement first."""
+        return self.output.values
 
     @property
     def exited_well(self) -> bool:
         """Whether the command itself succeeded, also when nobody knew yet what its number is called."""
         return self.outcome.exit_code == 0 and self.outcome.ending in (RunEnding.MEASURED, RunEnding.CRASHED)
 
-    def value_of(self, metric: str) -> float | None:
+    def value_of(self, metric: str, pattern: str = "") -> float | None:
         """The metric: as the lab's runner read it, else as it stands in the output; None when the run failed."""
         if self.outcome.ending is RunEnding.MEASURED and self.outcome.metric is not None:
             return self.outcome.metric
         if not self.exited_well:
             return None
+        if pattern:
+            reader = PatternReader(pattern)
+            reader.read(self.output.lines)
+            return reader.value
         return next((entry.value for entry in self.printed if entry.name in (metric, "")), None)
 
 
@@ -115,7 +125,7 @@ class Trial:
         make_environment(self._lab, checkout / self._lab.folder, tell)
         set_up(self._lab, checkout, tell)
 
-    def run(self, metric: str, tell: Tell) -> Measured:
+    def run(self, metric: str, pattern: str, tell: Tell) -> Measured:
         """One run, as a campaign would make it; its output is told as it comes. Ctrl-C ends its whole tree.
 
         `metric` may be "" while it is not known.
@@ -125,7 +135,7 @@ class Trial:
         ask_git(self._clone, "clean", "--quiet", "-ffdx")
         commit = Repository(self._clone).rev_parse("HEAD")
         lay_out(self._lab, Repository(self._lab.root), self._clone, commit)
-        spec = self._spec(metric or _UNKNOWN_METRIC)
+        spec = replace(self._spec(), metric=metric or _UNKNOWN_METRIC, metric_pattern=pattern)
         start_runner(spec, cli_path())
         try:
             follow(spec.directory, tell)
@@ -139,9 +149,9 @@ class Trial:
             )
         outcome = with_hint(self._lab, spec.directory, self._clone, outcome, unchanged=True)
         tail = read_tail(spec.directory / LOG_FILE, _TAIL_BYTES)
-        return Measured(outcome, printed_values(tail), tail)
+        return Measured(outcome, read_output(tail), tail)
 
-    def _spec(self, metric: str) -> RunSpec:
+    def _spec(self) -> RunSpec:
         lab, name = self._lab, f"trial-{self._made}"
         device = hardware_for(lab, None)[0]
         place, budget = (
@@ -151,7 +161,7 @@ class Trial:
         spec = spec_on_bench(
             lab, name, lab.runs_dir / name, self._clone, self._referee, place, self._made, budget
         )
-        return replace(spec, metric=metric, smoke=False)
+        return replace(spec, smoke=False)
 
 
 @contextmanager
@@ -203,7 +213,7 @@ def _tell_new(log: Path, offset: int, pending: bytes, tell: Tell) -> tuple[int, 
     return offset + len(data), rest[-4096:]
 
 
-def spread_of(runs: Sequence[Measured], metric: str) -> Spread | None:
+def spread_of(runs: Sequence[Measured], metric: str, pattern: str = "") -> Spread | None:
     """The spread of the runs that measured; None when none did."""
-    values = [value for run in runs if (value := run.value_of(metric)) is not None]
+    values = [value for run in runs if (value := run.value_of(metric, pattern)) is not None]
     return Spread(tuple(values)) if values else None

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sessions.network import Network
 from sessions.runs.contract import Gate
 from sessions.runs.metric_formats import MetricFormat
+from sessions.runs.metric_pattern import problem_of
 from supervisor.audit.rules import RULE_IDS
 from supervisor.model.directions import direction_of
 from supervisor.model.guarantees import Guarantees
@@ -44,6 +45,13 @@ class TomlTable(BaseModel):
     """One table of the file: frozen, typed strictly, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def stays_inside(path: str) -> str:
+    """The path, where it is one of the lab's. Raises ValueError."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"must be relative to the lab and stay inside it (got {path!r})")
+    return path
 
 
 class LabSection(TomlTable):
@@ -82,10 +90,7 @@ class LabSection(TomlTable):
     @field_validator("editable", "new_files", "links", "copies", "documents")
     @classmethod
     def _stays_inside(cls, paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for path in paths or ():
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-                raise ValueError(f"must be relative to the lab and stay inside it (got {path!r})")
-        return paths
+        return None if paths is None else tuple(map(stays_inside, paths))
 
     @field_validator("report")
     @classmethod
@@ -167,8 +172,26 @@ class MetricSection(MetricTable):
     unit: str = ""  # for people: "ms"
     # How a lab without a referee prints it: "auto" takes any dialect of sessions/runs/metric_formats.py.
     format: MetricFormat = MetricFormat.AUTO
+    pattern: str = (
+        ""  # instead: a regular expression for one line, whose one group is the number; the last line counts
+    )
+    file: str = (
+        ""  # of the checkout, which the command writes: JSON, JSON lines or text as if it were printed
+    )
     also: tuple[SecondaryMetric, ...] = ()
     gate: tuple[GateSection, ...] = ()
+
+    @field_validator("pattern")
+    @classmethod
+    def _can_be_read_by(cls, pattern: str) -> str:
+        if pattern and (problem := problem_of(pattern)):
+            raise ValueError(problem)
+        return pattern
+
+    @field_validator("file")
+    @classmethod
+    def _lies_inside(cls, path: str) -> str:
+        return stays_inside(path)
 
     @property
     def gates(self) -> tuple[Gate, ...]:

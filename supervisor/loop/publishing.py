@@ -16,6 +16,7 @@ from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import HypothesisState, Role, Verdict
 from supervisor.store.connection import Store
 from supervisor.store.experiments import mark_published, unpublished_experiments
+from supervisor.text import signed_figure
 
 
 def publish_verdicts(
@@ -120,7 +121,7 @@ def _imported_rows(snapshot: LabSnapshot) -> list[str]:
     for one in snapshot.imported:
         if one.metric_name == snapshot.campaign.metric:
             commit, description = " ".join(one.commit.split()), " ".join(one.description.split())
-            figures = f"{one.metric or 0.0:.6f}\t{one.memory_gb or 0.0:.1f}"
+            figures = f"{_decimals(one.metric)}\t{one.memory_gb or 0.0:.1f}"
             lines.append(f"{commit}\t{figures}\t{one.status}\t{description}")
     return lines
 
@@ -136,7 +137,12 @@ def _results_row(experiment: Experiment) -> str:
         description += f" ({experiment.verdict}: {experiment.reason})"
     clean = " ".join(description.split())
     commit = (experiment.commit or "")[:7] or "-"
-    return f"{commit}\t{metric or 0.0:.6f}\t{memory_mb / 1024:.1f}\t{status}\t{clean}"
+    return f"{commit}\t{_decimals(metric)}\t{memory_mb / 1024:.1f}\t{status}\t{clean}"
+
+
+def _decimals(metric: float | None) -> str:
+    """Upstream's six decimals, where they say enough."""
+    return f"{metric:.6g}" if metric and not 1e-2 <= abs(metric) < 1e9 else f"{metric or 0.0:.6f}"
 
 
 def write_plan(lab: Lab, snapshot: LabSnapshot) -> None:
@@ -151,7 +157,7 @@ def write_plan(lab: Lab, snapshot: LabSnapshot) -> None:
 
 
 def _entry(hypothesis: Hypothesis) -> list[str]:
-    gain = f"{hypothesis.expected_gain:+.4f}" if hypothesis.expected_gain is not None else "unknown"
+    gain = f"{signed_figure(hypothesis.expected_gain)}" if hypothesis.expected_gain is not None else "unknown"
     owner = f", {hypothesis.claimed_by}" if hypothesis.claimed_by else ""
     kind = hypothesis.category or "idea"
     return [

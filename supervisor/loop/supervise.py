@@ -30,7 +30,7 @@ from supervisor.runs.run import collect_run, end_run
 from supervisor.snapshot_reader import LabReader
 from supervisor.store.campaigns import log_event, set_campaign_state
 from supervisor.store.connection import Store
-from supervisor.text import one_line
+from supervisor.text import one_line, signed_figure
 
 TICK_S = 0.1  # a few file look-ups; how long a device may wait for its next run
 AGENTS_EVERY_S = 2.0
@@ -185,7 +185,7 @@ class Loop:
         self._drift_told = drift.since_run
         head = f"the machine has changed since {drift.since_run}"
         if not any(event.text.startswith(head) for event in snapshot.events):  # told before a restart
-            text = f"{head}: the baseline now measures {drift.change:+.4f} (p {drift.p:.1g})"
+            text = f"{head}: the baseline now measures {signed_figure(drift.change)} (p {drift.p:.1g})"
             log_event(self.store, campaign.tag, time.time(), "", text)
 
     def _complain(self, text: str) -> None:

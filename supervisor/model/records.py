@@ -103,6 +103,6 @@ class RawHistory:
     """A whole file, in its order."""
 
     metric_name: str
-    direction: Direction
+    direction: Direction | None  # None: nothing tells
     lines: tuple[RawLine, ...]
     skipped: int  # lines that say nothing usable

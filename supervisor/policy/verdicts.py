@@ -17,6 +17,7 @@ from supervisor.model.experiment import Experiment, Run
 from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import PORT, RunKind, RunState, Verdict
+from supervisor.text import figure
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
@@ -53,8 +54,8 @@ def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaselin
     if any(run.is_under_way for run in baseline.runs):
         return None
     if len(measured) >= BASELINE_RUNS:
-        sd = f" ± {snapshot.noise.sd:.4f}" if snapshot.noise else ""
-        return SettleBaseline(baseline.id, f"{mean(measured):.4f}{sd} over {len(measured)} runs")
+        sd = f" ± {figure(snapshot.noise.sd)}" if snapshot.noise else ""
+        return SettleBaseline(baseline.id, f"{figure(mean(measured))}{sd} over {len(measured)} runs")
     failures = [run for run in baseline.runs if run.metric is None]
     failed = failures[-1]
     if len(failures) <= len(measured):  # a busy machine, not the code
@@ -149,7 +150,7 @@ def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> 
 
 def port_of(experiment: Experiment, onto: str) -> Hypothesis:
     """The same change once more, on top of another incumbent."""
-    gain = f"gained {experiment.gain:.4f}" if experiment.gain is not None else "was better"
+    gain = f"gained {figure(experiment.gain)}" if experiment.gain is not None else "was better"
     return Hypothesis(
         title=f"port {experiment.id} onto {onto}: {experiment.title}",
         rationale=f"It {gain} over {experiment.parent_id}; a gain counts here only when it is measured here.",

@@ -12,6 +12,7 @@ from supervisor.model.states import Clock, Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_direction, add_metric
+from supervisor.recognition.secondary import add_secondary
 from supervisor.recognition.surroundings import add_surroundings, quoted
 from supervisor.recognition.tree import Tree
 
@@ -51,7 +52,7 @@ def recognise(tree: Tree) -> Finding | None:
     judges = tuple(path for path in (files.measure, files.checks) if path in tree)
     finding = finding.with_fact(Fact.PROTECTED, judges, files.measure, "the session's own scripts")
     finding = _add_scope(finding, tree, files)
-    finding = _add_primary(finding, tree, files)
+    finding = add_secondary(_add_primary(finding, tree, files), tree, files.prompt)
     finding = finding.with_fact(Fact.TIMEOUT_S, TIMEOUT_S, "", "pi-autoresearch's own limit for a run")
     if files.checks in tree:
         command = _shell(tree, files.checks)

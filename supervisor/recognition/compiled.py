@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Direction
+from supervisor.recognition.benchmarks import add_benchmark
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_metric
@@ -51,6 +52,9 @@ def recognise(tree: Tree) -> Finding | None:
     finding = finding.with_fact(Fact.PROTECTED, judges, build.where, "it measures")
     finding = add_metric(finding, tree, (*measuring, *mains, *tree.matching("*.sh"), *finding.editable))
     finding = add_gates(finding, tree, (*measuring, *mains))
+    if not finding.metric:
+        benches = [path for path in tree.files if _SOURCES.search(path) and path not in finding.editable]
+        finding = add_benchmark(finding, tree, (*measuring, *benches, build.where.partition(":")[0]))
     if not finding.metric:
         finding = _timed(finding, build)
     if build.checks:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     TUTORIAL = "tutorial"
     PAIR = "solution and evaluator"
     COMPILED = "compiled"
+    BENCHMARKED = "benchmarks"
     SCRIPT = "script"
     ASKED = "asked"  # nothing was recognised: the person said it all
 
@@ -34,6 +35,8 @@ class Fact(StrEnum):
     COMMAND = "command"
     SETUP = "set-up"
     METRIC = "metric"
+    PATTERN = "read by"
+    FILE = "read from"
     DIRECTION = "better is"
     BUDGET_S = "budget"
     TIMEOUT_S = "time-out"
@@ -90,6 +93,8 @@ class Finding:
     command: str = ""
     setup: str = ""
     metric: str = ""
+    file: str = ""  # where the command writes its figures
+    pattern: str = ""  # a regular expression that reads the metric, where no dialect does
     direction: Direction | None = None
     budget_s: float | None = None
     timeout_s: float | None = None

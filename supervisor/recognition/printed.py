@@ -5,13 +5,29 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any
 
+from sessions.runs.benchmark_tools import (
+    COUNT,
+    GEOMEAN,
+    BenchmarkReader,
+    benchmarks_of,
+    figures_by_name,
+    labels_of,
+)
 from sessions.runs.log import without_escapes
-from sessions.runs.metric_formats import bare_number, json_object, last_json_object, number_of
+from sessions.runs.metric_formats import (
+    BENCHMARKS,
+    DIALECTS,
+    LINE_FORMS,
+    LineReader,
+    MetricFormat,
+    all_figures,
+    bare_number,
+    json_object,
+    last_json_object,
+)
 from supervisor.model.directions import direction_of
 from supervisor.model.states import Direction
 from supervisor.recognition.finding import Fact, Finding
@@ -19,42 +35,30 @@ from supervisor.recognition.surroundings import told_direction
 from supervisor.recognition.tree import Tree
 from supervisor.text import parsed
 
-
-class Dialect(IntEnum):
-    """How a metric is printed, the plainest statement first."""
-
-    METRIC = 0  # METRIC name=number
-    METRIC_COLON = 1  # METRIC:name=number
-    EVAL_RESULT = 2  # EVAL_RESULT: name=number
-    BLOCK = 3  # name: number, after a line ---
-    NAMED = 4  # name: number
-    JSON = 5  # an object with a score
-    BARE = 6  # nothing but a number, last
-
-
-SHOWN_AS = {
-    Dialect.METRIC: "METRIC {}=…",
-    Dialect.METRIC_COLON: "METRIC:{}=…",
-    Dialect.EVAL_RESULT: "EVAL_RESULT: {}=…",
-    Dialect.BLOCK: "{}: … after ---",
-    Dialect.NAMED: "{}: …",
-    Dialect.JSON: "JSON with {}",
-    Dialect.BARE: "a bare number last",
+_SHOWN = {form.dialect: form.shown for form in LINE_FORMS} | {
+    MetricFormat.JSON: "JSON with {}",
+    MetricFormat.NUMBER: "a bare number last",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PrintedName:
-    """A name that code prints with a number."""
+    """A name that is printed with a number."""
 
     name: str
-    dialect: Dialect
+    dialect: MetricFormat
     where: str
+    in_block: bool = False  # of `name: number` lines: after a line ---
 
     @property
     def shown(self) -> str:
         """As a person would see it printed."""
-        return SHOWN_AS[self.dialect].format(self.name)
+        return f"{self.name}: … after ---" if self.in_block else _SHOWN[self.dialect].format(self.name)
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """The plainest statement first."""
+        return DIALECTS.index(self.dialect), not self.in_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +66,17 @@ class PrintedValue:
     """A number that a run printed under a name."""
 
     name: str
-    dialect: Dialect
+    dialect: MetricFormat
     value: float
+    in_block: bool = False
+
+    @property
+    def printed_name(self) -> PrintedName:
+        """Without its value."""
+        return PrintedName(self.name, self.dialect, "", self.in_block)
 
 
-_NAME = r"(?P<name>[A-Za-z_µ][\w.µ/-]{0,60})"
-# What stands for the number in the source: ${x}, {x}, %f, "$x", or the string's end.
-_HOLE = r"(?:\$|\{|%|\"|')"
-_SOURCE = (
-    (Dialect.METRIC, re.compile(rf"METRIC[ \t]+{_NAME}={_HOLE}")),
-    (Dialect.METRIC_COLON, re.compile(rf"METRIC:{_NAME}={_HOLE}")),
-    (Dialect.EVAL_RESULT, re.compile(rf"EVAL_RESULT:[ \t]*{_NAME}={_HOLE}")),
-    # f"name: {x}", printf("name: %d"), `name: ${x}`, print("name:", x), echo "name: $x"
-    (Dialect.NAMED, re.compile(rf"[\"'`]{_NAME}:(?:[ \t]*(?:\$?\{{|%|\$)|[\"'][ \t]*,)")),
-)
+_SOURCE = tuple((form.dialect, form.in_source()) for form in LINE_FORMS)
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|METRIC|EVAL_RESULT", re.I)
 _BLOCK = re.compile(r"[\"']---(\\n)?[\"']")
 _JSON_KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:")
@@ -90,22 +91,22 @@ BYSTANDERS = frozenset(
 
 def printed_names(tree: Tree, paths: Iterable[str]) -> tuple[PrintedName, ...]:
     """The names that these files print with a number, the plainest statement first, then in order."""
-    names: dict[tuple[str, Dialect], PrintedName] = {}
+    names: dict[tuple[str, tuple[int, bool]], PrintedName] = {}
     for path in paths:
         for entry in _names_in(tree, path):
-            names.setdefault((entry.name, entry.dialect), entry)
-    return tuple(sorted(names.values(), key=lambda entry: entry.dialect))
+            names.setdefault((entry.name, entry.rank), entry)
+    return tuple(sorted(names.values(), key=lambda entry: entry.rank))
 
 
 def choose(names: Sequence[PrintedName]) -> tuple[PrintedName, bool] | None:
     """The name that is most likely the metric, and whether there is no doubt; None without any."""
     candidates = [entry for entry in names if entry.name.lower() not in BYSTANDERS]
-    best = [entry for entry in candidates if entry.dialect is candidates[0].dialect] if candidates else []
+    best = [entry for entry in candidates if entry.rank == candidates[0].rank] if candidates else []
     if not best:
         return None
-    if best[0].dialect is Dialect.BLOCK:
+    if best[0].in_block:
         return best[0], True  # by custom the block begins with the metric
-    if best[0].dialect is Dialect.JSON and (scores := [e for e in best if e.name == "score"]):
+    if best[0].dialect is MetricFormat.JSON and (scores := [e for e in best if e.name == "score"]):
         return scores[0], True
     telling = [entry for entry in best if direction_of(entry.name).sure]
     return (telling or best)[0], len({entry.name for entry in telling or best}) == 1
@@ -141,13 +142,13 @@ def _names_in(tree: Tree, path: str) -> list[PrintedName]:
         in_block = in_block or bool(_BLOCK.search(line))
         for dialect, pattern in _SOURCE:
             if match := pattern.search(line):
-                actual = Dialect.BLOCK if in_block and dialect is Dialect.NAMED else dialect
-                names.append(PrintedName(match["name"], actual, f"{path}:{number}"))
+                blocked = in_block and dialect is MetricFormat.COLON
+                names.append(PrintedName(match["name"], dialect, f"{path}:{number}", blocked))
                 break
     if any("json.dump" in line or "JSON.stringify" in line for line in lines):
         for number, line in enumerate(lines, 1):
             keys = _JSON_KEY.finditer(line)
-            names += [PrintedName(key["name"], Dialect.JSON, f"{path}:{number}") for key in keys]
+            names += [PrintedName(key["name"], MetricFormat.JSON, f"{path}:{number}") for key in keys]
     return names or _bare_name(tree, path)
 
 
@@ -165,7 +166,7 @@ def _bare_name(tree: Tree, path: str) -> list[PrintedName]:
         part = value.values[0]
         value = part.value if isinstance(part, ast.FormattedValue) else value
     name = value.id if isinstance(value, ast.Name) else ""
-    return [PrintedName(name, Dialect.BARE, f"{path}:{last.lineno}")] if name else []
+    return [PrintedName(name, MetricFormat.NUMBER, f"{path}:{last.lineno}")] if name else []
 
 
 def _print_of_one(node: ast.AST) -> ast.Call | None:
@@ -174,50 +175,62 @@ def _print_of_one(node: ast.AST) -> ast.Call | None:
     return None
 
 
-_NUMBER = r"(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-_OUTPUT = (
-    (Dialect.METRIC, re.compile(rf"\s*METRIC[ \t]+{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
-    (Dialect.METRIC_COLON, re.compile(rf"\s*METRIC:{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
-    (Dialect.EVAL_RESULT, re.compile(rf"\s*EVAL_RESULT:[ \t]*{_NAME}[ \t]*=[ \t]*{_NUMBER}\s*")),
-    (Dialect.NAMED, re.compile(rf"\s*{_NAME}:\s*{_NUMBER}\s*")),
-)
 _LONGEST_LINE = 1024
 _LONGEST_REPORT = 2**16  # characters at the end of the output that a JSON report of many lines may take
 
 
-def printed_values(output: str) -> tuple[PrintedValue, ...]:
-    """The numbers that a run printed under names, the plainest statement first, the last of each name."""
-    values: dict[str, PrintedValue] = {}
-    in_block, last = False, ""
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run printed, in every dialect."""
+
+    values: tuple[PrintedValue, ...]  # by name, the plainest statement first, the last of each name
+    benchmarks: tuple[str, ...]  # of a benchmark tool, by name
+    lines: tuple[str, ...]
+
+
+def read_output(output: str) -> Output:
+    """Everything under a name that a run printed."""
     text = without_escapes(output)
-    for line in re.split(r"[\r\n]+", text):
-        if len(line) > _LONGEST_LINE or not line.strip():
-            continue
-        last, in_block = line, in_block or line.strip() == "---"
-        for entry in _values_in(line, in_block):
-            _keep(values, entry)
-    for entry in _figures(last_json_object(text[-_LONGEST_REPORT:]) or {}):
-        _keep(values, entry)
-    bare = bare_number(last)
+    lines = [line for line in re.split(r"[\r\n]", text) if len(line) <= _LONGEST_LINE]
+    values: dict[str, PrintedValue] = {}
+    in_block, any_name, tools = False, LineReader(), BenchmarkReader()
+    measured = [figure for line in lines for figure in tools.read(line)]
+    for line in lines:
+        in_block = in_block or line.strip() == "---"
+        if figure := any_name.read(line):
+            _keep(
+                values,
+                PrintedValue(figure[1], figure[0], figure[2], in_block and figure[0] is MetricFormat.COLON),
+            )
+    reports = [report for line in lines if (report := json_object(line.strip()))]
+    if (last := last_json_object(text[-_LONGEST_REPORT:])) is not None:
+        reports.append(last)
+        measured += [] if measured else benchmarks_of(last)
+    for report in reports:
+        for name, value in all_figures(report).items():
+            _keep(values, PrintedValue(name, MetricFormat.JSON, value))
+    for name, (tool, value) in figures_by_name(measured).items():
+        _keep(values, PrintedValue(name, tool, value))
+    said = [line.strip() for line in lines if line.strip()]
+    bare = bare_number(said[-1]) if said else None
     if not values and bare is not None and math.isfinite(bare):
-        return (PrintedValue("", Dialect.BARE, bare),)
-    return tuple(sorted(values.values(), key=lambda entry: entry.dialect))
+        values[""] = PrintedValue("", MetricFormat.NUMBER, bare)
+    ranked = sorted(values.values(), key=lambda entry: entry.printed_name.rank)
+    return Output(tuple(ranked), labels_of(measured), tuple(said))
+
+
+def choose_printed(output: Output) -> tuple[PrintedName, bool] | None:
+    """The name that is most likely the metric among what a run printed, and whether there is no doubt."""
+    if output.benchmarks:
+        tool = next(entry for entry in output.values if entry.dialect in BENCHMARKS)
+        several = len(output.benchmarks) > 1
+        return PrintedName(GEOMEAN if several else output.benchmarks[0], tool.dialect, ""), not several
+    named = [entry.printed_name for entry in output.values if entry.name]
+    return choose(named)
 
 
 def _keep(values: dict[str, PrintedValue], entry: PrintedValue) -> None:
     earlier = values.get(entry.name)
-    if math.isfinite(entry.value) and (earlier is None or entry.dialect <= earlier.dialect):
+    better = earlier is None or entry.printed_name.rank <= earlier.printed_name.rank
+    if math.isfinite(entry.value) and better and entry.name != COUNT:
         values[entry.name] = entry
-
-
-def _values_in(line: str, in_block: bool) -> list[PrintedValue]:
-    for dialect, pattern in _OUTPUT:
-        if match := pattern.fullmatch(line):
-            actual = Dialect.BLOCK if in_block and dialect is Dialect.NAMED else dialect
-            return [PrintedValue(match["name"], actual, float(match["value"]))]
-    return _figures(json_object(line.strip()) or {})
-
-
-def _figures(report: Mapping[str, Any]) -> list[PrintedValue]:
-    numbers = ((name, number_of(value)) for name, value in report.items())
-    return [PrintedValue(name, Dialect.JSON, value) for name, value in numbers if value is not None]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from supervisor.lab.config import default_config
 from supervisor.lab.paths import LAYOUT_FILES, Layout
-from supervisor.recognition import auto_folder, compiled, pairs, script, upstream
+from supervisor.recognition import auto_folder, benchmarks, compiled, pairs, script, upstream
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.tree import Tree
 
@@ -36,6 +36,7 @@ RECOGNISERS: tuple[Callable[[Tree], Finding | None], ...] = (
     script.recognise_tutorial,
     pairs.recognise,
     compiled.recognise,
+    benchmarks.recognise_pytest,
     script.recognise_script,
 )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sessions.runs.metric_formats import MetricFormat
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.gates import add_gates
 from supervisor.recognition.pairs import add_tests, complete_pair, solutions_of
-from supervisor.recognition.printed import DOCUMENTS, Dialect, PrintedName, add_metric, printed_names
+from supervisor.recognition.printed import DOCUMENTS, PrintedName, add_metric, printed_names
 from supervisor.recognition.surroundings import (
     add_budget,
     add_own_pace,
@@ -16,7 +17,7 @@ from supervisor.recognition.surroundings import (
 from supervisor.recognition.tree import Tree
 
 PLACES = ("training/train.py", "train.py", "src/train.py", "scripts/train.py", "main.py", "src/main.py")
-_TAGGED = (Dialect.METRIC, Dialect.METRIC_COLON, Dialect.EVAL_RESULT)
+_TAGGED = (MetricFormat.METRIC, MetricFormat.EVAL_RESULT)
 _MOST_SCRIPTS = 60  # deeper in a large repository such a line is something else's
 _DEEPEST = 2
 

@@ -121,6 +121,8 @@ def spec_on_bench(
         timeout_s=budget.timeout_s,
         metric=lab.config.metric.name,
         metric_format=lab.config.metric.format,
+        metric_pattern=lab.config.metric.pattern,
+        metric_file=lab.config.metric.file,
         gates=lab.config.metric.gates,
         cores=device.cores,
         has_referee=lab.has_referee,

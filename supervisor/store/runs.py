@@ -12,6 +12,7 @@ from supervisor.model.states import ExperimentState, RunKind, RunState
 from supervisor.store import rows
 from supervisor.store.campaigns import insert_run, record_event
 from supervisor.store.connection import Connection, Store
+from supervisor.text import figure
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 # Of an outcome; the first two are the lease's, the flags take the suspicions, the files of the run have the rest.
@@ -65,9 +66,7 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
             db, number, (Flag(suspicion.rule, detail=suspicion.detail) for suspicion in outcome.suspicions)
         )
         _free_device(db, run, outcome.finished_at)
-        text = (
-            f"{outcome.metric:.4f}" if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
-        )
+        text = figure(outcome.metric) if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
         record_event(db, tag, outcome.finished_at, "", f"{run} → {text}")
     return True
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from supervisor.history.ranked import History, RankedLine, read_history
-from tui.views.figures import change
+from supervisor.model.states import Direction
+from supervisor.text import figure
+from tui.views.figures import change, metric
 from tui.views.printing import Column, print_json, print_table, say
 
 _COLUMNS = (
@@ -19,9 +21,11 @@ _COLUMNS = (
 )
 
 
-def show_history(path: Path, noise_sd: float | None, first: int | None, as_json: bool) -> None:
+def show_history(
+    path: Path, noise_sd: float | None, direction: Direction | None, first: int | None, as_json: bool
+) -> None:
     """Print the history in this file. Raises HistoryError."""
-    history = read_history(path.read_bytes(), noise_sd)
+    history = read_history(path.read_bytes(), noise_sd, direction)
     if as_json:
         print_json(_view(history))
         return
@@ -36,7 +40,8 @@ def _first_lines(history: History, first: int | None) -> list[RankedLine]:
 
 def _summary(history: History) -> list[str]:
     texts = [
-        f"{len(history.keeps)} keeps claim {change(history.claimed_gain)} {history.metric_name} together"
+        f"{len(history.keeps)} keeps claim {change(history.claimed_gain)} {history.metric_name} together, "
+        f"{history.direction.value} is better"
     ]
     if history.noise_sd is None:
         texts.append("noise unknown: no seed swap in the file, state one with --noise SD; nothing is marked")
@@ -44,7 +49,7 @@ def _summary(history: History) -> list[str]:
         inside = sum(line.inside_noise for line in history.lines)
         origin = "as stated" if history.noise_stated else "from the file's own seed swap"
         texts.append(
-            f"≈ {inside} of them inside the noise: a gain up to 2·√2·SD, SD {history.noise_sd:.6f} a run ({origin})"
+            f"≈ {inside} of them inside the noise: a gain up to 2·√2·SD, SD {figure(history.noise_sd)} a run ({origin})"
         )
     if history.skipped:
         texts.append(f"skipped {history.skipped} lines that are no experiment")
@@ -54,7 +59,7 @@ def _summary(history: History) -> list[str]:
 def _cells(line: RankedLine) -> tuple[str, ...]:
     return (
         "–" if line.rank is None else str(line.rank),
-        "–" if line.metric is None else f"{line.metric:.6f}",
+        metric(line.metric),
         change(line.gain) + (" ≈" if line.inside_noise else ""),
         line.status,
         line.commit[:8],
@@ -66,6 +71,7 @@ def _cells(line: RankedLine) -> tuple[str, ...]:
 def _view(history: History) -> dict[str, object]:
     return {
         "metric": history.metric_name,
+        "direction": history.direction.value,
         "noise_sd": history.noise_sd,
         "noise_stated": history.noise_stated,
         "keeps": len(history.keeps),

@@ -93,8 +93,9 @@ def init(
     found = _with_flags(project, values)
     found = found and with_needs(project, found)
     asks = not yes and not as_json and not dry_run and in_terminal() and sys.stdin.isatty()
-    finding, program = _complete_finding(project, found, asks, dry_run, as_json)
-    if measures and finding is not None and not finding.missing:
+    tried = _tried(project, found) if measures else None
+    finding, program = _complete_finding(project, tried or found, asks, dry_run, as_json)
+    if measures and tried is None and finding is not None and not finding.missing:
         finding = _try(project, finding)
     report = None if dry_run else write_lab(project.root, expect_whole(project.root, finding), program)
     _say_found(project, finding, report, as_json)
@@ -166,21 +167,36 @@ def _fill_gaps(survey: Survey, finding: Finding) -> Finding:
     return replace(with_needs(survey, finding), guesses=frozenset())
 
 
+def _tried(survey: Survey, finding: Finding | None) -> Finding | None:
+    """The finding with what runs of it taught; None where nothing says yet what to run."""
+    from supervisor.init.needs import with_needs
+    from supervisor.init.questions import first_guess
+    from supervisor.recognition.finding import Fact
+
+    finding = finding or with_needs(survey, first_guess(survey.tree))
+    return None if {Fact.EDITABLE, Fact.COMMAND} & set(finding.missing) else _try(survey, finding)
+
+
 def _try(survey: Survey, finding: Finding) -> Finding:
     """The finding with what three runs of the unchanged code taught of it."""
     from supervisor.errors import LabError
+    from supervisor.init.learning import learn_gates, learn_metric
     from supervisor.init.trial_run import spread_of
-    from supervisor.recognition.gates import add_printed_gates
     from tui.wizard.finding import say_new_facts
     from tui.wizard.trial import measure, say_spread, why_no_number
 
-    _, runs = measure(survey.root, survey.base, finding)
-    spread = spread_of(runs, finding.metric)
+    known = finding
+    finding, runs = measure(
+        survey.root, survey.base, finding, lambda found, run: learn_metric(found, run, survey.tree)
+    )
+    spread = spread_of(runs, finding.metric, finding.pattern) if finding.metric else None
     if spread is None:
-        raise LabError(f"the command gave no {finding.metric}: {why_no_number(runs[-1])}")
+        raise LabError(
+            f"the command gave no {finding.metric or 'number under a name'}: {why_no_number(runs[-1])}"
+        )
     say_spread(spread, finding.metric)
-    learned = add_printed_gates(finding, runs[-1].tail)
-    say_new_facts(finding, learned)
+    learned = learn_gates(finding, runs[-1])
+    say_new_facts(known, learned)
     return learned
 
 

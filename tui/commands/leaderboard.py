@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import click
 
 from supervisor.analysis.leaderboard import Row
 from supervisor.analysis.leaderboard import leaderboard as ranked
+from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import LabSnapshot
+from supervisor.model.states import Direction
 from tui.commands.command_line import Command
 from tui.commands.history import show_history
 from tui.commands.holdout import print_holdout, refuse_agents
@@ -17,6 +20,7 @@ from tui.commands.options import client_of, json_option, lab_flags
 from tui.views.as_json import leaderboard_view
 from tui.views.figures import change, flagged, gigabytes, margin, metric, trust
 from tui.views.printing import Column, in_terminal, print_json, print_table, say
+from tui.views.secondary import secondary_of, title_of
 from tui.views.text import plain
 
 LEGEND = "●●● 3 runs decided beforehand  ≈ inside the noise  ⚑ flagged, ? not verified"
@@ -46,6 +50,11 @@ EMPTY = "Nothing is measured yet: the first rows are the baseline's."
     metavar="SD",
     help="With --tsv: the noise of one run; default: what a seed swap in the file shows.",
 )
+@click.option(
+    "--direction",
+    type=click.Choice([way.value for way in Direction]),
+    help="With --tsv: which way its metric is better, where neither its name nor its keeps tell.",
+)
 @click.option("--holdout", is_flag=True, help="Gains on the sealed holdout instead; never for agents.")
 @json_option
 @lab_flags
@@ -55,12 +64,15 @@ def leaderboard(
     first: int | None,
     tsv: Path | None,
     noise_sd: float | None,
+    direction: str | None,
     holdout: bool,
     as_json: bool,
 ) -> None:
     """What was measured, best first. Scores of different settings are never ranked together."""
     if noise_sd is not None and (tsv is None or noise_sd != noise_sd):
         raise click.UsageError("--noise takes a number, and goes with --tsv")
+    if direction is not None and tsv is None:
+        raise click.UsageError("--direction goes with --tsv; a lab's own is in its autoresearch.toml")
     if holdout and (as_json or tsv is not None or first is not None):
         raise click.UsageError("--holdout stands alone: its figures are for people, not for scripts")
     if holdout:
@@ -68,7 +80,7 @@ def leaderboard(
         print_holdout(client_of(lab_dir, state_dir).snapshot())
         return
     if tsv is not None:
-        show_history(tsv, noise_sd, first, as_json)
+        show_history(tsv, noise_sd, Direction(direction) if direction else None, first, as_json)
         return
     snapshot = client_of(lab_dir, state_dir).snapshot()
     if as_json:
@@ -81,6 +93,8 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     """The leaderboard for people, one table per setting."""
     rows = ranked(snapshot)
     name = snapshot.campaign.metric if snapshot.campaign else "metric"
+    name = f"{name} ({snapshot.unit})" if snapshot.unit else name
+    beside = secondary_of(snapshot)
     columns = (
         Column("#", right=True),
         Column(name, right=True, style="bold"),
@@ -94,6 +108,7 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
         Column("agent", spare=5),
         Column("commit", style="cyan", spare=4),
         Column("GB", right=True, spare=6),
+        *(Column(title_of(one), right=True, spare=3) for one in beside),
         Column("id"),
         Column("idea", wide=True),
     )
@@ -102,7 +117,7 @@ def print_leaderboard(snapshot: LabSnapshot, first: int | None = None) -> None:
     for setting, group in groupby(rows, key=lambda row: row.setting_id):
         if in_terminal():
             say(_heading(snapshot, setting), style="dim")
-        print_table(columns, [_cells(row) for row in list(group)[:first]], EMPTY)
+        print_table(columns, [_cells(row, beside) for row in list(group)[:first]], EMPTY)
     if in_terminal():
         _tell_imported(snapshot)
     if rows and in_terminal():
@@ -135,7 +150,7 @@ def _heading(snapshot: LabSnapshot, setting_id: str) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, beside: Sequence[Secondary]) -> tuple[str, ...]:
     experiment = row.experiment
     memory = max(
         (run.peak_memory_mb for run in experiment.runs if run.peak_memory_mb is not None), default=None
@@ -154,6 +169,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         experiment.agent or "–",
         (experiment.commit or "")[:7],
         gigabytes(memory),
+        *(metric(experiment.also.get(one.name)) for one in beside),
         experiment.id,
         experiment.title,
     )

@@ -15,6 +15,7 @@ from supervisor.model.experiment import Experiment, Run, Spending
 from supervisor.model.snapshot import Agent, Device, Hypothesis, LabSnapshot, Note
 from supervisor.model.states import ExperimentState, HypothesisState, RunState, Verdict
 from tui.views.experiment import verdict_basis_record
+from tui.views.secondary import secondary_records
 
 if TYPE_CHECKING:
     from supervisor.model.records import ThinkingStep
@@ -81,6 +82,8 @@ def leaderboard_view(snapshot: LabSnapshot) -> dict[str, Any]:
                 "setting": setting_id,
                 "direction": campaign.direction.value if campaign and own else None,
                 **_fields(own, "metric budget_s clock device_kind"),
+                "unit": snapshot.unit if own else None,
+                "secondary": secondary_records(snapshot) if own else [],
                 "noise": _noise(snapshot) if own else None,
                 "rows": [_ranked_record(snapshot, row) for row in rows],
             }

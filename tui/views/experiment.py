@@ -21,6 +21,7 @@ from supervisor.model.experiment import Experiment, Flag, Run, Spending
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import Verdict
 from tui.views.figures import MINUS, age, change, dollars, metric, thousands
+from tui.views.secondary import secondary_in_words
 from tui.views.text import plain
 
 Fact = tuple[str, str]  # a name of at most nine letters, and what it says; raw text of agents among it
@@ -54,6 +55,7 @@ def experiment_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
         ("gain", _gain(one)),
         ("against", _against(basis)),
         ("metric", metric_with_margin(snapshot, one)),
+        ("beside", secondary_in_words(snapshot, one)),
         ("decided", _name_runs(basis.decided_by, "by")),
         ("estimated", _name_runs(basis.estimated_by, "by")),
         ("drift", drift_in_words(snapshot) if one.id == snapshot.baseline_id else ""),
@@ -80,8 +82,9 @@ def metric_with_margin(snapshot: LabSnapshot, one: Experiment) -> str:
         return ""
     runs = runs_behind(one)
     reach = margin(snapshot.noise, runs) if _is_own(snapshot, one) else None
-    spread = f" ± {reach:.4f}" if reach is not None else ""
-    return f"{metric(one.metric)}{spread} over {runs} run{'s' * (runs != 1)}"
+    spread = f" ± {metric(reach)}" if reach is not None else ""
+    unit = f" {plain(snapshot.unit)}" if snapshot.unit else ""
+    return f"{metric(one.metric)}{spread}{unit} over {runs} run{'s' * (runs != 1)}"
 
 
 def flag_in_words(flag: Flag) -> str:

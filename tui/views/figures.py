@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from sessions.devices.gpu import GpuReading, Throttle
+from supervisor.text import figure, signed_figure
 
 MINUS = "−"
 NONE = "–"
 
 
 def metric(value: float | None) -> str:
-    """Four decimals, or a dash."""
-    return NONE if value is None else f"{value:.4f}".replace("-", MINUS)
+    """A measured number with the digits that it needs, or a dash."""
+    return NONE if value is None else figure(value).replace("-", MINUS)
 
 
 def change(value: float | None) -> str:
     """A signed difference of metrics, without the zero before the point: −.0123."""
     if value is None:
         return NONE
-    digits = f"{abs(value):.4f}"
-    if float(digits) == 0:
+    if value == 0:
         return "±.0000"
-    return (MINUS if value < 0 else "+") + (digits[1:] if digits.startswith("0") else digits)
+    text = signed_figure(value)
+    return (text[0] + text[1:].removeprefix("0")).replace("-", MINUS)
 
 
 def percent(fraction: float | None) -> str:
@@ -91,13 +94,16 @@ def tokens_per_second(rate: float | None) -> str:
 
 
 def margin(half_width: float | None) -> str:
-    """Half of an interval, in at most six cells: ±.0076."""
+    """Half of an interval, in at most seven cells: ±.0076."""
     if half_width is None:
         return ""
-    if half_width >= 100:
+    if 1e-3 <= half_width < 1e4 or half_width == 0:
+        decimals = 4 if half_width < 1 else 1 if half_width < 1e3 else 0
+        return "±" + f"{half_width:.{decimals}f}".removeprefix("0")
+    if not math.isfinite(half_width):
         return "±∞"
-    digits = f"{half_width:.4f}" if half_width < 1 else f"{half_width:.1f}"
-    return "±" + (digits[1:] if digits.startswith("0") else digits)
+    mantissa, _, exponent = f"{half_width:.1e}".partition("e")
+    return f"±{mantissa}e{int(exponent)}".replace("-", MINUS)
 
 
 def flagged(flags: int, unverified: bool) -> str:

@@ -22,6 +22,7 @@ _TITLES = {
     Kind.TUTORIAL: "a script that prints its metric",
     Kind.PAIR: "a solution and its evaluator",
     Kind.COMPILED: "a project that is built, then measured",
+    Kind.BENCHMARKED: "a project with benchmarks of its own",
     Kind.SCRIPT: "a training script",
     Kind.ASKED: "a project of your own",
 }

@@ -23,14 +23,13 @@ _TAIL_LINES = 6
 
 
 def measure(
-    root: Path, base: str, finding: Finding, name: Callable[[Measured], str] | None = None
-) -> tuple[str, list[Measured]]:
-    """The metric's name, and runs of the unchanged code; a run that gives no number is the last.
+    root: Path, base: str, finding: Finding, learn: Callable[[Finding, Measured], Finding]
+) -> tuple[Finding, list[Measured]]:
+    """The finding with what the first run taught, and runs of the unchanged code; one that gives no number is the last.
 
-    Where the finding has no metric, `name` picks one from what the first run printed, "" for none. Raises LabError
-    when it can't be tried at all.
+    Raises LabError when it can't be tried at all.
     """
-    metric, runs = finding.metric, list[Measured]()
+    runs = list[Measured]()
     with trial(root, base, config_of(finding)) as lab:
         if lab.needs_set_up:
             with _live_output("set-up", None) as tell:
@@ -38,15 +37,15 @@ def measure(
         while len(runs) < RUNS:
             began, title = time.monotonic(), f"run {len(runs) + 1} of {RUNS}"
             with _live_output(f"{title}: {plain(finding.command)}", finding.timeout_s) as tell:
-                runs.append(lab.run(metric, tell))
+                runs.append(lab.run(finding.metric, finding.pattern, tell))
             took_s = time.monotonic() - began
-            if not metric and name is not None and runs[0].exited_well and runs[0].printed:
-                metric = name(runs[0])
-            value = runs[-1].value_of(metric) if metric else None
+            if len(runs) == 1:
+                finding = learn(finding, runs[0])
+            value = runs[-1].value_of(finding.metric, finding.pattern) if finding.metric else None
             if value is None:
                 break
-            say(f"{title}: {metric} {value:.6g} in {took_s:.1f} s", style="dim")
-    return metric, runs
+            say(f"{title}: {finding.metric} {value:.6g} in {took_s:.1f} s", style="dim")
+    return finding, runs
 
 
 def say_spread(spread: Spread, metric: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import click
 
 from sessions.runs.metric_formats import FALLBACK_KEY
 from supervisor.errors import LabError
 from supervisor.init.answers import Answers, take_direction, take_metric
+from supervisor.init.learning import learn_gates, learn_metric
 from supervisor.init.needs import with_needs
 from supervisor.init.program_md import program_text
 from supervisor.init.questions import WIZARD, first_guess
@@ -17,8 +18,8 @@ from supervisor.init.survey import Survey
 from supervisor.init.trial_run import Measured, Spread, spread_of
 from supervisor.model.directions import direction_of
 from supervisor.recognition.finding import Finding
-from supervisor.recognition.gates import add_printed_gates
-from supervisor.recognition.printed import PrintedName, PrintedValue, choose
+from supervisor.recognition.printed import choose_printed
+from supervisor.recognition.tree import Tree
 from tui.views.printing import say
 from tui.wizard.finding import say_new_facts
 from tui.wizard.prompts import HOW, ask_all, choose_line
@@ -46,15 +47,14 @@ def _try(survey: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
     say("Now it is measured as it stands, in a copy of what is committed; Ctrl-C ends it.")
     while True:
         try:
-            metric, runs = measure(survey.root, survey.base, answers.finding, _pick)
-            spread = spread_of(runs, metric) if metric else None
+            finding, runs = measure(survey.root, survey.base, answers.finding, partial(_learn, survey.tree))
+            spread = spread_of(runs, finding.metric, finding.pattern) if finding.metric else None
             problem = why_no_number(runs[-1])
         except LabError as error:
-            metric, spread, problem = "", None, str(error)
+            spread, problem = None, str(error)
         if spread is not None:
-            answers = take_metric(answers, metric, survey.tree)
-            learned = add_printed_gates(answers.finding, runs[-1].tail)
-            say_new_facts(answers.finding, learned)
+            learned = learn_gates(finding, runs[-1])
+            say_new_facts(finding, learned)
             return _show_spread(replace(answers, finding=learned), spread, survey)
         say(problem, style="yellow")
         match choose_line("What now?", (_AGAIN, _CHANGE, _QUIT), _CHANGE):
@@ -64,19 +64,25 @@ def _try(survey: Survey, answers: Answers) -> tuple[Answers, Spread | None]:
                 raise click.Abort
 
 
+def _learn(tree: Tree, finding: Finding, run: Measured) -> Finding:
+    """The finding with the metric that the run printed: the only one, or the one that the person picks."""
+    if finding.metric or not run.exited_well or not run.printed:
+        return learn_metric(finding, run, tree)
+    return learn_metric(take_metric(Answers(finding), _pick(run), tree).finding, run, tree)
+
+
 def _pick(run: Measured) -> str:
-    """The metric among what a run printed: the only one, or the one that the person picks."""
     names = list(dict.fromkeys(entry.name for entry in run.printed if entry.name))
     if len(names) < 2:
         return names[0] if names else _BARE_NAME
     for entry in run.printed:
         say(f"  {entry.name}: {entry.value:.6g}")
-    return choose_line("Which of these is the metric?", names, _likeliest(run.printed))
+    return choose_line("Which of these is the metric?", names, _likeliest(run))
 
 
-def _likeliest(printed: Sequence[PrintedValue]) -> str:
-    ranked_names = choose([PrintedName(entry.name, entry.dialect, "") for entry in printed if entry.name])
-    return ranked_names[0].name if ranked_names else printed[0].name
+def _likeliest(run: Measured) -> str:
+    chosen = choose_printed(run.output)
+    return chosen[0].name if chosen else run.printed[0].name
 
 
 def _show_spread(answers: Answers, spread: Spread, survey: Survey) -> tuple[Answers, Spread]:

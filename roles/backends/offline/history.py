@@ -13,6 +13,7 @@ from roles.backends.offline.knob_moves import KnobMove
 from roles.backends.offline.patches import Hunk, apply_hunks, read_patch
 from roles.backends.offline.source import UnreadableCanvasError, normalised
 from supervisor.model.states import Verdict
+from supervisor.text import figure
 
 FAILED = frozenset({Verdict.CRASH, Verdict.REJECTED, Verdict.TIMEOUT})
 # A failure counts as a loss of this many noise SDs: the run taught little and cost as much.
@@ -38,7 +39,7 @@ class EditVerdict:
         """For a rationale: "gained 0.1200 in e0003 (keep)"."""
         if self.verdict in FAILED:
             return f"ended as {self.verdict.value} in {self.experiment_id}"
-        change = f"{'gained' if self.gain > 0 else 'lost'} {abs(self.gain):.4f}"
+        change = f"{'gained' if self.gain > 0 else 'lost'} {figure(abs(self.gain))}"
         return f"{change} in {self.experiment_id} ({self.verdict.value})"
 
 

@@ -13,6 +13,7 @@ from roles.backends.offline.proposals import Proposal
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Hypothesis
 from supervisor.model.states import Verdict
+from supervisor.text import figure, signed_figure
 
 _NOTEWORTHY_SDS = 3.0
 
@@ -80,8 +81,8 @@ def expectation_of(edit: Edit, belief: Belief, metric: str) -> str:
         )
     verdicts = _cited(belief.evidence or belief.opposite)
     side = "this direction" if belief.evidence else "the other way"
-    change = f"{metric} should get {'better' if belief.mean >= 0 else 'worse'} by {abs(belief.mean):.4f}"
-    return f"{title_of(edit)}: {change} (± {belief.sd:.4f}), since {side} {verdicts}."
+    change = f"{metric} should get {'better' if belief.mean >= 0 else 'worse'} by {figure(abs(belief.mean))}"
+    return f"{title_of(edit)}: {change} (± {figure(belief.sd)}), since {side} {verdicts}."
 
 
 def reflection_on(experiment: Experiment, noise_sd: float | None, metric: str) -> Reflection:
@@ -99,12 +100,14 @@ def reflection_on(experiment: Experiment, noise_sd: float | None, metric: str) -
             f"Expected: {expectation}\nSeen: no figure ({verdict.value if verdict else 'undecided'})."
         )
     sds = gain / noise_sd if noise_sd else None
-    outcome = f"{metric} {'better' if gain > 0 else 'worse'} by {abs(gain):.4f}"
+    outcome = f"{metric} {'better' if gain > 0 else 'worse'} by {figure(abs(gain))}"
     outcome += f", {abs(sds):.1f} noise SDs" if sds is not None else ", noise not known yet"
     text = f"Expected: {expectation}\nSeen: {outcome} ({verdict.value}).\nIt means: {_meaning(verdict, sds)}"
     if sds is None or abs(sds) < _NOTEWORTHY_SDS:
         return Reflection(text)
-    return Reflection(text, f"{experiment.title}: {gain:+.4f} {metric} gain", f"{experiment.id}: {text}")
+    return Reflection(
+        text, f"{experiment.title}: {signed_figure(gain)} {metric} gain", f"{experiment.id}: {text}"
+    )
 
 
 def _meaning(verdict: Verdict, sds: float | None) -> str:

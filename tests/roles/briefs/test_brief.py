@@ -15,6 +15,7 @@ from roles.briefs.past import nearest
 from roles.briefs.sections import Surroundings
 from roles.briefs.texts import BRIEF_TOKENS, PLAN_TOKENS, edit_text, plan_text, reflect_text
 from supervisor.model.experiment import Experiment, Run
+from supervisor.model.metrics import Secondary
 from supervisor.model.snapshot import Hypothesis, Note, Setting
 from supervisor.model.states import (
     Clock,
@@ -280,3 +281,15 @@ def test_a_cut_never_takes_more_than_its_room(room: int) -> None:
     text = "\n".join("line" for _ in range(500))
     builders: tuple[Callable[[], str], ...] = (lambda: cut(text, room), lambda: data(text, room))
     assert all(len(build()) <= room for build in builders)
+
+
+def test_what_is_measured_beside_the_metric_is_told_with_its_limit_and_the_gates() -> None:
+    secondary = (Secondary("heap", Direction.LOWER, "MB", 10.0), Secondary("recall", Direction.HIGHER))
+    beside = around(secondary=secondary, gates=("correctness must be PASS",))
+    for text, _ in all_texts(task(), plan(), beside):
+        assert (
+            "`heap`, lower is better; an edit that makes it over 10 % worse than the baseline is rejected."
+            in text
+        )
+        assert "`recall`, higher is better." in text
+        assert "Refused, whatever the score, unless: correctness must be PASS." in text

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessions.runs.metric_formats import MetricFormat
 from sessions.runs.printed_metric import MetricReader
 from supervisor.init.lab_toml import lab_toml, toml_string
 from supervisor.lab.config import read_config
 from supervisor.model.directions import direction_of
 from supervisor.model.states import Clock, Direction
 from supervisor.recognition.finding import Fact, Finding, Kind
-from supervisor.recognition.printed import Dialect, PrintedValue, printed_values
+from supervisor.recognition.printed import PrintedValue, read_output
 from supervisor.recognition.recognise import recognise
 from supervisor.recognition.tree import Tree
 from tests.worlds import foreign
@@ -260,18 +261,23 @@ def test_names_that_tell_nothing_say_so(name: str) -> None:
 
 
 def test_what_a_run_printed() -> None:
-    assert printed_values("METRIC a=1\nMETRIC a=2\nMETRIC b=3e-2\n") == (
-        PrintedValue("a", Dialect.METRIC, 2.0),
-        PrintedValue("b", Dialect.METRIC, 0.03),
+    assert read_output("METRIC a=1\nMETRIC a=2\nMETRIC b=3e-2\n").values == (
+        PrintedValue("a", MetricFormat.METRIC, 2.0),
+        PrintedValue("b", MetricFormat.METRIC, 0.03),
     )
-    assert printed_values("loss: 9\rloss: 4\n---\nval_bpb:   0.99\n")[0].name == "val_bpb"
-    assert printed_values('{"pass": true, "score": 0.5}') == (PrintedValue("score", Dialect.JSON, 0.5),)
+    assert read_output("loss: 9\rloss: 4\n---\nval_bpb:   0.99\n").values[0].name == "val_bpb"
+    assert read_output('{"pass": true, "score": 0.5}').values == (
+        PrintedValue("score", MetricFormat.JSON, 0.5),
+    )
     report = 'done\n{\n  "score": 2,\n  "parts": {"a": 1}\n}\n'
-    assert printed_values(report) == (PrintedValue("score", Dialect.JSON, 2.0),)
-    assert printed_values("\x1b[32mloss: 1.5\x1b[0m\n")[0].value == 1.5
-    assert printed_values("working\n 12.5\n") == (PrintedValue("", Dialect.BARE, 12.5),)
-    assert printed_values("loss: nan\nmse: inf\nms: 1e999\n" + "x" * 5000 + ": 1\n") == ()
-    assert printed_values('{"score": NaN, "loss": Infinity}') == ()
+    assert read_output(report).values == (
+        PrintedValue("score", MetricFormat.JSON, 2.0),
+        PrintedValue("parts.a", MetricFormat.JSON, 1.0),
+    )
+    assert read_output("\x1b[32mloss: 1.5\x1b[0m\n").values[0].value == 1.5
+    assert read_output("working\n 12.5\n").values == (PrintedValue("", MetricFormat.NUMBER, 12.5),)
+    assert read_output("loss: nan\nmse: inf\nms: 1e999\n" + "x" * 5000 + ": 1\n").values == ()
+    assert read_output('{"score": NaN, "loss": Infinity}').values == ()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +290,7 @@ def test_what_a_run_printed() -> None:
 def test_what_is_offered_is_what_the_lab_will_read(output: str) -> None:
     reader = MetricReader("score")
     reader.take(output.encode())
-    assert printed_values(output)[0].value == reader.reading().value
+    assert read_output(output).values[0].value == reader.reading().value
 
 
 @given(st.text(), st.text())

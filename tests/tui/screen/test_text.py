@@ -73,7 +73,11 @@ def test_a_bar_has_its_width(fraction: float) -> None:
 def test_figures() -> None:
     assert figures.change(-0.0123) == "−.0123"
     assert figures.change(1.5) == "+1.5000"
-    assert figures.change(0.00001) == "±.0000"
+    assert figures.change(0.0) == "±.0000"
+    assert (figures.change(0.00001), figures.change(-4.2e-5)) == ("+1.0e−5", "−4.2e−5")
+    assert [figures.metric(v) for v in (4.012e-5, 0.00123, 31.0, 984231.0, 12345.678, -1.5e9)] == [
+        "4.012e−5", "0.001230", "31.0000", "984231", "12345.7", "−1.5000e9",
+    ]  # fmt: skip
     assert figures.percent(-0.0836) == "−8.4 %"
     assert figures.metric(None) == "–"
     assert [figures.age(s) for s in (-3, 59, 60, 3599, 11_520, 180_000)] == [

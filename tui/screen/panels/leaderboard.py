@@ -15,9 +15,14 @@ from tui.screen.panels.verdicts import dots_span, verdict_span
 from tui.screen.widgets.lines import Line, Span, Tone, prose
 from tui.screen.widgets.table import Table, TableColumn
 from tui.views.figures import NONE, change, flagged, gigabytes, margin, metric
+from tui.views.secondary import secondary_of, title_of
 from tui.views.text import plain
 
 LEGEND = "± 95 %  ≈ inside noise  ●●● 3 fair runs  ⚑ flagged  ? not verified"
+
+
+_LONGEST_NAME = 24  # of a metric, in cells
+_MOST_BESIDE = 3  # secondary metrics that have a column
 
 
 class Order(StrEnum):
@@ -65,12 +70,13 @@ class Leaderboard(Table[BoardRow]):
     def columns(self) -> Sequence[TableColumn]:
         """The columns; a second setting brings one of its own."""
         campaign = self.snapshot.campaign if self.snapshot else None
+        name = plain(campaign.metric) if campaign else "metric"
         return (
             TableColumn("#", 4, right=True),
-            TableColumn(plain(campaign.metric)[:7] if campaign else "metric", 7, right=True),
-            TableColumn("±95 %", 6, right=True, spare=1),
-            TableColumn("Δ base", 6, right=True, spare=5),
-            TableColumn("Δ inc", 7, right=True, spare=2),
+            TableColumn(name, min(max(8, len(name)), _LONGEST_NAME), right=True),
+            TableColumn("±95 %", 7, right=True, spare=1),
+            TableColumn("Δ base", 7, right=True, spare=5),
+            TableColumn("Δ inc", 8, right=True, spare=2),
             TableColumn("runs", 6),
             TableColumn("verdict", 8),
             TableColumn("⚑", 3 if self._has_flags else 0, spare=0 if self._has_flags else 11),
@@ -79,6 +85,7 @@ class Leaderboard(Table[BoardRow]):
             TableColumn("device", 6, spare=8),
             TableColumn("GB", 4, right=True, spare=9),
             TableColumn("setting", 8, spare=6 if self._has_other_settings else 10),
+            *(TableColumn(title_of(one), 9, right=True, spare=3) for one in self._beside),
             TableColumn("idea", 18, flexible=True),
         )
 
@@ -86,6 +93,7 @@ class Leaderboard(Table[BoardRow]):
         """Every experiment."""
         own = snapshot.campaign.setting.id if snapshot.campaign else ""
         self._has_other_settings = any(one.setting_id != own for one in snapshot.experiments)
+        self._beside = secondary_of(snapshot)[:_MOST_BESIDE]
         self._has_flags = any(one.flags for one in snapshot.experiments)
         return board_rows(snapshot, self.order)
 
@@ -114,6 +122,7 @@ class Leaderboard(Table[BoardRow]):
             ((run.device or "") if run else "", Tone.MUTED),
             (gigabytes(run.peak_memory_mb) if run else "", Tone.MUTED),
             (one.setting_id, Tone.MUTED),
+            *((metric(one.also.get(each.name)), Tone.MUTED) for each in self._beside),
             (plain(one.title), Tone.PLAIN if place else Tone.MUTED),
         )
 
