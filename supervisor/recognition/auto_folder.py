@@ -9,17 +9,19 @@ from itertools import pairwise
 
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Clock, Direction
+from supervisor.recognition.document import read_document
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_direction, add_metric
 from supervisor.recognition.secondary import add_secondary
 from supervisor.recognition.surroundings import add_surroundings, quoted
+from supervisor.recognition.told import add_told_metric, closed_files, files_of, held
 from supervisor.recognition.tree import Tree
 
 TIMEOUT_S = 600.0  # that client's own for a run
 _MOST_FILES = 12
 _PRIMARY = re.compile(
-    r"\*\*Primary\*\*\s*:\s*`?(?P<name>[\w./µ-]+)`?\s*(?:\((?P<about>[^)]*)\)|(?P<rest>.*))", re.I
+    r"\*\*Primary[^*]*\*\*\s*[:–—-]?\s*`?(?P<name>[\w./µ-]+)`?\s*(?:\((?P<about>[^)]*)\)|(?P<rest>.*))", re.I
 )
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+(?P<text>.*)")
 _TICKED = re.compile(r"`([^`]+)`")
@@ -39,6 +41,8 @@ class Session:
 LAYOUTS = (
     Session(*(f".auto/{name}" for name in "measure.sh checks.sh prompt.md log.jsonl config.json".split())),
     Session(*(f"autoresearch.{name}" for name in "sh checks.sh md jsonl config.json".split())),
+    Session(*(f"auto/autoresearch.{name}" for name in "sh checks.sh md jsonl config.json".split())),
+    Session(*(f"auto/{name}" for name in "measure.sh checks.sh prompt.md log.jsonl config.json".split())),
 )
 
 
@@ -85,13 +89,16 @@ def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
     for line, text in _section(tree, files.prompt, "files in scope"):
         where = where or f"{files.prompt}:{line}"
         for path_or_glob in _paths_in(text):
-            if path_or_glob.startswith((".auto", "autoresearch.")):
-                continue
-            matches = _held(tree, path_or_glob)
+            matches = held(tree, path_or_glob)
             paths += matches
             if matches and matches != (path_or_glob,):
                 globs.append(path_or_glob if "*" in path_or_glob else f"{path_or_glob.rstrip('/')}/*")
-    paths = [path for path in dict.fromkeys(paths) if path not in finding.protected]
+    told = read_document(tree.text(files.prompt), tree)
+    if not paths:
+        paths = list(files_of(told.editable, tree))
+        where = f"{files.prompt}:{told.editable[0].line}" if told.editable else ""
+    closed = closed_files(told, tree)
+    paths = [path for path in dict.fromkeys(paths) if _may_change(path, finding, files, closed)]
     if not paths:
         return finding
     first, flat = paths[:_MOST_FILES], tuple(glob for glob in dict.fromkeys(globs) if "**" not in glob)
@@ -103,12 +110,10 @@ def _add_scope(finding: Finding, tree: Tree, files: Session) -> Finding:
     return finding.with_fact(Fact.NEW_FILES, flat, where, "a folder in scope") if flat else finding
 
 
-def _held(tree: Tree, path_or_glob: str) -> tuple[str, ...]:
-    if path_or_glob in tree:
-        return (path_or_glob,)
-    if "**" in path_or_glob:
-        return tree.below(path_or_glob.split("*")[0].rstrip("/"))
-    return tree.matching(path_or_glob) if "*" in path_or_glob else tree.below(path_or_glob)
+def _may_change(path: str, finding: Finding, files: Session, closed: frozenset[str]) -> bool:
+    folder = files.measure.rpartition("/")[0]
+    own = path.startswith((".auto/", "autoresearch.")) or (bool(folder) and path.startswith(f"{folder}/"))
+    return not own and path not in finding.protected and path not in closed
 
 
 def _paths_in(bullet: str) -> list[str]:
@@ -150,6 +155,8 @@ def _add_primary(finding: Finding, tree: Tree, files: Session) -> Finding:
             if len(ways) == 1:
                 return finding.with_fact(Fact.DIRECTION, ways[0], where, "said there")
             return add_direction(finding, tree, ())
+    if (told := read_document(tree.text(files.prompt), tree)).metrics:
+        return add_told_metric(finding, told, files.prompt, tree)
     return add_metric(finding, tree, (files.measure, *_scripts_named(tree, files.measure)))
 
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     COMPILED = "compiled"
     BENCHMARKED = "benchmarks"
     SCRIPT = "script"
+    TOLD = "told by its program.md"
     ASKED = "asked"  # nothing was recognised: the person said it all
 
 

@@ -8,6 +8,7 @@ from supervisor.lab.config import default_config
 from supervisor.lab.paths import LAYOUT_FILES, Layout
 from supervisor.recognition import auto_folder, benchmarks, compiled, pairs, script, upstream
 from supervisor.recognition.finding import Fact, Finding, Kind
+from supervisor.recognition.told import with_program
 from supervisor.recognition.tree import Tree
 
 SURE = 0.9
@@ -46,7 +47,9 @@ def recognise(tree: Tree) -> Finding | None:
 
     A finding may lack what its files don't tell, see `Finding.missing`.
     """
-    findings = [finding for recognises in RECOGNISERS if (finding := recognises(tree)) is not None]
+    seen = (recognises(tree) for recognises in RECOGNISERS)
+    findings = [finding for each in seen if each is not None and (finding := with_program(each, tree))]
     # A likely kind that leaves questions open gives way to a less likely one that leaves none; a sure kind does not.
     whole = [finding for finding in findings if not finding.missing or finding.confidence >= SURE]
-    return max(whole or findings, key=lambda finding: finding.confidence, default=None)
+    best = max(whole or findings, key=lambda finding: finding.confidence, default=None)
+    return best or with_program(None, tree)
