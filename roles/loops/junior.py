@@ -19,6 +19,7 @@ from supervisor.lab.paths import Lab
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import AgentState, ExperimentState, Role, RunState, Verdict
+from supervisor.store.campaigns import chief_had_nothing
 from supervisor.store.experiments import record_reflection
 from supervisor.text import figure
 
@@ -99,6 +100,7 @@ class Junior:
         has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
         now = time.monotonic()
         waited = self._empty_since is not None and now - self._empty_since > EMPTY_PLAN_WAIT_S
+        waited = waited or chief_had_nothing(self.process.store, self.process.tag)
         experiment_id = self.workspace.begin(without_hypothesis=waited or not has_chief)
         if experiment_id is None:
             self._empty_since = self._empty_since or now

@@ -60,6 +60,8 @@ def with_program(finding: Finding | None, tree: Tree) -> Finding | None:
             return None
         finding = add_own_pace(Finding(Kind.TOLD, 0.7))
     finding = _add_files(finding, told, document, tree)
+    if finding.kind is Kind.BENCHMARKED:  # how its tool is asked, and read, is the tool's own
+        return finding
     finding = _add_command(finding, told, document)
     if told.metrics:
         finding = add_told_metric(finding, told, document, tree)

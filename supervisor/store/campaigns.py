@@ -188,6 +188,14 @@ def request_plan(store: Store, tag: str, detail: str, now: float) -> bool:
     return True
 
 
+def chief_had_nothing(store: Store, tag: str) -> bool:
+    """Whether the chief's last answer brought no hypothesis, and nobody has asked it again."""
+    row = store.connection.execute(
+        "SELECT done_at, added FROM requests WHERE tag = ? ORDER BY id DESC LIMIT 1", (tag,)
+    ).fetchone()
+    return row is not None and row["done_at"] is not None and not row["added"]
+
+
 def open_plan_request(store: Store, tag: str) -> tuple[int, str] | None:
     """The request that the chief should answer now: (number, why)."""
     row = store.connection.execute(

@@ -24,6 +24,7 @@ _TITLES = {
     Kind.COMPILED: "a project that is built, then measured",
     Kind.BENCHMARKED: "a project with benchmarks of its own",
     Kind.SCRIPT: "a training script",
+    Kind.TOLD: "a project that its program.md describes",
     Kind.ASKED: "a project of your own",
 }
 _COLUMNS = (

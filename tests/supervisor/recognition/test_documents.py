@@ -131,7 +131,7 @@ def test_two_commands_two_metrics_and_two_ways_up_are_doubts() -> None:
         "## Off Limits\n- `auto/`\n",
         "**Primary metric:** `ratio` (lower is better)\n\n### Scope\n\n| file | what |\n"
         "|---|---|\n| `src/a.py` | hot |\n\n### Out of scope\n`src/b.py`, `auto/`\n",
-        "You may only change `src/a.py`; `src/b.py` is off limits.\n\nPrimary metric is `ratio`; the lower the better.\n",
+        "You may only change `src/a.py`; `src/b.py` is off limits.\n\nPrimary metric is `ratio`; lower is better.\n",
         "## Objective\nMinimize `ratio`.\n\n## Editable files\n1. src/a.py\n\n## Constraints\n- Don't touch src/b.py\n",
     ],
 )

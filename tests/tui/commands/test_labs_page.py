@@ -33,7 +33,7 @@ def shown_part(written: str) -> str:
 
 
 def test_the_page_has_an_example_of_every_kind() -> None:
-    assert len(EXAMPLES) == 13
+    assert len(EXAMPLES) == 14
     clones = {
         example.commands[0].rpartition("/")[2] for example in EXAMPLES if "clone" in example.commands[0]
     }
