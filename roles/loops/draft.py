@@ -57,7 +57,8 @@ class Drafter:
             outcome = self._think(snapshot, experiment, repair)
         except InterruptedDraft:
             return
-        outcome = replace(outcome, title=outcome.title or title)
+        if outcome.result is not EditResult.EDITED:  # an edit without a title is called by what it changed
+            outcome = replace(outcome, title=outcome.title or title)
         if crashed is not None and outcome.result is not EditResult.EDITED:
             why = outcome.explanation or outcome.result.value
             settle_crash(self.workspace, experiment, crashed, why)

@@ -28,8 +28,9 @@ def with_analysis(
     decided = [e for e in snapshot.experiments if e.is_decided]
     counted = sum(e.id != snapshot.baseline_id for e in decided)
     hours = campaign.running_s / 3600
-    champion, drift = _champion(snapshot), drift_of(snapshot, noise_floor)
+    drift = drift_of(snapshot, noise_floor)
     noise, guarantees = _noise(snapshot, drift, noise_floor, guarantees)
+    champion = _champion(replace(snapshot, guarantees=guarantees))
     return replace(
         snapshot,
         noise=noise,
@@ -64,6 +65,11 @@ def fresh_kind(experiment: Experiment) -> RunKind:
     return RunKind.VERIFICATION if experiment.verdict is Verdict.KEEP else RunKind.FRESH
 
 
+def runs_to_prove(snapshot: LabSnapshot) -> int:
+    """Unbiased runs before a keep may be called champion; one where every repeat gives the very same number."""
+    return 1 if snapshot.guarantees is not None and snapshot.guarantees.deterministic else CHAMPION_RUNS
+
+
 def is_refuted(snapshot: LabSnapshot, experiment: Experiment) -> bool:
     """Whether the sealed holdout says that the experiment's gain was a gain on the validation text only."""
     check = check_holdout(snapshot, experiment)
@@ -78,7 +84,7 @@ def is_proven(snapshot: LabSnapshot, experiment: Experiment) -> bool:
     """
     if experiment.verdict is Verdict.BASELINE:
         return bool(experiment.unbiased_runs)
-    if experiment.verdict is not Verdict.KEEP or len(experiment.unbiased_runs) < CHAMPION_RUNS:
+    if experiment.verdict is not Verdict.KEEP or len(experiment.unbiased_runs) < runs_to_prove(snapshot):
         return False
     if any(flag.rule not in CLEARED_BY_HOLDOUT for flag in experiment.flags):
         return False

@@ -13,6 +13,7 @@ from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
 from supervisor.analysis.limits import accepts_work
 from supervisor.audit.audit import audit
+from supervisor.drafts.change_title import change_title
 from supervisor.drafts.guard import (
     GuardRule,
     Refusal,
@@ -116,9 +117,11 @@ class JuniorWorkspace:
         canvas = self.canvas(experiment.parent_commit, changed)
         sources = read_canvas(worktree, [path for path in canvas if self._is_there(worktree, path)])
         if isinstance(sources, Refusal):
-            self._reject(experiment, draft, sources, now)
+            self._reject(experiment, replace(draft, title=draft.title or experiment.title), sources, now)
             return sources
         before = self._sources_of(experiment.parent_commit)
+        # An idea that nobody gave a title may have become another edit: what was changed is what it is called.
+        draft = replace(draft, title=draft.title or change_title(before, sources) or experiment.title)
         refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, canvas)
         refusal = refusal or self._changed_mode(experiment, sources) or self._stands_in(before, sources)
         flags = self._audit(sources)

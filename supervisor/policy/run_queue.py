@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
-from supervisor.analysis.champion import CHAMPION_RUNS, fresh_kind, values
+from supervisor.analysis.champion import fresh_kind, runs_to_prove, values
 from supervisor.analysis.drift import check_due
 from supervisor.analysis.lineage import INCUMBENT_VERDICTS
 from supervisor.analysis.noise import mean
@@ -156,7 +156,7 @@ def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
         QueueRun(e.id, fresh_kind(e), "to prove the keep before the campaign ends")
         for e in incumbents(snapshot)
         if e.verdict is Verdict.KEEP
-        for _ in range(CHAMPION_RUNS - len(e.unbiased_runs) - _pending(e))
+        for _ in range(runs_to_prove(snapshot) - len(e.unbiased_runs) - _pending(e))
     )
 
 

@@ -48,7 +48,7 @@ def recognise(tree: Tree) -> Finding | None:
     finding = _add_sources(finding, tree)
     measuring = [path for path in tree.files if _SOURCES.search(path) and re.search(_MEASURES, path, re.I)]
     mains = [path for path in tree.files if PurePosixPath(path).stem == "main" and _SOURCES.search(path)]
-    judges = (build.where.partition(":")[0], *measuring[:3])
+    judges = tuple(dict.fromkeys((build.where.partition(":")[0], *measuring[:3])))
     finding = finding.with_fact(Fact.PROTECTED, judges, build.where, "it measures")
     finding = add_metric(finding, tree, (*measuring, *mains, *tree.matching("*.sh"), *finding.editable))
     finding = add_gates(finding, tree, (*measuring, *mains))

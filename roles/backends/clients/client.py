@@ -207,7 +207,7 @@ def _outcome(
     if answer is None:
         words = one_line(result.transcript.last_words)[-_LONGEST_EXPLANATION:]
         if changes:
-            return EditOutcome(EditResult.EDITED, _title(task), f"not said; {words}", words, cost=cost)
+            return EditOutcome(EditResult.EDITED, "", f"not said; {words}", words, cost=cost)
         ending = EditResult.QUESTION if words.endswith("?") else EditResult.UNCHANGED
         return EditOutcome(ending, _title(task), "", words or "it ended without a word", cost=cost)
     if answer.result is EditResult.EDITED and not changes:
@@ -215,7 +215,7 @@ def _outcome(
         return EditOutcome(EditResult.UNCHANGED, answer.title, answer.expectation, why, cost=cost)
     if answer.result is not EditResult.EDITED and changes:
         report.say(f"it answered {answer.result}, and changed {', '.join(changes[:5])}: not taken")
-    title = answer.title or _title(task)
+    title = answer.title or ("" if answer.result is EditResult.EDITED else _title(task))
     return EditOutcome(answer.result, title, answer.expectation, answer.explanation, cost=cost)
 
 

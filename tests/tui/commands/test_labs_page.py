@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from sessions.runs.printed_metric import MetricReader
+from supervisor.lab.config import read_config
 from supervisor.lab.paths import find_lab
 from tests.tui.wizard.test_wizard import Terminal
-from tests.worlds.labs_page import CLONES, Example, examples, make, small_model
+from tests.worlds.labs_page import CLONES, PAGE, PART, Example, examples, make, small_model
+from tests.worlds.toolchains import put_toolchains
 from tui.commands.command_line import run_command_line
 
 EXAMPLES = list(examples())
@@ -33,7 +36,7 @@ def shown_part(written: str) -> str:
 
 
 def test_the_page_has_an_example_of_every_kind() -> None:
-    assert len(EXAMPLES) == 14
+    assert len(EXAMPLES) == 18
     clones = {
         example.commands[0].rpartition("/")[2] for example in EXAMPLES if "clone" in example.commands[0]
     }
@@ -55,6 +58,8 @@ def test_an_example_is_what_init_makes_of_it(
         root /= command.partition("cd ")[2] if "clone" not in example.commands[0] else ""
     monkeypatch.chdir(root)
     monkeypatch.setenv("MODEL_URL", model)
+    for name, value in put_toolchains(tmp_path / "toolchains").items():
+        monkeypatch.setenv(name, f"{value}:{os.environ['PATH']}" if name == "PATH" else value)
     typed = shlex.split(example.commands[-1])
     assert typed[:2] == ["autoresearch-tui", "init"]
     if example.answers:
@@ -72,7 +77,20 @@ def test_an_example_is_what_init_makes_of_it(
         )
         reader = MetricReader(config.metric.name)
         reader.take(output.stdout.encode())
+        if config.metric.file:
+            reader.take_file((root / config.metric.file).read_text())
         assert reader.reading().value is not None, "the lab reads what the example prints"
+
+
+def test_what_the_page_says_of_gates_and_patterns_is_read(tmp_path: Path) -> None:
+    blocks = [
+        part["text"] for part in PART.finditer(PAGE.read_text(encoding="utf-8")) if part["language"] == "toml"
+    ]
+    own = [text for text in blocks if text.startswith("[metric]")]
+    assert len(own) == 2
+    for text in own:
+        (tmp_path / "autoresearch.toml").write_text(text, encoding="utf-8")
+        assert read_config(tmp_path / "autoresearch.toml").metric.name in text
 
 
 def _answer(terminal: Terminal, example: Example) -> None:
