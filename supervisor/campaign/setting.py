@@ -44,7 +44,7 @@ def make_setting(
     """
     budget = lab.config.resolved(device_kind)
     seconds = budget_s or budget.seconds
-    details = details_of(lab) | ({_CORES: cores} if cores else {})
+    details = details_of(lab, cores)
     parts = (referee, fingerprint, lab.config.metric.name, f"{seconds:g}", budget.clock, device_kind)
     whole = "\0".join((*parts, json.dumps(details, sort_keys=True)))
     return Setting(
@@ -59,9 +59,10 @@ def make_setting(
     )
 
 
-def details_of(lab: Lab) -> dict[str, str]:
+def details_of(lab: Lab, cores: str = "") -> dict[str, str]:
     """What the configuration says, then what this machine makes of it; values of variables as digests only."""
-    return dict(sorted((*configured(lab.config).items(), *_of_the_machine(lab))))
+    of_cores = ((_CORES, cores),) if cores else ()
+    return dict(sorted((*configured(lab.config).items(), *_of_the_machine(lab), *of_cores)))
 
 
 def configured(config: LabConfig) -> dict[str, str]:

@@ -54,7 +54,7 @@ def share_in_words(hardware: Sequence[FoundDevice], gpus: int) -> str:
 
 def cores_compared(lab: Lab, hardware: Sequence[FoundDevice]) -> str:
     """The cores of a run as far as they make scores comparable; "" on a GPU, and for our lab's one core."""
-    if not is_cpu(hardware) or (lab.has_referee and len(hardware[0].cores) == 1):
+    if not hardware or not is_cpu(hardware) or (lab.has_referee and len(hardware[0].cores) == 1):
         return ""
     return str(len(hardware[0].cores)) if hardware[0].cores else hardware[0].label
 
