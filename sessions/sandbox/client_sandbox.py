@@ -59,7 +59,8 @@ def limited(argv: Sequence[str], reach: Reach) -> list[str]:
     if not can_limit():
         return list(argv)
     belongings = [part for path in _belongings(reach.program) for part in around(path, reach.hidden)]
-    readable = (*around(Path("/"), private_folders(reach.hidden)), *belongings, *reach.readable)
+    closed = (*private_folders(reach.hidden), *(path for path in reach.hidden if path.is_file()))
+    readable = (*around(Path("/"), closed), *belongings, *reach.readable)
     writable = (*reach.writable, *(Path("/dev") / name for name in _DEVICES))
     if not can_be_alone():
         return under_landlock(argv, readable, writable)

@@ -16,7 +16,7 @@ from supervisor.campaign.setting import make_setting
 from supervisor.errors import LaunchError
 from supervisor.lab.active_environment import settle_on_active
 from supervisor.lab.branches import base_at
-from supervisor.lab.hardware import runs_at_once, share_in_words
+from supervisor.lab.hardware import cores_compared, runs_at_once, share_in_words
 from supervisor.lab.ignored_files import SET_UP_BENCH, expect_beside, lay_out
 from supervisor.lab.paths import Lab
 from supervisor.lab.presets import CANVAS, better_preset, template_path
@@ -65,7 +65,9 @@ def start_new_campaign(
     fingerprint = set_up(lab, checkout, say)
     expect_beside(lab, repository, checkout, base, say)
     _expect_checks(lab, checkout, say)
-    setting = make_setting(lab, referee, fingerprint, kinds.pop(), options.budget_s)
+    setting = make_setting(
+        lab, referee, fingerprint, kinds.pop(), options.budget_s, cores_compared(lab, hardware)
+    )
     config = lab.config
     runs = baseline_runs_for(runs_at_once(hardware, config.devices.gpus))
     if lab.has_referee:

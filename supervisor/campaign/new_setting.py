@@ -9,11 +9,12 @@ from supervisor.campaign.options import LaunchOptions
 from supervisor.campaign.setting import details_of, setting_changes
 from supervisor.errors import LaunchError
 from supervisor.lab.config import CONFIG_FILE
+from supervisor.lab.hardware import cores_compared
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import Say
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState
-from supervisor.store import campaigns
+from supervisor.store import campaigns, reading
 from supervisor.store.connection import Store
 from supervisor.text import one_line
 
@@ -30,7 +31,8 @@ def leaves_its_setting(
     campaign = snapshot.campaign
     assert campaign is not None
     if not campaign.setting.details:
-        campaigns.record_details(store, replace(campaign.setting, details=details_of(lab)))
+        details = details_of(lab, cores_compared(lab, reading.cpu_slots(store)))
+        campaigns.record_details(store, replace(campaign.setting, details=details))
         return False
     changed = setting_changes(lab, campaign)
     if not changed:

@@ -29,18 +29,22 @@ _BESIDE_THE_POINT: dict[str, Any] = {
 }
 # A key that was renewed measures nothing else.
 _CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|COOKIE", re.IGNORECASE)
-_MACHINE = re.compile(r"(env|python|program)( |$)")  # what is not said by the configuration
+_MACHINE = re.compile(r"(env|python|program|cores)( |$)")  # what is not said by the configuration
+_CORES = "cores"  # of each run, among the details: not the configuration's word, which may be silent
 _DIGEST_LETTERS = 12
 _TOLD_LETTERS = 60
 
 
 def make_setting(
-    lab: Lab, referee: str, fingerprint: str, device_kind: str, budget_s: float | None
+    lab: Lab, referee: str, fingerprint: str, device_kind: str, budget_s: float | None, cores: str = ""
 ) -> Setting:
-    """What the scores of a campaign that starts now can be compared with."""
+    """What the scores of a campaign that starts now can be compared with.
+
+    `cores`: what each run gets of a CPU, where it is not the one core that our lab's runs have.
+    """
     budget = lab.config.resolved(device_kind)
     seconds = budget_s or budget.seconds
-    details = details_of(lab)
+    details = details_of(lab, cores)
     parts = (referee, fingerprint, lab.config.metric.name, f"{seconds:g}", budget.clock, device_kind)
     whole = "\0".join((*parts, json.dumps(details, sort_keys=True)))
     return Setting(
@@ -55,9 +59,10 @@ def make_setting(
     )
 
 
-def details_of(lab: Lab) -> dict[str, str]:
+def details_of(lab: Lab, cores: str = "") -> dict[str, str]:
     """What the configuration says, then what this machine makes of it; values of variables as digests only."""
-    return dict(sorted((*configured(lab.config).items(), *_of_the_machine(lab))))
+    of_cores = ((_CORES, cores),) if cores else ()
+    return dict(sorted((*configured(lab.config).items(), *_of_the_machine(lab), *of_cores)))
 
 
 def configured(config: LabConfig) -> dict[str, str]:
@@ -91,7 +96,8 @@ def config_changes(lab: Lab, campaign: Campaign) -> tuple[str, ...]:
 
 def setting_changes(lab: Lab, campaign: Campaign) -> tuple[str, ...]:
     """What makes scores of now another setting's than the campaign's; () where nothing was written down of it."""
-    before = campaign.setting.details
+    # What is asked for now decides of the devices; a campaign that goes on keeps its own.
+    before = {key: value for key, value in campaign.setting.details.items() if key != _CORES}
     return changes(before, details_of(lab)) if before else ()
 
 

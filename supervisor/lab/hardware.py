@@ -52,6 +52,13 @@ def share_in_words(hardware: Sequence[FoundDevice], gpus: int) -> str:
     return f"{share}, {'one run' if count == 1 else f'{count} runs'} at a time"
 
 
+def cores_compared(lab: Lab, hardware: Sequence[FoundDevice]) -> str:
+    """The cores of a run as far as they make scores comparable; "" on a GPU, and for our lab's one core."""
+    if not hardware or not is_cpu(hardware) or (lab.has_referee and len(hardware[0].cores) == 1):
+        return ""
+    return str(len(hardware[0].cores)) if hardware[0].cores else hardware[0].label
+
+
 def thread_variables(cores: Sequence[int]) -> dict[str, str]:
     """How many threads numeric libraries start on these cores; without a word they take every core of the machine."""
     return dict.fromkeys(_THREADS, str(len(cores))) if cores else {}

@@ -118,9 +118,11 @@ class ClientSetup:
         persons = tuple(Path(filled(path, places)) for path in (inherit.write if inherit else ()))
         readable = tuple(Path(filled(path, places)) for path in self.spec.readable)
         writable = (self.home, self.tmp, *persons, *((worktree,) if may_write else ()))
-        # The holdout, other agents' folders, the store.
+        # The holdout, other agents' folders, the store; and the keys that lie in the person's checkout.
         state = self.folder.parent.parent
-        hidden = (state.resolve(), sealed_data().resolve())
+        checkouts = {folder.parent for folder in (state, *_git_of(worktree))}
+        dotenv = (file.resolve() for folder in checkouts for file in folder.glob(".env*"))
+        hidden = (state.resolve(), sealed_data().resolve(), *dotenv)
         return Reach(self.program, (worktree, self.folder, *_git_of(worktree), *readable), writable, hidden)
 
     def without_secrets(self, text: str) -> str:

@@ -217,6 +217,16 @@ def test_it_is_pinned(make: Make, cli: Path) -> None:
     assert f"{{{core}}}" in log_of(spec)
 
 
+def test_a_key_reaches_the_run_and_no_file(make: Make, cli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sk-0123456789")
+    script = "print('key', os.environ['SOME_API_KEY'], 'OTHER' in os.environ)\ntrain()\nreport()"
+    spec = make(script, given=("SOME_API_KEY", "ABSENT_KEY"))
+    assert run(spec, cli).metric is not None
+    assert "key [secret] False" in log_of(spec)
+    for file in spec.directory.rglob("*"):
+        assert not file.is_file() or b"sk-0123456789" not in file.read_bytes(), file
+
+
 # What is left
 
 

@@ -110,7 +110,7 @@ def test_what_an_environment_refers_to_is_not_opened_in_the_checkout(lab_root: P
 def cost_of(root: Path, command: str) -> float | None:
     section = LabSection(editable=("src/pkg/model.py",), command=command, setup="", timeout_s=20)
     with trial(root, "main", LabConfig(lab=section)) as made:
-        return made.run("cost", lambda _: None).value_of("cost")
+        return made.run("cost", "", lambda _: None).value_of("cost")
 
 
 @pytest.mark.parametrize(
