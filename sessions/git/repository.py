@@ -201,6 +201,13 @@ class Repository:
         """Whether `newer` was built on `older`, or is it."""
         return run_git(self.root, "merge-base", "--is-ancestor", older, newer).status == 0
 
+    def is_same_change(self, commit: str, tree: str, parent: str) -> bool:
+        """Whether a commit holds that tree on top of that parent alone."""
+        return self.ask("log", "-1", "--no-show-signature", "--format=%T %P", commit).split() == [
+            tree,
+            parent,
+        ]
+
     def checked_out_at(self, branch: str) -> Path | None:
         """The worktree that has `branch` checked out, the person's own included; None when none has."""
         ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"

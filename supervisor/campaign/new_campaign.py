@@ -96,6 +96,7 @@ def start_new_campaign(
             baseline_runs=runs,
             base_branch=start.branch,
             canaries=canaries,
+            asked=options.limits,
         ),
         now,
     )

@@ -59,6 +59,7 @@ class NewCampaign:
     baseline_runs: int
     base_branch: str = ""
     canaries: tuple[Canary, ...] = ()
+    asked: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

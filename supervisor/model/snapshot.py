@@ -72,6 +72,7 @@ class Campaign:
     drafts_ahead: int
     approve: bool  # hypotheses wait for the person's yes
     base_branch: str = ""  # see `Base`
+    asked: Limits = Limits()  # of the last launch, before what was used already was added
     seen_commit: str = ""  # what was checked out when the person last said that this campaign is to go on
 
     @property

@@ -25,8 +25,9 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
         rows.insert(
             db,
             "campaigns",
-            rows.columns_of(new, without=("setting", "limits", "baseline_runs", "canaries"))
-            | _limits(new.limits),
+            rows.columns_of(new, without=("setting", "limits", "baseline_runs", "canaries", "asked"))
+            | _limits(new.limits)
+            | _asked(new.asked or Limits()),
             setting_id=setting,
             state=CampaignState.RUNNING,
             wanted=Wanted.RUNNING,
@@ -128,7 +129,7 @@ def want_campaign(store: Store, tag: str, wanted: Wanted, now: float) -> None:
         record_event(db, tag, now, "", f"the person wants the campaign {wanted}")
 
 
-def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
+def resume_campaign(store: Store, tag: str, limits: Limits, now: float, asked: Limits | None = None) -> None:
     """Let a stopped, paused or finished campaign go on under these limits; agents that had stopped are wanted again."""
     with store.transaction() as db:
         query = "SELECT state, running_since FROM campaigns WHERE tag = ?"
@@ -137,7 +138,8 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
             db,
             "campaigns",
             {"tag": tag},
-            _limits(limits),
+            _limits(limits)
+            | {name: value for name, value in _asked(asked or Limits()).items() if value is not None},
             state=CampaignState.RUNNING,
             wanted=Wanted.RUNNING,
             reason="",
@@ -215,6 +217,10 @@ def close_plan_request(store: Store, number: int, added: int, now: float) -> Non
     """The chief answered with `added` hypotheses."""
     with store.transaction() as db:
         rows.update(db, "requests", {"id": number}, done_at=now, added=added)
+
+
+def _asked(asked: Limits) -> dict[str, float | None]:
+    return {f"asked_{name}": value for name, value in rows.columns_of(asked, without=("usd_each",)).items()}
 
 
 def _limits(limits: Limits) -> dict[str, float | None]:

@@ -145,6 +145,7 @@ def _campaign(db: Connection, tag: str, now: float) -> Campaign:
         (tag,),
         setting=(setting, "setting_id"),
         limits=(Limits, "limit_experiments", "limit_hours", "limit_usd", "limit_usd_each"),
+        asked=(Limits, "asked_experiments", "asked_hours", "asked_usd"),
         running_s=(running_s, "running_s", "running_since"),
     )[0]
 
