@@ -56,6 +56,8 @@ class GitError(SessionError):
         lines = [line.strip() for line in words.splitlines() if line.strip()]
         # git puts its reason last but hints after it; "fatal:" and "error:" are the lines that count.
         reasons = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+        # A repository of another user: git's own remedy stands by itself, below its reason.
+        reasons += [f"`{line}` allows it" for line in lines if "safe.directory" in line]
         super().__init__(f"{shlex.join(command)}: {'; '.join(reasons[:3]) or 'failed without a word'}")
 
 

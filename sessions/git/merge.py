@@ -46,10 +46,17 @@ def merge_change(repository: Repository, onto: str, before: str, after: str) -> 
         return _Merge(repository, Path(folder)).apply(onto, before, after)
 
 
-def commit_tree(repository: Repository, tree: str, parent: str, message: str, who: Signature) -> str:
-    """Write a commit and return its hash; no ref moves."""
-    arguments = ("commit-tree", tree, "-p", parent, "-F", "-")
+def commit_tree(
+    repository: Repository, tree: str, parent: str, message: str, who: Signature, *, signed: bool = False
+) -> str:
+    """Write a commit and return its hash; no ref moves. Signed, it is another one each time."""
+    arguments = ("commit-tree", *(("-S",) if signed else ()), tree, "-p", parent, "-F", "-")
     return ask_git(repository.root, *arguments, env=who.environment, input_text=message).strip()
+
+
+def signs_commits(repository: Repository) -> bool:
+    """Whether the person has git sign their commits."""
+    return run_git(repository.root, "config", "--type=bool", "commit.gpgSign").text.strip() == "true"
 
 
 def tree_of(repository: Repository, commit: str) -> str:

@@ -6,6 +6,7 @@ commits and differences cost 2 to 90 times what git's own do, and its index call
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,6 +112,13 @@ class Repository:
         """A file's text as of a commit. Raises GitError when it is not there."""
         return self.ask("cat-file", "blob", f"{commit}:{path}")
 
+    def read_bytes(self, commit: str, path: str) -> bytes:
+        """A file's content as of a commit. Raises GitError when it is not there."""
+        answer = run_git(self.root, "cat-file", "blob", f"{commit}:{path}")
+        if answer.status != 0:
+            raise GitError(["git", "cat-file"], answer.words)
+        return answer.output
+
     def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, str]:
         """The texts of several files as of a commit, by path. Raises GitError when one is not there."""
         with self._objects() as repo:
@@ -193,6 +201,13 @@ class Repository:
         """Whether `newer` was built on `older`, or is it."""
         return run_git(self.root, "merge-base", "--is-ancestor", older, newer).status == 0
 
+    def is_same_change(self, commit: str, tree: str, parent: str) -> bool:
+        """Whether a commit holds that tree on top of that parent alone."""
+        return self.ask("log", "-1", "--no-show-signature", "--format=%T %P", commit).split() == [
+            tree,
+            parent,
+        ]
+
     def checked_out_at(self, branch: str) -> Path | None:
         """The worktree that has `branch` checked out, the person's own included; None when none has."""
         ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
@@ -240,6 +255,22 @@ class Repository:
         known = run_git(self.root, "var", "GIT_AUTHOR_IDENT").status == 0
         who = {} if known else _LAB.environment
         return _commit(self.root, paths, message, who, parent=None)
+
+    def commit_contents(
+        self, parent: str, contents: Mapping[str, bytes], message: str, who: Signature
+    ) -> str:
+        """A commit on top of `parent` in which these files hold something else; no ref and no work tree is touched."""
+        with tempfile.TemporaryDirectory() as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            ask_git(self.root, "read-tree", parent, env=index)
+            for path, content in contents.items():
+                mode = self.ask("ls-tree", parent, "--", path).split()[0]
+                text = content.decode("utf-8", "surrogateescape")
+                blob = ask_git(self.root, "hash-object", "-w", "--stdin", input_text=text).strip()
+                ask_git(self.root, "update-index", "--cacheinfo", f"{mode},{blob},{path}", env=index)
+            tree = ask_git(self.root, "write-tree", env=index).strip()
+        commit = ("commit-tree", tree, "-p", parent, "-F", "-")
+        return ask_git(self.root, *commit, env=who.environment, input_text=message).strip()
 
     def apply_patch(self, worktree: Path, patch_text: str) -> bool:
         """Apply a diff to a worktree, by three-way merge where it must; False: it conflicts.

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -33,6 +34,22 @@ LAB_SESSION = "lab"
 _CONFIGURATION = Path(__file__).with_name("tmux.conf")
 _OLDEST = (3, 2)  # new-window -e, run-shell -C, pane options in formats
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*=")
+# What a terminal says of itself, and a shell of where it stands.
+_PANES_OWN = frozenset(
+    {
+        *OUTER_TMUX,
+        "TERM",
+        "TERM_PROGRAM",
+        "TERM_PROGRAM_VERSION",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        "LINES",
+        "COLUMNS",
+    }
+)
 _PANE_FORMAT = "#{pane_id}|#{pane_dead}|#{pane_pid}|#{window_id}|#{@agent}"
 
 
@@ -75,6 +92,27 @@ class AgentServer:
         if start.returncode != 0 or not self.alive():
             reason = start.stderr.strip().partition("\n")[0]
             raise TmuxError(f"tmux start-server: {reason or 'the server is gone at once'}")
+
+    def renew_environment(self, environment: Mapping[str, str]) -> None:
+        """Have windows that are made from now on get these variables, not those that the server was started with."""
+        shown = self.command("show-environment", "-g")
+        before = dict(line.split("=", 1) for line in shown if _VARIABLE.match(line))
+        wanted = {name: value for name, value in environment.items() if "\n" not in value}
+        lines = [f"set-environment -gu {name}" for name in before.keys() - environment.keys() - _PANES_OWN]
+        lines += [
+            f"set-environment -g {name} {_quoted(value)}"
+            for name, value in wanted.items()
+            if name not in _PANES_OWN and _VARIABLE.match(f"{name}=") and before.get(name) != value
+        ]
+        if not lines:
+            return
+        # From a file that only we can read: a command line could be read by everybody, with the keys in it.
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="autoresearch-", suffix=".conf", encoding="utf-8"
+        ) as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            self.command("source-file", file.name)
 
     def stop(self) -> None:
         """End the server and every pane in it; none there is no error."""
@@ -214,6 +252,11 @@ def _tmux() -> str:
 def environment_options(env: Mapping[str, str]) -> list[str]:
     """The options that give a new pane these variables."""
     return [part for name, value in env.items() for part in ("-e", literal(f"{name}={value}"))]
+
+
+def _quoted(value: str) -> str:
+    """A value as tmux's configuration reads it back: nothing is special between single quotes."""
+    return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
 def literal(argument: str) -> str:

@@ -62,7 +62,7 @@ def expect_same_base(
         return
     changes = repository.changed_paths(campaign.base_commit, here.commit)
     canvas = set(lab.config.lab.canvas(change.path for change in changes))
-    changed = [c.path for c in changes if c.path in canvas or c.path not in _BESIDE_THE_CODE]
+    changed = [c.path for c in changes if c.path in canvas or lab.within(c.path) not in _BESIDE_THE_CODE]
     if not changed:
         return
     moved = BaseMoved(campaign.tag, campaign.base, here, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from sessions.devices.discovery import FoundDevice, listed_uuids
@@ -11,6 +12,7 @@ from sessions.tmux.restart_loop import keeper_argv
 from sessions.tmux.server import check_version
 from sessions.tmux.terminal import TmuxServer, socket_name_for
 from supervisor.campaign.base_check import asks_another_base, expect_same_base
+from supervisor.campaign.limits import limits_from_now
 from supervisor.campaign.new_campaign import start_new_campaign
 from supervisor.campaign.new_setting import leaves_its_setting
 from supervisor.campaign.options import LaunchOptions
@@ -21,7 +23,7 @@ from supervisor.lab.hardware import hardware_for, still_there
 from supervisor.lab.paths import Lab
 from supervisor.lab.programs import Say, supervisor_argv
 from supervisor.lab.state_folder import prepare_state
-from supervisor.model.snapshot import Campaign, LabSnapshot, Limits
+from supervisor.model.snapshot import Campaign, LabSnapshot
 from supervisor.model.states import CampaignState, Role, Verdict, Wanted
 from supervisor.snapshot_reader import read_snapshot
 from supervisor.store import agents, campaigns, devices, reading
@@ -45,8 +47,20 @@ def launch(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
 
 
 def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
-    """Everything about a launch that is written down, so that a supervisor finds it. Raises LabError, SessionError."""
+    """Everything about a launch that is written down, so that a supervisor finds it. Raises LabError, SessionError.
+
+    One at a time: of two at once the second joins what the first has begun.
+    """
     prepare_state(lab)
+    with held(lab.state_dir / "launch.lock", 0.0) as mine:
+        if mine:
+            return _open_campaign(lab, options, say)
+    say("another launch is under way in this lab: waiting for it")
+    with held(lab.state_dir / "launch.lock", FOR_EVER):
+        return _open_campaign(lab, options, say)
+
+
+def _open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
     repository = Repository(lab.root)
     store = Store(lab.db)
     snapshot = read_snapshot(lab, store, time.time())
@@ -66,7 +80,7 @@ def open_campaign(lab: Lab, options: LaunchOptions, say: Say) -> Campaign:
         start_new_campaign(lab, store, repository, hardware, options, say)
     else:
         expect_same_base(repository, lab, store, snapshot, options, say)
-        _join(store, snapshot, _hardware_from_now(lab, store, current, options), options)
+        _join(store, snapshot, _hardware_from_now(lab, store, current, options), options, say)
     if options.history is not None:
         say(import_history(lab, store, options.history))
     snapshot = read_snapshot(lab, store, time.time())
@@ -79,6 +93,7 @@ def start_supervisor(lab: Lab, server: TmuxServer) -> None:
     """See that the lab's tmux server and the supervisor's window run. Raises TmuxError."""
     with held(lab.server_lock, FOR_EVER):
         server.ensure_running()
+        server.renew_environment(os.environ)
         # One that is just leaving still has its window for a moment, and would take this launch with it.
         deadline = time.monotonic() + LEAVING_S
         while not is_locked(lab.supervisor_lock) and _has_window(server) and time.monotonic() < deadline:
@@ -114,7 +129,7 @@ def _hardware_from_now(
 
 
 def _join(
-    store: Store, snapshot: LabSnapshot, hardware: tuple[FoundDevice, ...], options: LaunchOptions
+    store: Store, snapshot: LabSnapshot, hardware: tuple[FoundDevice, ...], options: LaunchOptions, say: Say
 ) -> None:
     campaign = snapshot.campaign
     assert campaign is not None
@@ -130,27 +145,10 @@ def _join(
         )
     now = time.time()
     devices.record_devices(store, hardware, now, listed_uuids())
-    campaigns.resume_campaign(store, campaign.tag, _limits_from_now(snapshot, campaign, options), now)
-
-
-def _limits_from_now(snapshot: LabSnapshot, campaign: Campaign, options: LaunchOptions) -> Limits:
-    """What the person asks for counts from now; a limit that ended the campaign is given once more."""
-    old = campaign.limits
-    usd = sum(agent.cost_usd for agent in snapshot.agents)
-    hours = campaign.running_s / 3600
-    experiments = _extended(old.experiments, snapshot.counted, options.experiments)
-    return Limits(
-        None if experiments is None else round(experiments),
-        _extended(old.hours, hours, options.hours),
-        _extended(old.usd, usd, options.usd),
-        old.usd_each,
-    )
-
-
-def _extended(limit: float | None, used: float, more: float | None) -> float | None:
-    if more is not None:
-        return used + more
-    return used + limit if limit is not None and used >= limit else limit
+    limits = limits_from_now(snapshot, campaign, options.limits)
+    campaigns.resume_campaign(store, campaign.tag, limits, now, options.limits)
+    if limits.experiments is not None and limits.experiments == campaign.limits.experiments:
+        say(f"note: {snapshot.counted} of {limits.experiments} experiments of run {campaign.tag} are made")
 
 
 def _staff(lab: Lab, store: Store, snapshot: LabSnapshot, options: LaunchOptions) -> None:

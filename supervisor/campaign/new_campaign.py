@@ -10,6 +10,7 @@ from pathlib import Path
 from sessions.devices.discovery import FoundDevice, listed_uuids
 from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
+from supervisor.campaign.canaries import make_canaries
 from supervisor.campaign.options import LaunchOptions
 from supervisor.campaign.set_up import set_up
 from supervisor.campaign.setting import make_setting
@@ -29,7 +30,7 @@ from supervisor.policy.verdicts import baseline_runs_for
 from supervisor.runs.checks import failed_check
 from supervisor.store import campaigns, devices
 from supervisor.store.connection import Store
-from supervisor.store.reading import tags
+from supervisor.store.reading import is_proven, tags
 
 TAG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 
@@ -75,6 +76,7 @@ def start_new_campaign(
     else:
         share = share_in_words(hardware, config.devices.gpus)
         say(f"note: each run gets {share}; the baseline is {runs} runs, and their spread is the noise")
+    canaries = () if is_proven(store, setting, base) else make_canaries(repository, base, config, tag)
     devices.record_devices(store, hardware, now, listed_uuids())
     campaigns.start_campaign(
         store,
@@ -95,6 +97,8 @@ def start_new_campaign(
             seed=secrets.randbelow(2**31 - 1000),
             baseline_runs=runs,
             base_branch=start.branch,
+            canaries=canaries,
+            asked=options.limits,
         ),
         now,
     )

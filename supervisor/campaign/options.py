@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.model.snapshot import Limits
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
@@ -17,7 +19,12 @@ class LaunchOptions:
     chief: str | None = None
     junior: str | None = None
     budget_s: float | None = None
-    experiments: int | None = None  # from now on
+    experiments: int | None = None  # see `limits_from_now`
     hours: float | None = None
     usd: float | None = None
     history: Path | None = None  # of another harness, to be imported
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that were asked for."""
+        return Limits(self.experiments, self.hours, self.usd)

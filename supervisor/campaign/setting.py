@@ -19,7 +19,7 @@ from supervisor.model.snapshot import Campaign, Setting
 
 # What may change while scores stay comparable. A key that is not here opens a new setting, also one that is new.
 _BESIDE_THE_POINT: dict[str, Any] = {
-    "lab": {"editable", "new_files", "smoke", "timeout_s"},
+    "lab": {"editable", "new_files", "smoke", "timeout_s", "canary", "documents", "report"},
     "metric": {"unit": True, "also": {"__all__": {"unit"}}},
     "checks": {"timeout_s"},
     "audit": True,

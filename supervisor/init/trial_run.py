@@ -19,6 +19,7 @@ from sessions.git.repository import Repository
 from sessions.runs.contract import LOG_FILE, RunEnding, RunOutcome, RunSpec, read_outcome
 from sessions.runs.metric_pattern import PatternReader
 from sessions.runs.start import end_runner, runner_alive, start_runner
+from supervisor.campaign.canaries import broken, entries_of
 from supervisor.campaign.set_up import set_up
 from supervisor.errors import LabError
 from supervisor.lab.active_environment import settle_on_active
@@ -29,6 +30,8 @@ from supervisor.lab.paths import Lab, Layout, has_referee, with_files
 from supervisor.lab.programs import cli_path
 from supervisor.lab.referee_copy import referee_of, write_referee
 from supervisor.lab.uv_environment import make_environment, uses_uv
+from supervisor.policy.canary import is_same, told
+from supervisor.recognition.finding import Finding
 from supervisor.recognition.printed import Output, PrintedValue, read_output
 from supervisor.runs.hints import with_hint
 from supervisor.runs.spec import DevicePlace, spec_on_bench
@@ -125,16 +128,30 @@ class Trial:
         make_environment(self._lab, checkout / self._lab.folder, tell)
         set_up(self._lab, checkout, tell)
 
-    def run(self, metric: str, pattern: str, tell: Tell) -> Measured:
+    def canary(self, finding: Finding, before: Sequence[float], tell: Tell) -> str:
+        """Break what may be edited, an entry after the other, and run: why edits would change nothing, "" when they do.
+
+        `before` is what the unchanged code measured.
+        """
+        for entry, paths in entries_of(self._lab.config).items() if self._lab.config.lab.canary else ():
+            run = self.run(finding.metric, finding.pattern, tell, paths)
+            value = run.value_of(finding.metric, finding.pattern)
+            if value is not None and is_same(value, before):
+                return told(entry, value, statistics.fmean(before))
+        return ""
+
+    def run(self, metric: str, pattern: str, tell: Tell, to_break: Sequence[str] = ()) -> Measured:
         """One run, as a campaign would make it; its output is told as it comes. Ctrl-C ends its whole tree.
 
-        `metric` may be "" while it is not known.
+        `metric` may be "" while it is not known. `to_break` names editable files that are broken on purpose first.
         """
         self._made += 1
         ask_git(self._clone, "checkout", "--quiet", "--force", "HEAD")
         ask_git(self._clone, "clean", "--quiet", "-ffdx")
         commit = Repository(self._clone).rev_parse("HEAD")
         lay_out(self._lab, Repository(self._lab.root), self._clone, commit)
+        for file in (self._clone / path for path in to_break):
+            file.write_bytes(broken(file.name, file.read_bytes()))
         spec = replace(self._spec(), metric=metric or _UNKNOWN_METRIC, metric_pattern=pattern)
         start_runner(spec, cli_path())
         try:

@@ -74,6 +74,7 @@ class LabSection(TomlTable):
     # What agents are told of a run beside its metric: globs of files that it leaves, or /patterns/ of printed lines;
     # (): the end of its output.
     report: tuple[Name, ...] = ()
+    canary: bool = True  # False: launch does not try whether a broken editable file makes the command fail
     share_devices: bool = False  # True: other people's processes on a GPU are shown, not waited for
     budget_s: Seconds | None = None  # training seconds; None: 20 of CPU time on a CPU, else 300
     timeout_s: Seconds | None = None  # wall clock of the whole command; None: see `LabConfig.resolved`

@@ -133,7 +133,12 @@ class Lab:
     def uv_environment(self) -> Path | None:
         """The environment that the set-up settled on; None before it, or without uv."""
         pointer = self.uv_pointer
-        return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
+        if not pointer.is_file():
+            return None
+        named = Path(pointer.read_text(encoding="utf-8").strip())
+        # The lab may have been moved since, and its environment with it.
+        moved = (self.state_dir / named.name, self.root / named.name)
+        return next((place for place in (named, *moved) if place.is_dir()), named)
 
     @property
     def active_pointer(self) -> Path:

@@ -21,7 +21,7 @@ from supervisor.loop.agent_processes import AgentProcesses
 from supervisor.loop.executor import Executor
 from supervisor.loop.gpu_monitor import DeviceMonitor
 from supervisor.loop.publishing import move_branches, publish_verdicts, write_plan, write_results
-from supervisor.model.experiment import Experiment
+from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState, RunState
 from supervisor.policy.next_actions import next_actions
@@ -128,7 +128,7 @@ class Loop:
                 snapshot = self.look()
         if research_is_over(snapshot) and not is_over(snapshot):
             # A promotion is still measured: only its runs go on.
-            self._end_runs(snapshot, snapshot.experiments)
+            self._end_runs(snapshot, snapshot.experiments, snapshot.canaries)
         if now - self._agents_at >= AGENTS_EVERY_S:
             self._agents_at = now
             for problem in move_branches(self.repository, snapshot):
@@ -170,10 +170,13 @@ class Loop:
     def end_runs(self) -> None:
         """End every run; each waits in the queue for the next launch."""
         snapshot = self.look()
-        self._end_runs(snapshot, (*snapshot.experiments, *snapshot.trials))
+        self._end_runs(snapshot, (*snapshot.experiments, *snapshot.trials), snapshot.canaries)
 
-    def _end_runs(self, snapshot: LabSnapshot, experiments: tuple[Experiment, ...]) -> None:
-        for run in (run for e in experiments for run in e.runs if run.state is RunState.RUNNING):
+    def _end_runs(
+        self, snapshot: LabSnapshot, experiments: tuple[Experiment, ...], canaries: tuple[Run, ...]
+    ) -> None:
+        runs = (*canaries, *(run for e in experiments for run in e.runs))
+        for run in (run for run in runs if run.state is RunState.RUNNING):
             assert snapshot.campaign is not None
             end_run(self.lab, run)
             collect_run(self.lab, self.store, snapshot.campaign.tag, run, time.time())

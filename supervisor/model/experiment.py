@@ -69,6 +69,8 @@ class Run:
     disturbed: str = ""  # why what is being measured will not count: it is ended and made again
     voided: tuple[str, ...] = ()  # why earlier attempts did not count
     progress: RunProgress | None = None
+    commit: str = ""  # of a canary: the base with `broken` broken; else its experiment's
+    broken: str = ""  # of a canary: the entry of `[lab] editable`
 
     @property
     def is_under_way(self) -> bool:

@@ -21,6 +21,11 @@ def run_id(experiment: int, ordinal: int) -> str:
     return f"{experiment_id(experiment)}.{ordinal}"
 
 
+def canary_id(experiment: int, number: int) -> str:
+    """The k-th canary of a campaign, beside the runs of its baseline → `e0000.canary-1`."""
+    return f"{experiment_id(experiment)}.canary-{number}"
+
+
 def number_of(public_id: str) -> int:
     """`e0012`, `h-07` or a bare number → row number. Raises ValueError for anything else."""
     return int(public_id.lstrip("eh").lstrip("-") or "x")

@@ -36,6 +36,14 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """The base with what an entry of `[lab] editable` names broken on purpose."""
+
+    broken: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewCampaign:
     """What a launch decides once for the whole campaign."""
 
@@ -50,6 +58,8 @@ class NewCampaign:
     seed: int
     baseline_runs: int
     base_branch: str = ""
+    canaries: tuple[Canary, ...] = ()
+    asked: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

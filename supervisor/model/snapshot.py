@@ -72,6 +72,7 @@ class Campaign:
     drafts_ahead: int
     approve: bool  # hypotheses wait for the person's yes
     base_branch: str = ""  # see `Base`
+    asked: Limits = Limits()  # of the last launch, before what was used already was added
     seen_commit: str = ""  # what was checked out when the person last said that this campaign is to go on
 
     @property
@@ -231,6 +232,7 @@ class LabSnapshot:
     unit: str = ""  # of the metric, for people
     secondary: tuple[Secondary, ...] = ()  # what is kept beside the metric
     guarantees: Guarantees | None = None  # what the scores can be trusted for
+    canaries: tuple[Run, ...] = ()  # whether the edit is what runs: see `policy/canary.py`
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -254,12 +256,14 @@ class LabSnapshot:
         if run_id is None:
             return None
         experiment = self.experiment(run_id.partition(".")[0])
-        return next((run for run in experiment.runs if run.id == run_id), None) if experiment else None
+        runs = (*(experiment.runs if experiment else ()), *self.canaries)
+        return next((run for run in runs if run.id == run_id), None)
 
     def running_runs(self) -> tuple[Run, ...]:
         """Every run that holds a device, those of promotions included."""
         everything = (*self.experiments, *self.trials)
-        return tuple(run for e in everything for run in e.runs if run.state is RunState.RUNNING)
+        runs = (*self.canaries, *(run for e in everything for run in e.runs))
+        return tuple(run for run in runs if run.state is RunState.RUNNING)
 
 
 def _by_id(snapshot: LabSnapshot) -> dict[str, Experiment]:

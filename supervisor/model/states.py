@@ -105,6 +105,9 @@ class RunKind(StrEnum):
     FRESH = "fresh"  # of an incumbent, decided before its outcome was known
     VERIFICATION = "verification"
     DRIFT = "drift"
+    CANARY = (
+        "canary"  # of the base with an editable file broken: it has to fail, or to measure something else
+    )
 
 
 class RunState(StrEnum):

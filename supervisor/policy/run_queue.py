@@ -21,12 +21,13 @@ from supervisor.promotion.next_step import waiting_trials
 class Urgency(IntEnum):
     """The order of the queue; the smallest goes first."""
 
-    BASELINE = 0
-    VERDICT = 1  # somebody's verdict hangs on it
-    CANDIDATE = 2
-    OVER_BUDGET = 3  # a verdict hangs on it, but repeats have had their share of the devices
-    ESTIMATE = 4  # makes an incumbent better known
-    SPECULATION = 5  # a draft whose predecessor is still being measured
+    CANARY = 0  # fails in a moment, or shows that nothing here is worth measuring
+    BASELINE = 1
+    VERDICT = 2  # somebody's verdict hangs on it
+    CANDIDATE = 3
+    OVER_BUDGET = 4  # a verdict hangs on it, but repeats have had their share of the devices
+    ESTIMATE = 5  # makes an incumbent better known
+    SPECULATION = 6  # a draft whose predecessor is still being measured
 
 
 def start_runs(
@@ -45,6 +46,10 @@ def start_runs(
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
     ]
+    baseline = snapshot.experiment(snapshot.baseline_id)
+    if research and baseline is not None:
+        canaries = (run for run in snapshot.canaries if run.state is RunState.QUEUED)
+        waiting += [((Urgency.CANARY, 0.0), run.queued_at, run, baseline) for run in canaries]
     first = (Urgency.VERDICT, -math.inf)  # a person waits for it
     waiting += [(first, run.queued_at, run, trial) for trial, run in waiting_trials(snapshot)]
     starts = []
@@ -117,6 +122,8 @@ def own_device(snapshot: LabSnapshot, agent: str) -> str | None:
 def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
     """How much hangs on a queued run."""
     match run.kind:
+        case RunKind.CANARY:
+            return Urgency.CANARY
         case RunKind.BASELINE:
             return Urgency.BASELINE
         case RunKind.REPLICATION | RunKind.DRIFT:

@@ -17,6 +17,7 @@ from supervisor.model.experiment import Experiment, Run
 from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import PORT, RunKind, RunState, Verdict
+from supervisor.policy.canary import is_waited_for, why_not_what_runs
 from supervisor.text import figure
 
 BASELINE_RUNS = 3  # measured ones, at the least
@@ -54,6 +55,10 @@ def judge_baseline(snapshot: LabSnapshot, baseline: Experiment) -> SettleBaselin
     if any(run.is_under_way for run in baseline.runs):
         return None
     if len(measured) >= BASELINE_RUNS:
+        if is_waited_for(snapshot):
+            return None
+        if why := why_not_what_runs(snapshot, baseline):
+            return Judge(baseline.id, Judgement(Verdict.REJECTED, why))
         sd = f" ± {figure(snapshot.noise.sd)}" if snapshot.noise else ""
         return SettleBaseline(baseline.id, f"{figure(mean(measured))}{sd} over {len(measured)} runs")
     failures = [run for run in baseline.runs if run.metric is None]

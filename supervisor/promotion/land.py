@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sessions.errors import GitError
 from sessions.git.fast_forward import Landing, advance_branch
-from sessions.git.merge import commit_tree, merge_change, person_identity, tree_of
+from sessions.git.merge import commit_tree, merge_change, person_identity, signs_commits, tree_of
 from sessions.git.repository import Repository, Signature
 from supervisor.errors import LabError
 from supervisor.lab.branches import home_of
@@ -47,9 +48,7 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
     branch, main = home_of(repository, promotion.home)
     name, _, mail = promotion.author.partition(" <")
     who = Signature(name, mail.removesuffix(">"), int(promotion.accepted_at))
-    tree = tree_of(repository, promotion.commit)
-    commit = commit_tree(repository, tree, promotion.base_commit, promotion.message, who)
-    keep(repository, f"refs/autoresearch/promoted/{promotion.number}", commit)
+    commit = _commit(repository, promotion, who)
     result = advance_branch(repository, branch, commit, promotion.base_commit)
     match result.landing:
         case Landing.LANDED:
@@ -67,6 +66,26 @@ def land(store: Store, repository: Repository, promotion: Promotion, now: float)
             keep(repository, f"refs/heads/{waiting}", commit)
             promotions.record_waiting(store, promotion, commit, waiting, result.reason, now)
             return PromotionState.WAITING
+
+
+def _commit(repository: Repository, promotion: Promotion, who: Signature) -> str:
+    """The commit that lands: the same however often it is made; signed where the person's are. Raises LabError."""
+    ref = f"refs/autoresearch/promoted/{promotion.number}"
+    tree, signed = tree_of(repository, promotion.commit), signs_commits(repository)
+    made = repository.refs(ref).get(ref)
+    if signed and made is not None and repository.is_same_change(made, tree, promotion.base_commit):
+        return made  # a second signature would make another commit
+    try:
+        commit = commit_tree(repository, tree, promotion.base_commit, promotion.message, who, signed=signed)
+    except GitError as error:
+        if not signed:
+            raise
+        raise LabError(
+            f"git could not sign the commit ({error}); unlock the key and promote again, or "
+            "`git config commit.gpgSign false` lands it unsigned"
+        ) from error
+    keep(repository, ref, commit)
+    return commit
 
 
 def land_waiting(store: Store, repository: Repository, promotion: Promotion, now: float) -> None:

@@ -42,9 +42,10 @@ def start_run(
         return False
     try:
         bench = bench_of(lab, job.device.id)
-        assert job.experiment.commit is not None
-        Worktrees(repository, lab.worktree_lock).reset(bench, job.experiment.commit)
-        lay_out(lab, repository, bench, job.experiment.commit)
+        commit = job.run.commit or job.experiment.commit
+        assert commit is not None
+        Worktrees(repository, lab.worktree_lock).reset(bench, commit)
+        lay_out(lab, repository, bench, commit)
         start_runner(spec_of(lab, store, campaign, job, bench), cli_path())
     except BaseException as error:
         # What git can't lay out may be this commit's fault; a full disk is nobody's.

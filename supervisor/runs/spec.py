@@ -49,7 +49,8 @@ class DevicePlace:
 def run_directory(lab: Lab, run: Run) -> Path:
     """Where this attempt of the run keeps its log, spec and outcome."""
     attempt = f".{run.attempt}" if run.attempt > 1 else ""
-    return lab.runs_dir / run.experiment_id / f"run-{run.ordinal}{attempt}"
+    name = f"canary{run.ordinal}" if run.kind is RunKind.CANARY else f"run-{run.ordinal}"
+    return lab.runs_dir / run.experiment_id / f"{name}{attempt}"
 
 
 def run_marker(lab: Lab, run: Run) -> str:
@@ -161,7 +162,9 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
     directory = run_directory(lab, job.run)
     spec = spec_on_bench(lab, job.run.id, directory, bench, referee, device, job.run.seed, budget)
     files = tuple(reading.device_file(store, one.id) for one in (job.device, *job.others))
-    has_shown_that_it_works = any(run.metric is not None for run in job.experiment.runs)
+    is_canary = job.run.kind is RunKind.CANARY
+    baseline = reading.measured_baseline_runs(store, campaign.tag)
+    has_shown_that_it_works = is_canary or any(run.metric is not None for run in job.experiment.runs)
     return replace(
         spec,
         metric=campaign.metric,
@@ -171,7 +174,7 @@ def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -
         device_files=tuple(file for file in files if file) if None not in files else (),
         marker=run_marker(lab, job.run),
         holdout=holdout_for(lab, setting.data_fingerprint, job.run.kind),
-        expected=expected_of(lab, setting, reading.measured_baseline_runs(store, campaign.tag)),
+        expected=Expected() if is_canary else expected_of(lab, setting, baseline),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.model import ids
-from supervisor.model.records import NewCampaign
+from supervisor.model.records import Canary, NewCampaign
 from supervisor.model.snapshot import Limits, Setting
 from supervisor.model.states import (
     AgentState,
@@ -25,7 +25,9 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
         rows.insert(
             db,
             "campaigns",
-            rows.columns_of(new, without=("setting", "limits", "baseline_runs")) | _limits(new.limits),
+            rows.columns_of(new, without=("setting", "limits", "baseline_runs", "canaries", "asked"))
+            | _limits(new.limits)
+            | _asked(new.asked or Limits()),
             setting_id=setting,
             state=CampaignState.RUNNING,
             wanted=Wanted.RUNNING,
@@ -50,6 +52,8 @@ def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
         rows.update(db, "campaigns", {"tag": new.tag}, baseline_id=baseline)
         for _ in range(new.baseline_runs):
             insert_run(db, new.tag, baseline, RunKind.BASELINE, now)
+        for number, canary in enumerate(new.canaries, start=1):
+            _insert_canary(db, baseline, number, canary, new.seed + 1, now)
         record_event(db, new.tag, now, "", f"campaign {new.tag} started from {new.base_commit[:7]}")
     return ids.experiment_id(baseline)
 
@@ -74,6 +78,18 @@ def insert_run(
         queued_at=now,
     )
     return run
+
+
+def _insert_canary(db: Connection, baseline: int, number: int, canary: Canary, seed: int, now: float) -> None:
+    # Below the ordinals of the baseline's own runs, on the seed of the first: without effect it measures the same.
+    values = rows.columns_of(canary) | {
+        "id": ids.canary_id(baseline, number),
+        "ordinal": -number,
+        "seed": seed,
+    }
+    rows.insert(
+        db, "runs", values, experiment_id=baseline, kind=RunKind.CANARY, state=RunState.QUEUED, queued_at=now
+    )
 
 
 def record_event(db: Connection, tag: str, now: float, agent: str, text: str) -> None:
@@ -113,7 +129,7 @@ def want_campaign(store: Store, tag: str, wanted: Wanted, now: float) -> None:
         record_event(db, tag, now, "", f"the person wants the campaign {wanted}")
 
 
-def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
+def resume_campaign(store: Store, tag: str, limits: Limits, now: float, asked: Limits | None = None) -> None:
     """Let a stopped, paused or finished campaign go on under these limits; agents that had stopped are wanted again."""
     with store.transaction() as db:
         query = "SELECT state, running_since FROM campaigns WHERE tag = ?"
@@ -122,7 +138,8 @@ def resume_campaign(store: Store, tag: str, limits: Limits, now: float) -> None:
             db,
             "campaigns",
             {"tag": tag},
-            _limits(limits),
+            _limits(limits)
+            | {name: value for name, value in _asked(asked or Limits()).items() if value is not None},
             state=CampaignState.RUNNING,
             wanted=Wanted.RUNNING,
             reason="",
@@ -208,6 +225,10 @@ def close_plan_request(store: Store, number: int, added: int, now: float) -> Non
     """The chief answered with `added` hypotheses."""
     with store.transaction() as db:
         rows.update(db, "requests", {"id": number}, done_at=now, added=added)
+
+
+def _asked(asked: Limits) -> dict[str, float | None]:
+    return {f"asked_{name}": value for name, value in rows.columns_of(asked, without=("usd_each",)).items()}
 
 
 def _limits(limits: Limits) -> dict[str, float | None]:

@@ -24,7 +24,7 @@ from supervisor.model.snapshot import (
     Note,
     Setting,
 )
-from supervisor.model.states import Purpose
+from supervisor.model.states import Purpose, RunKind, Verdict
 from supervisor.store import rows
 from supervisor.store.connection import Connection, Store
 from supervisor.store.imported import read_imported
@@ -54,6 +54,7 @@ def read_rows(
             hypotheses=_hypotheses(db, tag),
             experiments=_experiments(db, tag, Purpose.RESEARCH),
             events=_events(db, tag),
+            canaries=_canaries(db, baseline),
             promotions=_promotions(db, tag, {trial.id: trial for trial in trials}),
             trials=trials,
             imported=read_imported(db),
@@ -83,9 +84,21 @@ def measured_baseline_runs(store: Store, tag: str) -> tuple[Run, ...]:
     """The baseline's runs that have a metric: what an ordinary run of this campaign looks like."""
     query = (
         "FROM runs WHERE experiment_id = (SELECT baseline_id FROM campaigns WHERE tag = ?) "
-        "AND metric IS NOT NULL ORDER BY ordinal"
+        "AND metric IS NOT NULL AND kind != 'canary' ORDER BY ordinal"
     )
     return rows.read(store.connection, Run, query, (tag,))
+
+
+def is_proven(store: Store, setting: Setting, base_commit: str) -> bool:
+    """Whether a campaign in this setting has shown already that edits of this commit are what runs."""
+    query = (
+        "SELECT 1 FROM runs JOIN experiments ON experiments.id = runs.experiment_id "
+        "JOIN settings ON settings.id = setting_id WHERE kind = ? "
+        "AND details = ? AND experiments.commit_sha = ? AND verdict = ? LIMIT 1"
+    )
+    details = rows.columns_of(setting)["details"]
+    values = (RunKind.CANARY, details, base_commit, Verdict.BASELINE)
+    return store.connection.execute(query, values).fetchone() is not None
 
 
 def all_promotions(store: Store) -> tuple[Promotion, ...]:
@@ -132,6 +145,7 @@ def _campaign(db: Connection, tag: str, now: float) -> Campaign:
         (tag,),
         setting=(setting, "setting_id"),
         limits=(Limits, "limit_experiments", "limit_hours", "limit_usd", "limit_usd_each"),
+        asked=(Limits, "asked_experiments", "asked_hours", "asked_usd"),
         running_s=(running_s, "running_s", "running_since"),
     )[0]
 
@@ -166,7 +180,7 @@ def _hypotheses(db: Connection, tag: str) -> tuple[Hypothesis, ...]:
 def _experiments(db: Connection, tag: str, purpose: Purpose) -> tuple[Experiment, ...]:
     of_these = "experiment_id IN (SELECT id FROM experiments WHERE tag = ? AND purpose = ?)"
     runs: dict[str, list[Run]] = defaultdict(list)
-    query = f"FROM runs WHERE {of_these} ORDER BY experiment_id, ordinal"
+    query = f"FROM runs WHERE {of_these} AND kind != 'canary' ORDER BY experiment_id, ordinal"
     for run in rows.read(db, Run, query, (tag, purpose)):
         runs[run.experiment_id].append(run)
     flags: dict[int, list[Flag]] = defaultdict(list)
@@ -184,6 +198,11 @@ def _experiments(db: Connection, tag: str, purpose: Purpose) -> tuple[Experiment
         runs=(lambda number: tuple(runs.get(ids.experiment_id(number), ())), "id"),
         flags=(lambda number: tuple(flags.get(number, ())), "id"),
     )
+
+
+def _canaries(db: Connection, baseline: int | None) -> tuple[Run, ...]:
+    query = "FROM runs WHERE experiment_id = ? AND kind = ? ORDER BY ordinal DESC"
+    return rows.read(db, Run, query, (baseline, RunKind.CANARY))
 
 
 def _promotions(db: Connection, tag: str | None, trials: Mapping[str, Experiment]) -> tuple[Promotion, ...]:

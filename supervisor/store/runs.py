@@ -61,13 +61,15 @@ def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
         running = {"id": run, "state": RunState.RUNNING}
         if not rows.update(db, "runs", running, result, state=RunState.FINISHED, progress=None):
             return False
-        (number,) = db.execute("SELECT experiment_id FROM runs WHERE id = ?", (run,)).fetchone()
-        insert_flags(
-            db, number, (Flag(suspicion.rule, detail=suspicion.detail) for suspicion in outcome.suspicions)
-        )
+        query = "SELECT experiment_id, broken FROM runs WHERE id = ?"
+        number, broken = db.execute(query, (run,)).fetchone()
+        if not broken:
+            flags = (Flag(suspicion.rule, detail=suspicion.detail) for suspicion in outcome.suspicions)
+            insert_flags(db, number, flags)
         _free_device(db, run, outcome.finished_at)
         text = figure(outcome.metric) if outcome.metric is not None else f"{outcome.ending}: {outcome.reason}"
-        record_event(db, tag, outcome.finished_at, "", f"{run} → {text}")
+        what = f"{run}, {broken} broken on purpose" if broken else run
+        record_event(db, tag, outcome.finished_at, "", f"{what} → {text}")
     return True
 
 

@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--yes", "-y", is_flag=True, help="Ask nothing: take what is found, and guesses where it is unclear."
 )
-@click.option("--editable", metavar="FILES", help="What may change; files, folders or globs.")
+@click.option(
+    "--editable",
+    multiple=True,
+    callback=lambda _context, _option, values: ", ".join(values) or None,
+    metavar="FILES",
+    help="What may change; files, folders or globs; may be said more than once.",
+)
 @click.option("--command", "command_line", metavar="LINE", help="What measures it, and prints the metric.")
 @click.option("--metric", metavar="NAME", help="What the printed metric is called.")
 @click.option("--direction", metavar="WAY", help="lower or higher: which is better.")

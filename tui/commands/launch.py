@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Training seconds."
 )
 @click.option(
-    "--experiments", type=click.IntRange(1), metavar="N", help="End after N verdicts, baselines left out."
+    "--experiments",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End after N verdicts, baselines left out. The same N resumes; once they are made it is N more.",
 )
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="End after H hours.")
 @click.option(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from supervisor.init.lab_toml import config_of
-from supervisor.init.trial_run import RUNS, Measured, Spread, Tell, trial
+from supervisor.init.trial_run import RUNS, Measured, Spread, Tell, Trial, trial
 from supervisor.recognition.finding import Finding
 from tui.views.printing import console, in_terminal, say
 from tui.views.text import plain, shorten
@@ -45,7 +45,25 @@ def measure(
             if value is None:
                 break
             say(f"{title}: {finding.metric} {value:.6g} in {took_s:.1f} s", style="dim")
+        values = [run.value_of(finding.metric, finding.pattern) for run in runs] if finding.metric else []
+        measured = [value for value in values if value is not None]
+        if len(measured) == RUNS:
+            _say_canary(lab, finding, measured)
     return finding, runs
+
+
+def _say_canary(lab: Trial, finding: Finding, values: list[float]) -> None:
+    """Say when what may be edited is not what the command runs; `launch` refuses such a lab."""
+    files = ", ".join(plain(path) for path in finding.editable)
+    with _live_output(f"canary: {files} broken on purpose", finding.timeout_s) as tell:
+        why = lab.canary(finding, values, tell)
+    if why:
+        say(f"warning: {plain(why)}", style="bold red")
+    else:
+        say(
+            f"canary: with {files} broken on purpose the command fails, or measures something else",
+            style="dim",
+        )
 
 
 def say_spread(spread: Spread, metric: str) -> None:

@@ -199,3 +199,18 @@ def test_checked_out_at_sees_the_person_and_no_detached_worktree(
     assert repository.checked_out_at("main") == repository.root
     git(repository.root, "branch", "other")
     assert repository.checked_out_at("other") is None
+
+
+def test_a_repository_of_another_user_is_told_with_gits_own_remedy(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = repository.root
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(GitError) as refused:
+        Repository(root)
+    words = str(refused.value)
+    assert (
+        "dubious ownership" in words
+        and f"`git config --global --add safe.directory {root}` allows it" in words
+    )
+    assert "\n" not in words

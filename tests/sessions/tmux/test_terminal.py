@@ -55,6 +55,20 @@ def test_server_is_private_and_configured(server: TmuxServer, tmp_path: Path) ->
     server.stop()
 
 
+def test_a_window_gets_the_environment_of_now(
+    server: TmuxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_FIRST", "1")
+    server.ensure_running()
+    odd = """it's "quoted" $HOME #{pid}; \\ ü ~"""
+    now = {name: value for name, value in os.environ.items() if name != "OF_THE_FIRST"}
+    server.renew_environment(now | {"OF_NOW": odd, "TWO_LINES": "a\nb", "TMUX": "another"})
+    out = tmp_path / "out"
+    script = f"import os; open({str(out)!r}, 'w').write(repr([os.environ.get(n) for n in ('OF_NOW', 'OF_THE_FIRST')]))"
+    server.ensure_window("chief", [sys.executable, "-c", script], tmp_path, {})
+    eventually(lambda: out.exists() and out.read_text() == repr([odd, None]))
+
+
 def test_window_is_made_once_and_again_when_it_died(server: TmuxServer, tmp_path: Path) -> None:
     argv = sh('echo "$GREETING in $PWD; $#"; exec cat')
     odd = 'it\'s "quoted" $(touch pwned) ü;'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,43 @@ def test_it_goes_back_to_the_branch_that_the_run_came_from(
     assert "Measured against develop" in message and "of develop," in message
     assert run_command_line(("rollback", "--yes")) == 0
     assert "on develop" in capfd.readouterr().out and world.canvas("develop")[4] != GOOD
+
+
+def test_where_the_persons_commits_are_signed_it_is_too(
+    world: PromotionWorld, run: Run, tmp_path: Path
+) -> None:
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("no ssh-keygen here")
+    root, key = world.lab.root, tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    for name, value in (
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(tmp_path / "none")),
+        ("commit.gpgSign", "true"),
+    ):
+        git(root, "config", name, value)
+    measured(world)
+    refused = run("promote", "--yes")
+    assert (
+        refused.code == 1
+        and "git could not sign the commit" in refused.err
+        and "unlock the key" in refused.err
+    )
+    assert refused.err.strip().count("\n") == 0
+    git(root, "config", "user.signingKey", str(key))
+    assert run("promote", "--yes").code == 0
+    assert "gpgsig" in git(root, "cat-file", "commit", "main")
+
+
+def test_who_git_does_not_know_is_told_how_to_say(world: PromotionWorld, run: Run) -> None:
+    for name in ("user.name", "user.email"):
+        git(world.lab.root, "config", "--unset", name)
+    measured(world)
+    told = run("promote", "--yes")
+    assert told.code == 1 and 'git config user.name "…"' in told.err and told.err.strip().count("\n") == 0
+    git(world.lab.root, "config", "user.name", "A Person")
+    git(world.lab.root, "config", "user.email", "person@example.org")
+    assert run("promote", "--yes").code == 0, "what was measured is not measured again"
 
 
 def test_yes_is_refused_when_the_evidence_says_no(world: PromotionWorld, run: Run) -> None:

@@ -56,7 +56,9 @@ def test_flags_answer_ahead_of_the_files(run: Run, plant: Callable[[str], Path])
     root = plant("evaluate.py")
     said = (
         "--editable",
-        "solution.py README.md",
+        "solution.py",
+        "--editable",
+        "README.md",
         "--command",
         "{python} -O evaluate.py",
         "--direction",
