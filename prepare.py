@@ -426,7 +426,7 @@ class Run:
         self.report |= {"metric": "val_bpb", "value": score["val_bpb"], "seed": given.seed}
         self.report |= {"budget_s": given.budget_s, "clock": given.clock, "data_fingerprint": fingerprint}
         self.report |= {"extras": extras, "holdout": None} | facts
-        self.report |= {"evaluation_s": score["evaluation_s"]}
+        self.report |= {"evaluation_s": score["evaluation_s"], "answered_tokens": score["answered_tokens"]}
         self.report |= {
             name: score[name] for name in ("evaluated_bytes", "look_ahead_bpb", "look_ahead_error_bpb")
         }
@@ -544,11 +544,13 @@ class Evaluation:
         if not float(np.abs(moved).mean()) <= allowed:
             raise Rejected(f"causality: with another future a token costs {gain:+.3f} nats (± {error:.3f})")
         bits = 1 / math.log(2) / size
-        look_ahead = {
+        figures = {
+            "evaluated_bytes": size,
+            "answered_tokens": (count + len(sampled)) * length,
             "look_ahead_bpb": gain * targets.size * bits,
             "look_ahead_error_bpb": error * targets.size * bits,
         }
-        return {"val_bpb": total * bits + look_ahead["look_ahead_bpb"], "evaluated_bytes": size} | look_ahead
+        return figures | {"val_bpb": total * bits + figures["look_ahead_bpb"]}
 
     def _ask_altered(self, sampled: Numbers, places: Numbers) -> Numbers:
         """What the target after each place costs when all that follows it is other text; fp64 [len(sampled)]."""
