@@ -49,6 +49,7 @@ def recognise(tree: Tree) -> Finding | None:
     """
     seen = (recognises(tree) for recognises in RECOGNISERS)
     findings = [finding for each in seen if each is not None and (finding := with_program(each, tree))]
+    findings = [one if one.metric else benchmarks.add_benchmark(one, tree, one.protected) for one in findings]
     # A likely kind that leaves questions open gives way to a less likely one that leaves none; a sure kind does not.
     whole = [finding for finding in findings if not finding.missing or finding.confidence >= SURE]
     best = max(whole or findings, key=lambda finding: finding.confidence, default=None)

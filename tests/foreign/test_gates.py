@@ -12,6 +12,7 @@ from supervisor.lab.paths import find_lab
 from supervisor.model.snapshot import LabSnapshot
 from tests.foreign.test_labs import scripted
 from tests.worlds.foreign import plant
+from tests.worlds.labs_page import PAGE, PART, examples
 from tests.worlds.live import live
 from tests.worlds.toolchains import put_toolchains
 from tui.commands.command_line import run_command_line
@@ -29,13 +30,6 @@ LAUNCH = (
     "--experiments",
     "3",
 )
-BENCH = """\
-from kernel import BLOCK
-
-print("METRIC heap=%d" % (100 + (BLOCK == 5) * 50))
-print("correctness: " + ("PASS" if BLOCK < 9 else "FAIL"))
-print(f"METRIC cost={100 / BLOCK}")
-"""
 GO = {
     "go.mod": "module example.com/sorting\n\ngo 1.22\n",
     "sorting.go": "package sorting\n\nconst Chunk = 64\n",
@@ -64,10 +58,11 @@ def verdicts_of(snapshot: LabSnapshot) -> list[tuple[str, str]]:
 def test_what_a_bench_finds_wrong_or_too_dear_is_rejected_and_the_rest_is_shown_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mind = scripted(tmp_path, "BLOCK", "kernel.py", ("10", "5", "7"))
-    limit = '[[metric.also]]\nname = "heap"\nunit = "MB"\nworse_pct = 10\n'
-    files = {"kernel.py": "BLOCK = 2\n", "bench.py": BENCH}
-    root = lab_of(tmp_path, files, mind, limit, monkeypatch)
+    mind = scripted(tmp_path, "BLOCK", "pool.py", ("10", "5", "7"))
+    example = next(one for one in examples() if one.title == "Two metrics, one with a limit")
+    texts = [part["text"] for part in PART.finditer(PAGE.read_text(encoding="utf-8")) if part["text"]]
+    limit = next(text for text in texts if text.startswith("[[metric.also]]"))
+    root = lab_of(tmp_path, example.files, mind, limit, monkeypatch)
     with live(find_lab(root)) as lab:
         done = lab.cli(*LAUNCH)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -185,6 +185,7 @@ def _tried(survey: Survey, finding: Finding | None) -> Finding | None:
 
 def _try(survey: Survey, finding: Finding) -> Finding:
     """The finding with what three runs of the unchanged code taught of it."""
+    from sessions.runs.contract import RunEnding
     from supervisor.errors import LabError
     from supervisor.init.learning import learn_gates, learn_metric
     from supervisor.init.trial_run import spread_of
@@ -196,6 +197,8 @@ def _try(survey: Survey, finding: Finding) -> Finding:
         survey.root, survey.base, finding, lambda found, run: learn_metric(found, run, survey.tree)
     )
     spread = spread_of(runs, finding.metric, finding.pattern) if finding.metric else None
+    if spread is None and runs[-1].outcome.ending is RunEnding.REJECTED:
+        raise LabError(f"the code as it stands is refused: {runs[-1].outcome.reason}")
     if spread is None:
         raise LabError(
             f"the command gave no {finding.metric or 'number under a name'}: {why_no_number(runs[-1])}"

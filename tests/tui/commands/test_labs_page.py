@@ -36,7 +36,7 @@ def shown_part(written: str) -> str:
 
 
 def test_the_page_has_an_example_of_every_kind() -> None:
-    assert len(EXAMPLES) == 18
+    assert len(EXAMPLES) == 19
     clones = {
         example.commands[0].rpartition("/")[2] for example in EXAMPLES if "clone" in example.commands[0]
     }
