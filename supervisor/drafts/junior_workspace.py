@@ -187,7 +187,7 @@ class JuniorWorkspace:
     ) -> Draft:
         message = f"{draft.title}\n\nExperiment: {experiment.id}\nAgent: {self.agent}\n"
         commit = self.repository.commit_worktree(self.worktree(), paths, message, self.agent)
-        ref = f"refs/autoresearch/exp/{experiment.id}"
+        ref = f"{self.lab.refs}/exp/{experiment.id}"
         self.repository.set_ref(ref, commit, self.repository.refs(ref).get(ref))
         patch = self.repository.diff(experiment.parent_commit, commit)
         folder = self.lab.runs_dir / experiment.id

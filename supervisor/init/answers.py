@@ -62,6 +62,8 @@ def take_editable(answers: Answers, text: str, tree: Tree) -> Answers:
         matches = tree.matching(word) if "*" in word else (word,) if word in tree else tree.below(word)
         if not matches:
             raise BadAnswer(f"{word} is not among the committed files")
+        if matches == (word,) and (tree.root / word).is_symlink():
+            raise BadAnswer(f"{word} is a link to {(tree.root / word).readlink()}; name the file itself")
         files += matches
         if matches != (word,):
             globs.append(word if "*" in word else f"{word.rstrip('/')}/*")

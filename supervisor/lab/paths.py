@@ -14,7 +14,7 @@ from sessions.git.command import ask_git
 from sessions.git.repository import Repository
 from supervisor.errors import ConfigError, NotALab
 from supervisor.lab.config import CONFIG_FILE, LabConfig, default_config, karpathy_config, read_config
-from supervisor.text import matches_glob
+from supervisor.text import matches_glob, slug
 
 STATE_FOLDER = ".autoresearch"
 STATE_POINTER = "state-dir"  # inside STATE_FOLDER: where the state is, when it is elsewhere
@@ -60,6 +60,11 @@ class Lab:
     def top(self) -> Path:
         """Of the person's work tree, around the lab's folder."""
         return Path(*self.root.parts[: len(self.root.parts) - len(Path(self.folder).parts)])
+
+    @property
+    def refs(self) -> str:
+        """Where the lab keeps what no branch holds: of its own, where a repository has several labs."""
+        return "refs/autoresearch" + (f"/in/{slug(self.folder, 60)}" if self.folder else "")
 
     def within(self, path: str) -> str:
         """A path of the configuration, or of a commit, as the lab's own folder has it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sessions.errors import SessionError, install_line
-from supervisor.errors import line_for_person
+from supervisor.errors import LabError, line_for_person
 from supervisor.lab.paths import Lab
 from supervisor.lab.state_folder import LEAST_FREE_MB, MOUNTS, NETWORK_FILE_SYSTEMS, file_system_kind
 from supervisor.model.states import CampaignState
@@ -30,7 +30,7 @@ def examine(lab: Lab | None, problem: str = "") -> Iterator[Check]:
     yield check_python()
     yield check_program("git", "--version", "git")
     yield check_program("tmux", "-V", "tmux")
-    yield check_devices()
+    yield check_devices(lab)
     yield from check_gpus(lab)
     yield check_preset()
     yield check_sandbox()
@@ -83,13 +83,14 @@ def check_program(name: str, flag: str, package: str) -> Check:
     return Check(name, Health.GOOD, version.removeprefix("git version ").strip())
 
 
-def check_devices() -> Check:
-    """What training can run on."""
+def check_devices(lab: Lab | None) -> Check:
+    """What training can run on: of a lab, as its next launch would share it."""
     from sessions.devices.discovery import discover
+    from supervisor.lab.hardware import hardware_for
 
     try:
-        devices = discover(None)
-    except SessionError as error:
+        devices = discover(None) if lab is None else hardware_for(lab, None)
+    except (SessionError, LabError) as error:
         return Check("devices", Health.BAD, str(error))
     return Check("devices", Health.GOOD, ", ".join(f"{device.id} ({device.label})" for device in devices))
 

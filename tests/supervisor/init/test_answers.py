@@ -146,3 +146,12 @@ def test_the_first_program_says_what_was_answered() -> None:
     assert "- Off-limits: no threads." in text
     assert "11 ± 1 (3 runs)" in text
     assert "measured 5 every time" in program_text(known, Spread((5.0, 5.0)))
+
+
+def test_a_link_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "real.py").touch()
+    (tmp_path / "link.py").symlink_to("real.py")
+    tree = Tree(tmp_path, ["link.py", "real.py"])
+    assert taking.take_editable(EMPTY, "real.py", tree).finding.editable == ("real.py",)
+    with pytest.raises(BadAnswer, match=r"link.py is a link to real.py; name the file itself"):
+        taking.take_editable(EMPTY, "link.py", tree)

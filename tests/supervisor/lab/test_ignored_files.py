@@ -198,4 +198,6 @@ def test_a_folder_of_a_bigger_repository_is_a_lab(
     lab = find_lab(root / "projects" / "ml")
     assert (lab.root, lab.top, lab.folder) == (root / "projects" / "ml", root, "projects/ml")
     assert lab.config.lab.editable == ("projects/ml/train.py",)
-    assert dataclasses.replace(lab, root=root, folder="").top == root
+    assert (lab.refs, lab.within("projects/ml/train.py")) == ("refs/autoresearch/in/projects-ml", "train.py")
+    outer = dataclasses.replace(lab, root=root, folder="")
+    assert (outer.top, outer.refs) == (root, "refs/autoresearch")
