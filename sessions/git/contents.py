@@ -84,6 +84,11 @@ def _git_dir_of(checkout: Path, module: Path, commit: str) -> Path | None:
     return Path(ask_git(kept, "rev-parse", "--absolute-git-dir").strip())
 
 
+def is_lfs_pointer(file: Path) -> bool:
+    """Whether a file stands for one that LFS keeps."""
+    return _POINTER.match(_beginning(file)) is not None
+
+
 def _under_lfs(repository: Repository, commit: str) -> Iterator[str]:
     paths = repository.ask("ls-tree", "-r", "-z", "--name-only", commit)
     fields = repository.ask("check-attr", "-z", "--stdin", "filter", input_text=paths).split("\0")

@@ -44,6 +44,10 @@ class Redactor:
         self._held = data[len(data) - held :]
         return data[: len(data) - held]
 
+    def whole(self, text: str) -> str:
+        """A text of which nothing more comes."""
+        return (self.clean(text.encode()) + self.rest()).decode("utf-8", "replace")
+
     def rest(self) -> bytes:
         """What waited in vain."""
         held, self._held = self._held, b""

@@ -64,9 +64,11 @@ def source_of(lab: Lab, path: str) -> Path:
     return own if os.path.lexists(own) else lab.benches_dir / SET_UP_BENCH / lab.folder / path
 
 
-def is_dotenv(path: str) -> bool:
-    """Whether a path is that of a .env file, whose entries may be secret."""
-    return Path(path).name == ".env" or Path(path).name.startswith(".env.")
+def dotenv_files(lab: Lab) -> tuple[Path, ...]:
+    """The .env files that a run may read: what they hold is kept out of what it prints."""
+    given = beside(lab)
+    paths = (path for path in (*given.links, *given.copies) if f"{Path(path).name}.".startswith(".env."))
+    return tuple(source_of(lab, path) for path in paths)
 
 
 def readable_sources(lab: Lab) -> tuple[Path, ...]:

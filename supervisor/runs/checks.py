@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sessions.git.contents import is_lfs_pointer
 from sessions.git.repository import Repository
 from sessions.runs.failure_reason import failure_reason
+from sessions.runs.redaction import Redactor, secrets_in
 from sessions.sandbox.filesystem_view import View, programs_on
 from sessions.sandbox.run_sandbox import confined_argv, probe
 from supervisor.lab.hardware import cores_per_run, thread_variables
-from supervisor.lab.ignored_files import lay_out
+from supervisor.lab.ignored_files import dotenv_files, lay_out
 from supervisor.lab.paths import Lab, sealed_data
 from supervisor.lab.programs import command_argv, lab_python
 from supervisor.runs.spec import hidden_from_runs, readable_folders, training_env
@@ -68,7 +70,8 @@ def failed_check(lab: Lab, worktree: Path) -> str:
             return f"they changed {changed}: what is checked must be what is committed"
     if not process.returncode:
         return ""
-    return failure_reason(process.stdout) or f"exit code {process.returncode}, and they printed nothing"
+    said = Redactor(secrets_in({}, dotenv_files(lab))).whole(process.stdout)
+    return failure_reason(said) or f"exit code {process.returncode}, and they printed nothing"
 
 
 @contextmanager
@@ -90,7 +93,7 @@ def _changed(worktree: Path, checked: Path) -> str:
         return ""
     for file in sorted(worktree.rglob("*")):
         path = file.relative_to(worktree)
-        if path.parts[0] == ".git" or file.is_symlink() or not file.is_file():
+        if path.parts[0] == ".git" or file.is_symlink() or not file.is_file() or is_lfs_pointer(file):
             continue
         copy = checked / path
         if copy.is_symlink() or not copy.is_file() or not filecmp.cmp(file, copy, shallow=False):

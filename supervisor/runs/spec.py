@@ -14,7 +14,7 @@ from sessions.runs.contract import Expected, RunSpec
 from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.config import Budget
 from supervisor.lab.hardware import thread_variables
-from supervisor.lab.ignored_files import beside, is_dotenv, readable_sources, source_of
+from supervisor.lab.ignored_files import dotenv_files, readable_sources
 from supervisor.lab.paths import REFEREE, WALL_MARK, Lab, data_cache, sealed_data
 from supervisor.lab.presets import knobs_of
 from supervisor.lab.programs import command_argv, lab_python, python_readable
@@ -104,7 +104,7 @@ def spec_on_bench(
 ) -> RunSpec:
     """What every run of the lab's command is given, whatever it is for."""
     directory.mkdir(parents=True, exist_ok=True)
-    config, wanted = lab.config.lab, beside(lab)
+    config = lab.config.lab
     env = training_env(lab, referee, bench, device.id) | device.environment
     env = thread_variables(device.cores) | env
     if config.seed_env:
@@ -139,9 +139,7 @@ def spec_on_bench(
         protected=tuple(bench / lab.folder / path.name for path in sorted(referee.glob("*.py"))),
         network=config.network,
         given=tuple(name for name in config.env if looks_secret(name)),
-        secret_files=tuple(
-            source_of(lab, path) for path in (*wanted.links, *wanted.copies) if is_dotenv(path)
-        ),
+        secret_files=dotenv_files(lab),
         hidden=(
             *hidden_from_runs(lab),
             sealed_data(),

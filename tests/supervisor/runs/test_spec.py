@@ -87,6 +87,26 @@ def test_checks_are_kept_from_the_sealed_text(
     assert "text.bin" in failed_check(checked, root), "it could be read"
 
 
+def test_checks_tell_no_secret_of_a_dotenv_and_leave_lfs_files_alone(
+    make_repository: Callable[..., Path],
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 5\n"
+    files = {"train.py": "X = 1\n", ".gitignore": ".env\n", "w.bin": pointer}
+    root = make_repository(files | {".gitattributes": "*.bin filter=lfs\n"}, name="lab")
+    kept = root / ".git" / "lfs" / "objects" / "ab" / "ab" / ("ab" * 32)
+    kept.parent.mkdir(parents=True)
+    kept.write_text("12345")
+    (root / ".env").write_text("SOME_TOKEN=tok-0123456789\n")
+    section = LabSection(editable=("train.py",), command="true", copies=(".env",))
+
+    def failed(command: str) -> str:
+        config = LabConfig(lab=section, checks=ChecksSection(command=command))
+        return failed_check(Lab(root, root / ".autoresearch", config, Layout.CUSTOM, has_referee=False), root)
+
+    assert failed("grep -q 12345 w.bin") == ""
+    assert failed("sh -c 'cat .env; exit 1'") == "SOME_TOKEN=[secret]"
+
+
 def test_nothing_beside_the_script_stands_in_for_the_referee(lab: Lab, tmp_path: Path) -> None:
     referee, bench = tmp_path / "referee", tmp_path / "bench"
     for folder in (referee, bench / "training"):
