@@ -100,7 +100,9 @@ class Junior:
         has_chief = any(a.role is Role.CHIEF and a.state is not AgentState.CRASHED for a in snapshot.agents)
         now = time.monotonic()
         waited = self._empty_since is not None and now - self._empty_since > EMPTY_PLAN_WAIT_S
-        waited = waited or chief_had_nothing(self.process.store, self.process.tag)
+        # A search knows no more than the chief's, and two at once would draw the same.
+        if self.process.backend.name != "offline":
+            waited = waited or chief_had_nothing(self.process.store, self.process.tag)
         experiment_id = self.workspace.begin(without_hypothesis=waited or not has_chief)
         if experiment_id is None:
             self._empty_since = self._empty_since or now

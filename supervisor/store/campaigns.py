@@ -17,6 +17,8 @@ from supervisor.model.states import (
 from supervisor.store import rows
 from supervisor.store.connection import Connection, Store
 
+_LEARNED = "SELECT 1 FROM experiments WHERE tag = ? AND decided_at > ? LIMIT 1"
+
 
 def start_campaign(store: Store, new: NewCampaign, now: float) -> str:
     """Record a new campaign and its baseline with the runs it needs; returns the baseline's id."""
@@ -197,8 +199,7 @@ def request_plan(store: Store, tag: str, detail: str, now: float) -> bool:
     ).fetchone()
     if last is not None and last["done_at"] is None:
         return False
-    learned = "SELECT 1 FROM experiments WHERE tag = ? AND decided_at > ? LIMIT 1"
-    if last is not None and not last["added"] and not db.execute(learned, (tag, last["done_at"])).fetchone():
+    if last is not None and not last["added"] and not db.execute(_LEARNED, (tag, last["done_at"])).fetchone():
         return False
     with store.transaction() as db:
         rows.insert(db, "requests", tag=tag, kind="plan", detail=detail, made_at=now)
@@ -206,11 +207,13 @@ def request_plan(store: Store, tag: str, detail: str, now: float) -> bool:
 
 
 def chief_had_nothing(store: Store, tag: str) -> bool:
-    """Whether the chief's last answer brought no hypothesis, and nobody has asked it again."""
+    """Whether the chief's last answer brought no hypothesis, and nothing was learned since then."""
     row = store.connection.execute(
         "SELECT done_at, added FROM requests WHERE tag = ? ORDER BY id DESC LIMIT 1", (tag,)
     ).fetchone()
-    return row is not None and row["done_at"] is not None and not row["added"]
+    if row is None or row["done_at"] is None or row["added"]:
+        return False
+    return store.connection.execute(_LEARNED, (tag, row["done_at"])).fetchone() is None
 
 
 def open_plan_request(store: Store, tag: str) -> tuple[int, str] | None:

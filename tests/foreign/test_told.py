@@ -47,7 +47,10 @@ def test_what_fails_reaches_the_next_brief_and_is_mended(
         briefs = [(lab.lab.runs_dir / e.id / "brief.md").read_text() for e in end.experiments if e.agent]
     kept = [e.metric for e in end.experiments if e.verdict is Verdict.KEEP]
     assert kept == [0.75, 1.0], done.stdout
-    assert "FAILED TC-3 (case): 'BASEL in the rain'" in briefs[0]
-    assert "FAILED TC-2" not in briefs[1]
-    assert "FAILED TC-4" in briefs[1]
+    told = [
+        brief for brief in briefs if "FAILED TC" in brief
+    ]  # one may be drafted before the baseline has run
+    assert "FAILED TC-3 (case): 'BASEL in the rain'" in told[0]
+    assert "FAILED TC-2" not in told[1]
+    assert "FAILED TC-4" in told[1]
     assert all("Never touch `judge.py`" in brief and "Budget:" not in brief for brief in briefs)

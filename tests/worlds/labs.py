@@ -34,6 +34,7 @@ timeout_s = 20
 
 [metric]
 name = "score"
+direction = "lower"
 """
 
 

@@ -34,6 +34,10 @@ def log(client: LabClient, run_id: str, follow: bool) -> None:
     """What an experiment's training run printed."""
     run, file = client.log_of(run_id)
     if not follow:
+        if not file.is_file() and not run.is_under_way:
+            raise LabError(
+                f"the log of {run.id} is gone: `gc` freed it; `experiments {run.experiment_id}` has the rest"
+            )
         if not file.is_file():
             raise LabError(
                 f"{run.id} has printed nothing yet; `autoresearch-tui log {run.id} -f` waits for it"
