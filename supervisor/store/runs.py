@@ -16,7 +16,7 @@ from supervisor.text import figure
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 # Of an outcome; the first two are the lease's, the flags take the suspicions, the files of the run have the rest.
-_NOT_KEPT = tuple("run_id started_at suspicions cpu_s parameters exit_code killed sandbox report".split())
+_NOT_KEPT = frozenset("run_id started_at suspicions cpu_s parameters exit_code sandbox report killed".split())
 
 
 def queue_runs(
@@ -57,7 +57,7 @@ def record_progress(store: Store, run: str, progress: RunProgress) -> None:
 def finish_run(store: Store, tag: str, run: str, outcome: RunOutcome) -> bool:
     """Take a result, once, and free the device; False when the run is not running (its result was taken before)."""
     with store.transaction() as db:
-        result = rows.columns_of(outcome, without=_NOT_KEPT)
+        result = rows.columns_of(outcome, without=tuple(_NOT_KEPT))
         running = {"id": run, "state": RunState.RUNNING}
         if not rows.update(db, "runs", running, result, state=RunState.FINISHED, progress=None):
             return False

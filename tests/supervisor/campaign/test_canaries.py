@@ -24,6 +24,7 @@ from supervisor.model.snapshot import LabSnapshot
 from supervisor.model.states import CampaignState, RunKind, Verdict
 from supervisor.policy.canary import is_same
 from supervisor.policy.next_actions import next_actions
+from supervisor.recognition.finding import Finding, Kind
 from supervisor.runs.spec import run_directory
 from supervisor.snapshot_reader import read_snapshot
 from supervisor.store import campaigns, runs
@@ -150,7 +151,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refusal(root: Path, command: str) -> str:
     section = LabSection(editable=("solution.py",), command=command, setup="", timeout_s=20)
     with trial(root, "main", LabConfig(lab=section)) as made:
-        return made.canary("cost", (4.0, 4.0, 4.0), lambda _: None)
+        return made.canary(Finding(Kind.SCRIPT, 1.0, metric="cost"), (4.0, 4.0, 4.0), lambda _: None)
 
 
 @pytest.mark.parametrize("way", WAYS)
