@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from sessions.git.repository import Repository
+from sessions.locks import FOR_EVER, held
 from supervisor.errors import StateError
 from supervisor.lab.agent_folder import take_over_earlier_folders
 from supervisor.lab.paths import STATE_FOLDER, STATE_POINTER, Lab
@@ -34,11 +35,13 @@ def prepare_state(lab: Lab) -> None:
         _make_folders(lab)
         take_over_earlier_folders(lab.state_dir)
         expect_space(lab.state_dir, LEAST_FREE_MB)
-        # A nested repository: `git clean -fdx` in the lab passes it by.
-        if not (lab.state_dir / ".git").exists():
-            Repository.init(lab.state_dir)
-        _hide_from_git(lab)
-        _remember(lab)
+        # Two processes of a fresh lab may come here at once, and git's `init` bears no company.
+        with held(lab.state_dir / "state.lock", FOR_EVER):
+            # A nested repository: `git clean -fdx` in the lab passes it by.
+            if not (lab.state_dir / ".git" / "HEAD").exists():
+                Repository.init(lab.state_dir)
+            _hide_from_git(lab)
+            _remember(lab)
     except OSError as error:
         raise StateError(_explain(lab.state_dir, error)) from error
 

@@ -48,7 +48,7 @@ def launched(lab: Lab, said: list[str] | None = None, **options: str) -> Campaig
         ('setup = ""', 'setup = ""\ncaches = ["~/data"]', "lab.caches"),
         ('setup = ""', 'setup = ""\nenv = ["MODE"]', "lab.env"),
         ("budget_s = 5", "budget_s = 6", "lab.budget_s"),
-        ('name = "score"', 'name = "score"\ndirection = "lower"', "metric.direction"),
+        ('direction = "lower"', 'direction = "higher"', "metric.direction"),
         ('name = "score"', 'name = "score"\n[[metric.gate]]\nname = "ok"\nequals = true', "metric.gate"),
         ("[metric]", '[checks]\ncommand = "make test"\n[metric]', "checks.command"),
     ],
