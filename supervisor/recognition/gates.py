@@ -28,7 +28,11 @@ _PAIR = re.compile(
 _ASSIGNED = re.compile(
     r"^\s*(?:(?:const|let|var|auto|char|bool|\*)\s*)*(?P<name>[A-Za-z_]\w*)\s*:?=\s*(?P<value>.+)"
 )
-_TITLE = re.compile(rf"[\"'`][^\"'`]*?{_NAME}[\"']?[ \t]*[:=](?P<rest>.*)")
+# No placeholder (`{size:5d}`) and no headline (`=== CORRECTNESS ===`).
+_TITLE = re.compile(rf"[\"'`][^\"'`]*?(?<![\w.{{%-]){_NAME}[\"']?[ \t]*[:=](?!=)(?P<rest>.*)")
+_VALUE_FIRST = re.compile(
+    r"\{[^{}\"']*\}|%[-+.\d]*[a-z]"
+)  # a placeholder that is closed before the words begin
 _KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:\s*(?P<rest>[^,}]*)")
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|dump|stringify", re.IGNORECASE)
 _BOOLEAN = re.compile(
@@ -109,7 +113,7 @@ def _in_source(text: str, path: str, metric_at: str) -> list[_Seen]:
             continue
         near = at is not None and abs(number - at) <= _NEAR
         titled = _TITLE.search(line) if _PRINTS.search(line) else None
-        if titled and (word := _good_word(line) or _named(words, titled["rest"])):
+        if titled and (word := _word_of(line, titled) or _named(words, titled["rest"])):
             seen.append(_Seen(FoundGate(titled["name"], word), f"{path}:{number}"))
             continue
         fields = [titled] if titled else []
@@ -131,6 +135,16 @@ def _is_judgement(name: str, rest: str, booleans: set[str]) -> bool:
 def _good_word(text: str) -> str:
     match = _PAIR.search(text)
     return (match["first"] or match["last"]) if match else ""
+
+
+def _word_of(line: str, titled: re.Match[str]) -> str:
+    """The good word that is printed as the title's value; one that only follows it is none."""
+    pair = _PAIR.search(line)
+    if pair is None or titled.start("name") > pair.start():  # `ok ? "PASSED" : …`
+        return ""
+    if len(_VALUE_FIRST.findall(line[titled.start("rest") : pair.start()])) > ("%s" in titled["rest"]):
+        return ""
+    return _good_word(line)
 
 
 def _named(words: dict[str, str], rest: str) -> str:

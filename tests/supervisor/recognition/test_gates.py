@@ -46,9 +46,14 @@ def test_what_judges_is_found_in_sources(line: str, equals: str) -> None:
         + "\n" * 20
         + 'rows.append({"correct": said == wanted})',
         '# print("check: " + ("PASS" if ok else "FAIL"))',
+        'ok = a == b\nprint("=== CORRECTNESS ===")',
+        "print(f\"shape {n:5d}: {'PASS' if ok else 'FAIL'}\")",
+        'printf("Test %s\\n", ok ? "PASSED" : "FAILED");',
+        "print(f\"max_diff: {d:.2e} ({'PASS' if d < 1 else 'FAIL'})\")",
+        'printf("max_diff: %.2e (%s)\\n", d, d < 1 ? "PASS" : "FAIL");',
     ],
 )
-def test_counts_and_other_words_are_none(line: str) -> None:
+def test_counts_headlines_and_other_words_are_none(line: str) -> None:
     assert gates_in(line) == {}
 
 
