@@ -6,6 +6,7 @@ several, or of JSON lines. A field that is missing is no pass.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,12 @@ class FieldReader:
         elif len(lines) >= _MOST_LINES:
             lines.pop()
         lines.append(said)
+
+
+def figures_said(said: Mapping[str, Sequence[FieldLine]]) -> dict[str, float]:
+    """The number of each field's last line, for those that have one: `0.12 ms` and `60 %` are numbers too."""
+    numbers = {name: number_of_text(lines[-1].value) for name, lines in said.items()}
+    return {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
 
 
 def closed_gate(gates: Sequence[Gate], said: Mapping[str, Sequence[FieldLine]]) -> ClosedGate | None:

@@ -39,7 +39,7 @@ from sessions.runs.contract import (
     RunSpec,
 )
 from sessions.runs.ending import Attempt
-from sessions.runs.gates import FieldReader, closed_gate
+from sessions.runs.gates import FieldReader, closed_gate, figures_said
 from sessions.runs.log import RunLog
 from sessions.runs.printed_metric import MetricReader, PrintedMetric, Reading
 from sessions.sandbox.run_sandbox import Confinement
@@ -120,7 +120,7 @@ class Trainer:
             self._spec.metric_format,
             self._spec.metric_pattern,
         )
-        self._fields = FieldReader(gated)
+        self._fields = FieldReader((*gated, *self._spec.also))
         self._pid, self._status, self._timed_out = -1, None, False
         self._referee, self._referee_status = 0, None
         ours, theirs = socket.socketpair()
@@ -148,6 +148,9 @@ class Trainer:
             # What cannot be removed stays in the run's folder.
             shutil.rmtree(private, ignore_errors=True)
         reading = self._reading(smoke)
+        said = self._fields.said(reading.also)
+        # What no dialect reads, as `latency = 0.12 ms`, is a figure all the same: its limit must see it.
+        reading = replace(reading, also=figures_said(said) | reading.also)
         return Attempt(
             events=channel.events,
             exit_code=self._exit_code(),
@@ -158,7 +161,7 @@ class Trainer:
             end=self._end,
             printed=self._printed.values(),
             reading=reading,
-            closed_gate=closed_gate(self._spec.gates, self._fields.said(reading.also)),
+            closed_gate=closed_gate(self._spec.gates, said),
             left_over=self._left_behind,
             referee_problem=self._referee_problem(),
         )

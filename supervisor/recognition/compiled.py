@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -18,6 +19,7 @@ from supervisor.recognition.tree import Tree
 
 _MOST_FILES = 12
 _MEASURES = r"bench(?:mark)?s?|perf|measure"
+_GO_BENCHMARK = r"^func Benchmark\w+\("
 _SOURCES = re.compile(r"\.(c|cc|cpp|cxx|cu|rs|go|zig|js|mjs|ts)$")
 _NOT_SOLUTIONS = re.compile(
     r"(^|/|_|-|\.)(bench\w*|perf\w*|measure\w*|tests?|spec|vendor|third_party|node_modules|dist|build|examples?|"
@@ -34,6 +36,7 @@ class Build:
     where: str
     why: str
     build: str = ""  # what builds without measuring, where the two are apart
+    measure: str = ""  # what measures once that is built; "": the command
     checks: str = ""
     checks_where: str = ""
 
@@ -65,12 +68,17 @@ def recognise(tree: Tree) -> Finding | None:
 def _timed(finding: Finding, build: Build) -> Finding:
     """Nothing prints a metric: how long the measuring takes, the build left out where it can be."""
     first = f"{build.build} && " if build.build else ""
-    command = f"bash -c '{first}TIMEFORMAT=\"seconds: %R\" && time {build.command}'"
+    timed = f'{first}TIMEFORMAT="seconds: %R" && time {build.measure or build.command}'
+    command = f"bash -c {shlex.quote(timed)}"
     finding = finding.with_fact(
         Fact.COMMAND, command, build.where, "nothing printed is a metric: it is timed"
     )
     finding = finding.with_fact(Fact.METRIC, "seconds", build.where, "how long it takes")
     finding = finding.with_fact(Fact.DIRECTION, Direction.LOWER, "", "less time is better")
+    if not build.build:
+        finding = finding.with_caution(
+            "what is built is timed as well; time the program by itself with --command"
+        )
     return finding.with_caution(
         "run time on a shared machine is noisy; a bench that prints a count is steadier"
     )
@@ -78,28 +86,43 @@ def _timed(finding: Finding, build: Build) -> Finding:
 
 def _add_sources(finding: Finding, tree: Tree) -> Finding:
     sources = [path for path in tree.files if _SOURCES.search(path) and not _NOT_SOLUTIONS.search(f"/{path}")]
-    inner = [path for path in sources if path.startswith(("src/", "lib/", "internal/", "pkg/"))] or sources
+    inner = _benchmarked_packages(tree, sources)
+    inner = (
+        inner
+        or [path for path in sources if path.startswith(("src/", "lib/", "internal/", "pkg/"))]
+        or sources
+    )
     apart = [path for path in inner if PurePosixPath(path).stem != "main"] or inner
     if not apart:
         return finding
     if len(apart) > _MOST_FILES:
         return finding.with_caution(f"{len(apart)} source files could be meant; name those that may change")
     why = "the one source that is not the bench" if len(apart) == 1 else "the sources that are not the bench"
-    return finding.with_fact(Fact.EDITABLE, tuple(apart), apart[0], why, guess=len(apart) > 1)
+    others = any(path not in apart and PurePosixPath(path).stem != "main" for path in sources)
+    return finding.with_fact(Fact.EDITABLE, tuple(apart), apart[0], why, guess=len(apart) > 1 or others)
+
+
+def _benchmarked_packages(tree: Tree, sources: Iterable[str]) -> list[str]:
+    """The sources that lie beside Go's benchmarks: these measure the package that they are in."""
+    tests = (path for path in tree.files if path.endswith("_test.go"))
+    packages = {PurePosixPath(path).parent for path in tests if tree.find(path, _GO_BENCHMARK)}
+    return [path for path in sources if path.endswith(".go") and PurePosixPath(path).parent in packages]
 
 
 def _make(tree: Tree) -> Build | None:
     file = tree.first(("Makefile", "makefile", "GNUmakefile"))
-    line = tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)") if file else None
+    line = tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)(?P<needs>[\w./ \t-]*)$") if file else None
+    line = line or (tree.find(file, rf"^(?P<target>{_MEASURES})\s*:(?!=)(?P<needs>)") if file else None)
     if file is None or line is None:
         return None
     tests = tree.find(file, r"^(?P<target>test|check)\s*:(?!=)")
     builds = tree.find(file, r"^(?P<target>all|build)\s*:(?!=)")
+    targets = builds.match["target"] if builds else " ".join(line.match["needs"].split())
     return Build(
         command=f"make -s {line.match['target']}",
         where=line.where,
         why="the target builds and measures",
-        build=f"make -s {builds.match['target']}" if builds else "",
+        build=f"make -s {targets}" if targets else "",
         checks=f"make -s {tests.match['target']}" if tests else "",
         checks_where=tests.where if tests else "",
     )
@@ -112,8 +135,13 @@ def _cmake(tree: Tree) -> Build | None:
         return None
     target, folder = line.match["target"], "build-lab"
     build = f"cmake -S . -B {folder} -DCMAKE_BUILD_TYPE=Release && cmake --build {folder} --target {target}"
-    run = "true" if "custom_target" in line.match[0] else f"{folder}/{target}"
-    return Build(f"sh -c '{build} && {run}'", line.where, "the target builds, its program measures")
+    if "custom_target" in line.match[0]:
+        whole, run = f"sh -c '{build}'", f"cmake --build {folder} --target {target}"
+        build = build.removesuffix(f" --target {target}")
+    else:
+        run = f"{folder}/{target}"
+        whole = f"sh -c '{build} && {run}'"
+    return Build(whole, line.where, "the target builds, its program measures", build, run)
 
 
 def _cargo(tree: Tree) -> Build | None:
@@ -122,12 +150,19 @@ def _cargo(tree: Tree) -> Build | None:
     if "Cargo.toml" in tree and program:
         run = f"cargo run --offline --quiet --release --bin {PurePosixPath(program).stem}"
         return Build(
-            run, program, "the program measures", "cargo build --offline --quiet --release", checks, program
+            run,
+            program,
+            "the program measures",
+            "cargo build --offline --quiet --release",
+            checks=checks,
+            checks_where=program,
         )
     benches = tree.matching("benches/*.rs")
     if "Cargo.toml" in tree and benches:
         run = "cargo bench --offline --quiet"
-        return Build(run, benches[0], "cargo's benches", f"{run} --no-run", checks, benches[0])
+        return Build(
+            run, benches[0], "cargo's benches", f"{run} --no-run", checks=checks, checks_where=benches[0]
+        )
     return None
 
 
@@ -137,11 +172,11 @@ def _go(tree: Tree) -> Build | None:
     program = next((p for p in tree.files if re.match(rf"(cmd/)?({_MEASURES})/main\.go$", p)), None)
     if program:
         return Build(f"go run ./{PurePosixPath(program).parent}", program, "the program measures",
-                     "go build ./...", "go test ./...", "go.mod")  # fmt: skip
+                     "go build ./...", checks="go test ./...", checks_where="go.mod")  # fmt: skip
     for path in tree.files:
-        if path.endswith("_test.go") and (line := tree.find(path, r"^func Benchmark\w+\(")):
+        if path.endswith("_test.go") and (line := tree.find(path, _GO_BENCHMARK)):
             return Build("go test -run NONE -bench . ./...", line.where, "its benchmarks",
-                         "go build ./...", "go test ./...", "go.mod")  # fmt: skip
+                         "go build ./...", checks="go test ./...", checks_where="go.mod")  # fmt: skip
     return None
 
 

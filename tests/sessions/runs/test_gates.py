@@ -10,7 +10,7 @@ import pytest
 from sessions.runs.channel import RefereeEvents
 from sessions.runs.contract import Gate, RunEnding, RunSpec
 from sessions.runs.ending import Attempt, judge
-from sessions.runs.gates import ClosedGate, FieldReader, closed_gate
+from sessions.runs.gates import ClosedGate, FieldReader, closed_gate, figures_said
 from sessions.runs.metric_formats import MetricFormat
 from sessions.runs.printed_metric import Reading
 
@@ -110,3 +110,9 @@ def test_a_json_report_that_says_no_is_rejected_unless_a_gate_asks_for_something
     attempt = Attempt(RefereeEvents(), 0, "", reading=Reading(3.0, MetricFormat.JSON, refused=True))
     assert judge(attempt, SPEC, False).ending is RunEnding.REJECTED
     assert judge(attempt, replace(SPEC, gates=(Gate("pass"),)), False).ending is RunEnding.MEASURED
+
+
+def test_figures_that_only_people_would_read_are_figures_as_well() -> None:
+    reader = FieldReader(["recall@1", "latency_ms", "verdict"])
+    reader.take(b"ndcg = 0.98  latency_ms = 0.12\nrecall@1: 52.0%\nrecall@1: 60.5%\nverdict: PASS\n")
+    assert figures_said(reader.said()) == {"latency_ms": 0.12, "recall@1": 60.5}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,9 @@ def test_a_foreign_lab_is_read_from_its_last_metric_line(make: Make, cli: Path) 
     outcome = run(spec, cli)
     assert (outcome.ending, outcome.metric) == (RunEnding.MEASURED, 1.625)
     assert outcome.training_s > 0
+    beside = make("print('latency = 0.12 ms  size: 3 kB')\nprint('val_bpb: 1')", head="", has_referee=False)
+    limited = replace(beside, also=("latency", "size"))
+    assert run(limited, cli).also == {"latency": 0.12, "size": 3.0}, "a limit would not see it"
     outcome = run(make("print('nothing')", head="", has_referee=False), cli)
     assert outcome.reason == "it ended without a val_bpb"
     outcome = run(make("print('val_bpb: nan')", head="", has_referee=False), cli)

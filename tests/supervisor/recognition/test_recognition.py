@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -202,6 +203,42 @@ def test_builds_without_a_printed_metric_are_timed() -> None:
     assert finding.command == "bash -c 'make -s all && TIMEFORMAT=\"seconds: %R\" && time make -s bench'"
     assert (finding.metric, finding.direction) == ("seconds", LOWER)
     assert tomllib.loads(lab_toml(finding))["lab"]["command"] == finding.command
+
+
+@pytest.mark.parametrize(
+    ("files", "built", "timed"),
+    [
+        ({"CMakeLists.txt": "add_executable(my_bench b.cc)", "src/a.cc": "", "b.cc": ""},
+         "cmake --build build-lab --target my_bench", "build-lab/my_bench"),
+        ({"CMakeLists.txt": "add_custom_target(bench COMMAND a)", "src/a.cc": ""},
+         "cmake --build build-lab", "cmake --build build-lab --target bench"),
+        ({"Makefile": "bench: solve data.bin\n\t./solve\nsolve:\n", "src/a.c": ""},
+         "make -s solve data.bin", "make -s bench"),
+    ],
+)  # fmt: skip
+def test_what_is_timed_is_the_measuring_without_the_build(
+    files: dict[str, str], built: str, timed: str
+) -> None:
+    command = shlex.split(found_in(files).command)
+    assert command[:2] == ["bash", "-c"] and len(command) == 3
+    before, _, measured = command[2].partition(" && TIMEFORMAT=")
+    assert before.endswith(built) and measured == f'"seconds: %R" && time {timed}'
+
+
+def test_a_build_that_cannot_be_told_apart_is_said_to_be_timed() -> None:
+    finding = found_in({"Makefile": "bench:\n\tcc a.c && ./a.out\n", "src/a.c": ""})
+    assert any("is timed as well" in caution for caution in finding.cautions)
+
+
+def test_a_go_benchmark_measures_the_package_that_it_is_in() -> None:
+    bench = "func BenchmarkA(b *testing.B) {}\n"
+    go = {"go.mod": "", "trie.go": "", "trie_test.go": bench, "internal/walk/walk.go": "", "cmd/x/x.go": ""}
+    assert found_in(go).editable == ("trie.go",)
+    assert Fact.EDITABLE in found_in(go).guesses  # the benchmark may call the others
+    assert found_in(go | {"internal/walk/walk_test.go": bench}).editable == (
+        "internal/walk/walk.go",
+        "trie.go",
+    )
 
 
 @pytest.mark.parametrize(
