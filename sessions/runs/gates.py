@@ -57,7 +57,8 @@ class FieldReader:
         )
         self._mark = re.compile(either_name.encode(), re.IGNORECASE)
         self._field = re.compile(
-            rf"(?<![\w.])[\"']?(?P<name>{either_name})[\"']?[ \t]*[:=|][ \t]*(?P<value>\S.*)", re.IGNORECASE
+            rf"(?<![\w.])[\"']?(?P<name>{either_name})[\"']?[ \t]*(?:[:|]|=(?!=))[ \t]*(?P<value>\S.*)",
+            re.IGNORECASE,
         )
         self._lines = Lines(_LONGEST_LINE, _LINE_ENDS)
         self._said: dict[str, list[FieldLine]] = {}

@@ -166,7 +166,7 @@ class Runner:
             evaluating_cpu_s=time_evaluating(events, end).cpu_s if ended_training else None,
             suspicions=find_suspicions(events, end, attempt.reading, attempt.left_over, spec),
             report=report,
-            also={name: attempt.reading.also[name] for name in spec.also if name in attempt.reading.also},
+            also=_beside(attempt.reading.also, spec),
             killed=result.ending is RunEnding.CRASHED and was_killed(attempt),
         )
 
@@ -178,6 +178,12 @@ class Runner:
             draft.replace(self._directory / PROGRESS_FILE)
         except OSError:  # a full disk; the run goes on
             draft.unlink(missing_ok=True)
+
+
+def _beside(printed: Mapping[str, float], spec: RunSpec) -> dict[str, float]:
+    """The secondary figures: those that the lab names, and those that were printed as METRIC lines."""
+    read_for_else = {PEAK_VRAM, *(gate.name for gate in spec.gates)} - set(spec.also)
+    return {name: value for name, value in printed.items() if name not in read_for_else}
 
 
 def _peak_vram_mb(report: Mapping[str, Any], printed: Mapping[str, float]) -> float:

@@ -398,6 +398,11 @@ def karpathy_config() -> LabConfig:
     )
 
 
+def custom_config(*, prepared: bool) -> LabConfig:
+    """A lab of no known layout: it has the set-up that its file names, or `prepared`, a prepare.py of its own."""
+    return LabConfig() if prepared else LabConfig(lab=LabSection(setup=""))
+
+
 def guarantees_of(config: LabConfig, *, has_referee: bool) -> Guarantees:
     """What the results of a lab with this configuration can be trusted for."""
     return Guarantees(

@@ -31,6 +31,7 @@ def ask(output: str, *gates: Gate) -> ClosedGate | None:
         ("size 1024 | correctness: PASS, 12.1 TFLOPS\n", "PASS"),
         ("| correctness | PASS |\n", "PASS"),
         ("correctness=PASS tflops=31.2", "PASS"),
+        ("=== CORRECTNESS ===\ncorrectness: PASS\n", "PASS"),
         ("correctness: all close", "all close"),
         ('{"correctness": "PASS", "ms": 3}\n', "PASS"),
         ('{\n  "ms": 3,\n  "correctness": true\n}\n', "true"),

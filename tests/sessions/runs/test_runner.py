@@ -181,9 +181,9 @@ def test_a_foreign_lab_has_a_smoke_command_of_its_own(confined: bool, make: Make
 
 
 def test_the_memory_of_a_gpu_is_what_counts_where_the_run_tells_of_one(make: Make, cli: Path) -> None:
-    block = "print('---\\npeak_vram_mb:     {}\\nval_bpb:          1.5')"
+    block = "print('---\\npeak_vram_mb:     {}\\nval_bpb:          1.5\\nMETRIC heap=3')"
     outcome = run(make(block.format("45060.2"), head="", has_referee=False), cli)
-    assert (outcome.metric, outcome.peak_memory_mb, outcome.also) == (1.5, 45060.2, {})
+    assert (outcome.metric, outcome.peak_memory_mb, outcome.also) == (1.5, 45060.2, {"heap": 3.0})
     outcome = run(make(block.format("0.0"), head="", has_referee=False), cli)
     assert 0 < outcome.peak_memory_mb < 2000
 

@@ -87,3 +87,10 @@ def test_an_editable_file_that_is_not_there_is_named(make_repository: Make) -> N
     root = make_repository({"a.py": "", "autoresearch.toml": '[lab]\neditable = ["a.py", "b.py"]\n'})
     with pytest.raises(ConfigError, match=r"autoresearch.toml: \[lab\] editable: there is no b.py"):
         find_lab(root)
+
+
+def test_a_file_written_by_hand_asks_for_no_set_up_that_is_not_there(make_repository: Make) -> None:
+    toml = '[lab]\neditable = ["train.py"]\ncommand = "{python} train.py"\n'
+    assert find_lab(make_repository({"autoresearch.toml": toml, "train.py": ""})).config.lab.setup == ""
+    prepared = make_repository({"autoresearch.toml": toml, "train.py": "", "prepare.py": ""}, name="prepared")
+    assert find_lab(prepared).config.lab.setup == "{python} prepare.py"
