@@ -94,6 +94,9 @@ def _take_sentence(told: Told, line: str, number: int, tree: Tree) -> None:
                 for p in _paths(before[: negated.start()], tree)
                 if wordings.EDIT.search(before[: negated.start()])
             )
+            subject = before[: negated.start()]
+            if wordings.SHUT.match(before, negated.start()) and not wordings.BUT.search(subject):
+                told.forbidden += (Said(path, number) for path in _paths(subject, tree))
             told.forbidden += (Said(path, number) for path in _paths(before[negated.start() :], tree))
             told.editable += (Said(path, number) for path in _paths(after, tree))
         elif wordings.EDIT.search(sentence):

@@ -16,6 +16,7 @@ from supervisor.recognition.surroundings import add_own_pace, add_surroundings
 from supervisor.recognition.tree import Tree
 
 MOST_FILES = 12
+_README = "README.md"
 _OWN_WORD = frozenset({Kind.OURS, Kind.UPSTREAM, Kind.MLX, Kind.MACOS, Kind.WIN_RTX, Kind.AUTO})
 
 
@@ -52,8 +53,10 @@ def add_told_metric(finding: Finding, told: Told, document: str, tree: Tree) -> 
 def with_program(finding: Finding | None, tree: Tree) -> Finding | None:
     """The finding under what program.md says; a lab that nothing else shows may be known by it alone."""
     document = tree.first(PROGRAMS)
-    if document is None or (finding is not None and finding.kind in _OWN_WORD):
+    if finding is not None and finding.kind in _OWN_WORD:
         return finding
+    if document is None:
+        return finding and _with_readme(finding, tree)
     told = read_document(tree.text(document), tree)
     if finding is None:
         if not told.editable or not told.commands:
@@ -73,6 +76,19 @@ def with_program(finding: Finding | None, tree: Tree) -> Finding | None:
         return finding
     scripts = _scripts_of(finding.command, tree)
     return add_gates(add_surroundings(finding, tree, (*scripts, *finding.editable)), tree, scripts)
+
+
+def _with_readme(finding: Finding, tree: Tree) -> Finding:
+    """The finding with the files that the README says alone may change; what else it speaks of is the project's use."""
+    text = tree.text(_README)
+    lines = text.splitlines()
+    told = read_document(text, tree)
+    opened = [said for said in told.editable if re.search(r"\bonly\b", lines[said.line - 1], re.I)]
+    files = files_of(opened, tree)
+    if not files or len(files) > MOST_FILES or files == finding.editable:
+        return finding
+    where = f"{_README}:{opened[0].line}"
+    return finding.with_fact(Fact.EDITABLE, files, where, "it says that only this may change")
 
 
 def _add_files(finding: Finding, told: Told, document: str, tree: Tree) -> Finding:
@@ -111,8 +127,7 @@ def _add_command(finding: Finding, told: Told, document: str) -> Finding:
 
 def as_lab_command(command: str) -> str:
     """A line that a person would type, as `[lab] command` takes it."""
-    words = command.replace("{", "{{").replace("}", "}}")
-    words = re.sub(r"^python3?(?=\s)", "{python}", words)
+    words = re.sub(r"^python3?(?=\s)", "{python}", command)
     return f"sh -c {shlex.quote(words)}" if re.search(r"[|&;<>]|^[A-Z_]+=", words) else words
 
 

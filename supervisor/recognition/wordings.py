@@ -40,12 +40,19 @@ NOT = re.compile(
     r"protected|frozen))\b",
     re.I,
 )
+# Said of what stands before it: `judge.py` is off limits.
+SHUT = re.compile(
+    r"(?:off[- ]limits|read[- ]only|forbidden|not allowed|is (?:fixed|protected|frozen)|"
+    r"(?:must not|may not|can(?:no|['’])t|not) be)\b",
+    re.I,
+)
 BUT = re.compile(
     r"\b(?:other than|except(?: for)?|besides|but|apart from|anything else|everything else|only)\b", re.I
 )
 EDIT = re.compile(
     r"\b(?:edit|edits|modify|change|optimi[sz]e|improve|tune|rewrite|work on|(?:only|single|"
-    r"one) (?:editable )?file|editable)\b",
+    r"one) (?:editable )?file|editable|(?:is|are) in scope|"
+    r"(?:may|can|should|to) be (?:edited|changed|modified|optimi[sz]ed|improved|tuned|rewritten))\b",
     re.I,
 )
 RUN = re.compile(r"\b(?:run|runs|execute|measure[ds]?|benchmark|evaluate[ds]?|launch)\b", re.I)

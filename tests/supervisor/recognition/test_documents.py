@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,19 @@ To measure:
 
 Measure with `python tools/run_bench.py`; minimize `cost`.
 """
+PASSIVE = """\
+Only `src/fast.py` may be edited; `tools/run_bench.py` must not be changed.
+
+Run `python tools/run_bench.py`. The metric is `cost`, lower is better.
+"""
+SCOPED = """\
+Everything in `src/` is in scope; `src/slow.py` and `src/judge.py` are off limits.
+
+Run `python tools/run_bench.py`. The metric is `cost`, lower is better.
+"""
 
 
-@pytest.mark.parametrize("program", [PLAIN, HEADED, TABLED, EXCEPT, SOLE])
+@pytest.mark.parametrize("program", [PLAIN, HEADED, TABLED, EXCEPT, SOLE, PASSIVE, SCOPED])
 def test_a_program_says_what_a_lab_is(program: str) -> None:
     finding = found_in(CODE | {"program.md": program})
     assert finding is not None
@@ -90,15 +101,30 @@ def test_a_program_says_what_a_lab_is(program: str) -> None:
         assert evidence.where.startswith("program.md:"), fact
 
 
+def test_a_readme_that_says_what_alone_may_change_goes_before_what_the_evaluator_uses() -> None:
+    files = {
+        "bench.sh": "python3 serve.py &\npython3 judge.py\n",
+        "serve.py": "PORT = 80\n",
+        "judge.py": 'open("prompts/system.md")\nprint(f"cost: {7}")\n',
+        "prompts/system.md": "Be brief.\n",
+        "README.md": "You can change `serve.py` to use another port.\n\nOnly `prompts/system.md` may be edited.\n",
+    }
+    finding = found_in(files)
+    assert finding is not None
+    assert finding.editable == ("prompts/system.md",)
+    evidence = finding.evidence_for(Fact.EDITABLE)
+    assert evidence is not None and evidence.where == "README.md:3"
+
+
 def test_higher_and_a_folder_and_a_shell_line() -> None:
     program = (
         "Optimize anything under `src/`, but never touch `src/judge.py`.\n\n"
-        "Run: `TRIES=3 python tools/run_bench.py`\n\nMaximize `share`; higher is better.\n"
+        "Run: `TRIES=3 python tools/run_bench.py | awk '{print $2}'`\n\nMaximize `share`; higher is better.\n"
     )
     finding = found_in(CODE | {"program.md": program})
     assert finding is not None
     assert finding.editable == ("src/fast.py", "src/slow.py")
-    assert finding.command == "sh -c 'TRIES=3 python tools/run_bench.py'"
+    assert shlex.split(finding.command)[2:] == ["TRIES=3 python tools/run_bench.py | awk '{print $2}'"]
     assert (finding.metric, finding.direction) == ("share", Direction.HIGHER)
 
 
@@ -108,6 +134,9 @@ def test_what_is_closed_is_never_the_canvas_and_a_doubt_is_a_question() -> None:
     assert finding is not None
     assert Fact.EDITABLE in finding.missing
     assert any("program.md:1 says that train.py must not change" in caution for caution in finding.cautions)
+    for said in ("`train.py` is off limits.\n", "`train.py` must not be changed.\n"):
+        shut = found_in(files | {"program.md": said})
+        assert shut is not None and Fact.EDITABLE in shut.missing
     finding = found_in(files | {"program.md": "`train.py` is off limits. Edit `model.py` only.\n"})
     assert finding is not None
     assert finding.editable == ("model.py",)
