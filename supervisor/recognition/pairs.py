@@ -129,7 +129,23 @@ def _module_files(tree: Tree, script: str, module: str) -> list[str]:
     inner = module.replace(".", "/")
     beside = str(PurePosixPath(script).parent)
     folders = dict.fromkeys(("", "src/", "" if beside == "." else f"{beside}/"))
-    return [f"{folder}{inner}.py" for folder in folders if inner and f"{folder}{inner}.py" in tree]
+    files = [f"{folder}{inner}.py" for folder in folders if inner and f"{folder}{inner}.py" in tree]
+    packages = [f"{folder}{inner}/__init__.py" for folder in folders if inner]
+    return files or [path for package in packages for path in _passed_on(tree, package)]
+
+
+def _passed_on(tree: Tree, package: str) -> list[str]:
+    """The package's own modules whose names its __init__ passes on."""
+    module, folder = parsed(tree.text(package)), PurePosixPath(package).parent
+    if module is None:
+        return []
+    sources = [
+        (node.module or "").removeprefix("" if node.level else f"{folder.name}.")
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and node.level < 2
+    ]
+    paths = [f"{folder}/{source.replace('.', '/')}.py" for source in sources if source]
+    return [path for path in dict.fromkeys(paths) if path in tree]
 
 
 def _mentioned(tree: Tree, script: str) -> list[str]:

@@ -42,3 +42,17 @@ def test_the_time_of_an_operation_is_the_metric(files: dict[str, str], metric: s
     assert finding.direction is Direction.LOWER
     assert (Fact.METRIC not in finding.guesses) is sure
     assert "time " not in finding.command and "TIMEFORMAT" not in finding.command
+
+
+@pytest.mark.parametrize("passes_on", ["from .tokens import split\n", "from textkit.tokens import split\n"])
+def test_the_names_that_a_package_passes_on_are_its_modules(passes_on: str) -> None:
+    files = {
+        "pyproject.toml": '[dependency-groups]\ndev = ["pytest-benchmark>=4"]\n',
+        "src/textkit/__init__.py": passes_on,
+        "src/textkit/tokens.py": "CHUNK = 8\n",
+        "tests/benchmarks/test_bench_tokens.py": "from textkit import split\n\n\n"
+        'def test_split(benchmark):\n    benchmark(split, "abc")\n',
+    }
+    finding = recognise(Tree(Path("/nowhere"), files, read=lambda path: files[path].encode()))
+    assert finding is not None and not finding.guesses
+    assert (finding.editable, finding.metric) == (("src/textkit/tokens.py",), "test_split")
