@@ -38,6 +38,9 @@ _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|dump|stringify",
 _BOOLEAN = re.compile(
     r"==|!=|[<>]=? |\b(?:all|any|bool)\(|allclose|array_equal|\b[Tt]rue\b|\b[Ff]alse\b|\bnot | \? "
 )
+_ONE_CASE = re.compile(  # a record of a single case, which may fail while the whole is right
+    r"[\"'](?:id|index|idx|i|case|task|question|prompt|example|sample|expected)(?:_id)?[\"']\s*:"
+)
 _NEAR = 8  # lines between a key and the metric's: farther away it is another record's
 _PRINTED = re.compile(
     rf"(?:^|[\s,{{|\"']){_NAME}[\"']?[ \t]*[:=|][ \t]*[\"']?(?P<word>{_ANY})(?![\w.])", re.IGNORECASE
@@ -117,7 +120,7 @@ def _in_source(text: str, path: str, metric_at: str) -> list[_Seen]:
             seen.append(_Seen(FoundGate(titled["name"], word), f"{path}:{number}"))
             continue
         fields = [titled] if titled else []
-        if dumps and near:
+        if dumps and near and not _ONE_CASE.search(line):
             fields += _KEY.finditer(line)
         for field in fields:
             deeper = depth is not None and _indentation(line) > depth and not near

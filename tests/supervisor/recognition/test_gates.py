@@ -40,6 +40,8 @@ def test_what_judges_is_found_in_sources(line: str, equals: str) -> None:
     "line",
     [
         'print(f"passed: {passed}")',
+        "print(f\"{m}x{n:<8}{'PASS' if good else 'FAIL':<9}{t:>8.1f}\")",
+        'import json\nfor c in cases: print(json.dumps({"id": c.id, "ok": c.said == c.wanted, "ms": t}))',
         'print(f"loss: {loss < 3}")',
         'print("usage: run PASS or FAIL")',
         'json.dump({"ms": 1}, f)\n\nprint(f"ms: {t}")\n'
