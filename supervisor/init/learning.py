@@ -26,12 +26,12 @@ def learn_metric(finding: Finding, run: Measured, tree: Tree) -> Finding:
         entry, sure = chosen
         finding = finding.with_fact(Fact.METRIC, entry.name, "", _TRIAL, guess=not sure)
         return _add_unit(add_direction(finding, tree), run)
-    named = (m for m in numbers_by_name(run.output.lines) if m.name.lower() not in BYSTANDERS)
+    named = [m for m in numbers_by_name(run.output.lines) if m.name.lower() not in BYSTANDERS]
     telling = [miss for miss in named if direction_of(miss.name).sure]
     if not telling:
         return finding
     name = "_".join(telling[-1].name.lower().replace("-", " ").split())
-    finding = finding.with_fact(Fact.METRIC, name, "", f"“{telling[-1].line}”", guess=len(telling) > 1)
+    finding = finding.with_fact(Fact.METRIC, name, "", f"“{telling[-1].line}”", guess=len(named) > 1)
     finding = finding.with_fact(Fact.PATTERN, telling[-1].pattern, "", f"“{telling[-1].line}”")
     return add_direction(finding, tree)
 

@@ -13,7 +13,14 @@ from sessions.errors import NotARepository
 from sessions.git.command import ask_git
 from sessions.git.repository import Repository
 from supervisor.errors import ConfigError, NotALab
-from supervisor.lab.config import CONFIG_FILE, LabConfig, default_config, karpathy_config, read_config
+from supervisor.lab.config import (
+    CONFIG_FILE,
+    LabConfig,
+    LabSection,
+    default_config,
+    karpathy_config,
+    read_config,
+)
 from supervisor.text import matches_glob, slug
 
 STATE_FOLDER = ".autoresearch"
@@ -180,7 +187,7 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
             f"{root} has no {CONFIG_FILE}, nor prepare.py with training/train.py or train.py; "
             "`autoresearch-tui init` writes one for what it finds"
         )
-    config = LAYOUT_CONFIGS[layout]() if layout else LabConfig()
+    config = LAYOUT_CONFIGS[layout]() if layout else _custom_config(root)
     if file.is_file():
         config = read_config(file, config)
     return Lab(
@@ -192,6 +199,11 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
         has_wall=has_referee(root) and speaks(root, WALL_MARK),
         folder=folder,
     )
+
+
+def _custom_config(root: Path) -> LabConfig:
+    """Where a lab of no known layout begins: nothing is set up by a file that is not there."""
+    return LabConfig() if (root / REFEREE).is_file() else LabConfig(lab=LabSection(setup=""))
 
 
 def detect_layout(root: Path) -> Layout | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sessions.runs.log import without_escapes
 from supervisor.recognition.finding import Fact, Finding, FoundGate
+from supervisor.recognition.printed import SINGLE_CASE
 from supervisor.recognition.tree import Tree
 
 _GOOD = "pass passed ok true correct valid yes success 1".split()
@@ -37,9 +38,6 @@ _KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:\s*(?P<rest>[^,}]*)")
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|dump|stringify", re.IGNORECASE)
 _BOOLEAN = re.compile(
     r"==|!=|[<>]=? |\b(?:all|any|bool)\(|allclose|array_equal|\b[Tt]rue\b|\b[Ff]alse\b|\bnot | \? "
-)
-_ONE_CASE = re.compile(  # a record of a single case, which may fail while the whole is right
-    r"[\"'](?:id|index|idx|i|case|task|question|prompt|example|sample|expected)(?:_id)?[\"']\s*:"
 )
 _NEAR = 8  # lines between a key and the metric's: farther away it is another record's
 _PRINTED = re.compile(
@@ -120,7 +118,7 @@ def _in_source(text: str, path: str, metric_at: str) -> list[_Seen]:
             seen.append(_Seen(FoundGate(titled["name"], word), f"{path}:{number}"))
             continue
         fields = [titled] if titled else []
-        if dumps and near and not _ONE_CASE.search(line):
+        if dumps and near and not SINGLE_CASE.search(line):
             fields += _KEY.finditer(line)
         for field in fields:
             deeper = depth is not None and _indentation(line) > depth and not near
