@@ -1,4 +1,5 @@
-"""What the usual benchmark tools print, or write as JSON: Go, cargo, criterion, hyperfine, pytest-benchmark, Google's.
+"""What the usual benchmark tools print, or write as JSON: Go, cargo, criterion, hyperfine, pytest-benchmark, Google's,
+benchmark.js and vitest.
 
 Each calibrates itself, so the time that it takes says nothing; what counts is the time of one operation, brought to one
 unit whatever is printed: nanoseconds, and seconds for hyperfine and pytest-benchmark, as their JSON has it.
@@ -38,6 +39,9 @@ _IN_BRACKETS = re.compile(r"\(\S+?\)")
 _GOOGLE = re.compile(
     rf"(?P<label>\S+)\s+(?P<time>{_NUMBER}) (?P<unit>{_UNIT})\s+(?P<cpu>{_NUMBER}) (?P<unit2>{_UNIT})\s+\d+\b.*"
 )
+_PER_SECOND = re.compile(rf"(?P<label>\S.*?) x (?P<value>{_NUMBER}) ops/sec\b.*")  # benchmark.js
+_VITEST_HEAD = re.compile(r"name\s+hz\s+min\s+max\s+mean\b.*")
+_VITEST_ROW = re.compile(rf"(?:· )?(?P<label>\S.*?)\s+(?P<value>{_NUMBER})(?:\s+{_NUMBER}){{4,}}\s+±.*")
 _AGGREGATE = re.compile(r"(?P<label>.+)_(?P<stat>mean|median|stddev|cv|min|max|BigO|RMS)$")
 _SPREADS = frozenset("stddev cv min max BigO RMS".split())
 _STATS = ("mean", "median", "stddev", "min", "max")
@@ -65,6 +69,7 @@ class BenchmarkReader:
         self._before = ""  # criterion puts a long name on the line before its time
         self._command = "command"
         self._pytest: tuple[float, list[str]] | None = None
+        self._vitest = False  # the head of its table was seen
 
     def read(self, line: str) -> Iterator[BenchmarkFigure]:
         """The figures of one line without escapes."""
@@ -77,6 +82,10 @@ class BenchmarkReader:
             yield from self._pytest_row(text, *self._pytest)
         elif not text:
             self._pytest = None
+        elif match := _PER_SECOND.fullmatch(text) or (_VITEST_ROW.fullmatch(text) if self._vitest else None):
+            yield from _per_second(match["label"], match["value"])
+        elif _VITEST_HEAD.fullmatch(text):
+            self._vitest = True
         elif "/op" in text or "/iter" in text:
             yield from _per_operation(text)
         elif match := _CRITERION.match(text):
@@ -192,6 +201,11 @@ def _per_operation(text: str) -> Iterator[BenchmarkFigure]:
             yield BenchmarkFigure(tool, label, "ns/op", value * _NS[unit.removesuffix("/op")])
         elif value is not None:
             yield BenchmarkFigure(tool, label, unit, value)
+
+
+def _per_second(label: str, value: str) -> Iterator[BenchmarkFigure]:
+    if rate := _number(value):
+        yield BenchmarkFigure(MetricFormat.PER_OPERATION, label, "ns/op", 1e9 / rate)
 
 
 def _google(label: str, times: Mapping[str, float]) -> Iterator[BenchmarkFigure]:

@@ -19,8 +19,8 @@ _MOST_OPENINGS = 256  # lines that may open the last JSON object, tried from the
 _DEEPEST = 3  # objects within objects in which a JSON report is searched
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?|[-+]?(?:nan|inf|infinity)"
 _BARE = re.compile(_NUMBER, re.IGNORECASE)
-# As people name what they print: `val_bpb`, `µs/op`, `Test accuracy`.
-ANY_NAME = r"[A-Za-z_µ][\w.µ/-]{0,60}(?: [A-Za-z(][\w.µ/()%-]{0,30}){0,3}"
+# As people name what they print: `val_bpb`, `µs/op`, `pass@1`, `Test accuracy`.
+ANY_NAME = r"[A-Za-z_µ][\w.µ/@-]{0,60}(?: [A-Za-z(][\w.µ/()%-]{0,30}){0,3}"
 # What stands for the number in a source: ${x}, {x}, %f, "$x", or the string's end.
 _HOLE = r"[ \t]*(?:\$|\{|%|\"|')"
 FALLBACK_KEY = "score"  # what a JSON report calls its metric where it does not know the name

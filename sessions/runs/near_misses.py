@@ -15,8 +15,11 @@ _MOST_NAMES = 5
 _NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+(?:[eE][-+]?\d+)?"
 _GROUP = r"([-+.,\deE]+)"  # what a suggested pattern takes for the number
 _BETWEEN = r"(?:[ \t]*\([^()]{0,40}\))?[\"'*`]*[ \t]*(?:->|[:=|→>]+|is\b)?[ \t]*[\"'$]?"
+# Programs choose these by the size of the number: 1.01ms, and 987µs once it is faster.
+_UNIT = r"(?:[nuµμm]?s|secs?|seconds?|mins?|minutes?|[kKMGT]i?B)(?:/s)?"
+_VALUE = rf"(?P<number>{_NUMBER})(?:[ \t]?(?P<unit>{_UNIT})(?![\w/]|[ \t]*[=:])|(?![\w.]))"
 _ANY = re.compile(
-    rf"(?<![\w.])(?P<name>[A-Za-z_]\w*(?:[ -][A-Za-z]\w*){{0,2}})(?P<between>{_BETWEEN})(?P<number>{_NUMBER})(?![\w.])"
+    rf"(?<![\w.])(?P<name>[A-Za-z_]\w*(?:@\d+)?(?:[ -][A-Za-z]\w*){{0,2}})(?P<between>{_BETWEEN}){_VALUE}"
 )
 
 
@@ -32,9 +35,7 @@ class NearMiss:
 def near_miss(lines: Iterable[str], name: str) -> NearMiss | None:
     """The last line that has the metric's name and a number behind it, however it is spelt."""
     words = r"[ _-]?".join(re.escape(word) for word in re.split(r"[ _-]+", name) if word) or re.escape(name)
-    pattern = re.compile(
-        rf"(?<![\w.])(?P<name>{words})(?P<between>{_BETWEEN})(?P<number>{_NUMBER})(?![\w.])", re.IGNORECASE
-    )
+    pattern = re.compile(rf"(?<![\w.])(?P<name>{words})(?P<between>{_BETWEEN}){_VALUE}", re.IGNORECASE)
     last = None
     for line in lines:
         if len(line) <= _LONGEST_LINE and (match := pattern.search(without_escapes(line))):
@@ -72,4 +73,6 @@ def _miss(match: re.Match[str]) -> NearMiss:
     line = " ".join(match.string.split())
     if len(line) > _LONGEST_QUOTE:
         line = f"…{' '.join(match.string[match.start() : match.start() + _LONGEST_QUOTE].split())}"
-    return NearMiss(match["name"], line, f"{name}{between}{_GROUP}")
+    # A number in another unit would be compared as if it were in this one.
+    unit = rf"\s*{re.escape(match['unit'])}\b" if match["unit"] else ""
+    return NearMiss(match["name"], line, f"{name}{between}{_GROUP}{unit}")

@@ -27,7 +27,7 @@ _DURATION = re.compile(
     r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)?"
 )
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_METRIC_NAME = re.compile(r"[A-Za-z_µ][\w.µ/-]{0,60}")
+_METRIC_NAME = re.compile(r"[A-Za-z_µ][\w.µ/@-]{0,60}")
 NOTHING = frozenset({"", "-", "none", "nothing", "no"})
 
 
@@ -82,7 +82,7 @@ def take_metric(answers: Answers, text: str, tree: Tree) -> Answers:
     """The metric's name as it is printed; its direction follows where the name tells."""
     name = text.strip()
     if not _METRIC_NAME.fullmatch(name):
-        raise BadAnswer(f"{name!r} is no name of a metric: letters, digits and _ . / -, as it is printed")
+        raise BadAnswer(f"{name!r} is no name of a metric: letters, digits and _ . / @ -, as it is printed")
     answers = answers.said(Fact.METRIC, name)
     evidence = answers.finding.evidence_for(Fact.DIRECTION)
     if evidence and evidence.where == "you":

@@ -26,13 +26,15 @@ def learn_metric(finding: Finding, run: Measured, tree: Tree) -> Finding:
         entry, sure = chosen
         finding = finding.with_fact(Fact.METRIC, entry.name, "", _TRIAL, guess=not sure)
         return _add_unit(add_direction(finding, tree), run)
-    named = (m for m in numbers_by_name(run.output.lines) if m.name.lower() not in BYSTANDERS)
+    named = [m for m in numbers_by_name(run.output.lines) if m.name.lower() not in BYSTANDERS]
     telling = [miss for miss in named if direction_of(miss.name).sure]
     if not telling:
         return finding
-    name = "_".join(telling[-1].name.lower().replace("-", " ").split())
-    finding = finding.with_fact(Fact.METRIC, name, "", f"“{telling[-1].line}”", guess=len(telling) > 1)
-    finding = finding.with_fact(Fact.PATTERN, telling[-1].pattern, "", f"“{telling[-1].line}”")
+    # The last line that tells; in it the headline comes first.
+    miss = next(one for one in telling if one.line == telling[-1].line)
+    name = "_".join(miss.name.lower().replace("-", " ").split())
+    finding = finding.with_fact(Fact.METRIC, name, "", f"“{miss.line}”", guess=len(named) > 1)
+    finding = finding.with_fact(Fact.PATTERN, miss.pattern, "", f"“{miss.line}”")
     return add_direction(finding, tree)
 
 

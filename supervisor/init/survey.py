@@ -15,7 +15,7 @@ from supervisor.lab.branches import MAIN_BRANCHES, base_at
 from supervisor.lab.config import CONFIG_FILE
 from supervisor.lab.paths import STATE_FOLDER
 from supervisor.recognition.auto_folder import untracked_session
-from supervisor.recognition.finding import Finding
+from supervisor.recognition.finding import Fact, Finding
 from supervisor.recognition.recognise import recognise
 from supervisor.recognition.tree import Tree
 
@@ -57,7 +57,7 @@ def survey(repository: Repository, start: Path | None = None) -> Survey:
         raise LabError(f"{top} has no commit yet; `git commit` the files first, runs start from a commit")
     base = repository.rev_parse("HEAD")
     tree, where = _lab_in(repository, base, start or top)
-    finding = recognise(tree)
+    finding = _without_links(recognise(tree), tree)
     if finding is None:
         _refuse_an_untracked_session(tree)
     notes = (*where, *_notes(repository, tree), *_absent_programs(finding, tree))
@@ -82,6 +82,19 @@ def _tree_of(repository: Repository, commit: str, folder: Path) -> Tree:
     files = [path.removeprefix(within) for path in repository.list_files(commit) if path.startswith(within)]
     # The state of an earlier lab, or a copy of one, is nobody's source.
     return Tree(folder, [path for path in files if not path.startswith(f"{STATE_FOLDER}/")])
+
+
+def _without_links(finding: Finding | None, tree: Tree) -> Finding | None:
+    """The finding with the files that editable links lead to: an edit of a link would be refused."""
+    if finding is None or not any((tree.root / path).is_symlink() for path in finding.editable):
+        return finding
+    top = tree.root.resolve()
+    files = [(tree.root / path).resolve() for path in finding.editable]
+    targets = tuple(dict.fromkeys(str(f.relative_to(top)) for f in files if f.is_relative_to(top)))
+    link = next(path for path in finding.editable if (tree.root / path).is_symlink())
+    return finding.with_fact(
+        Fact.EDITABLE, tuple(t for t in targets if t in tree), link, "where it leads to", guess=True
+    )
 
 
 def _refuse_an_untracked_session(tree: Tree) -> None:

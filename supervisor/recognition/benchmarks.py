@@ -31,9 +31,28 @@ _TOOLS = (
     _Tool("criterion", r"\bcriterion(_main)?\b", r"\bbench_function\(\s*\"([^\"]+)\"", r"group\(|bench_with_input"),
     _Tool("Google Benchmark", r"benchmark/benchmark\.h", r"^\s*BENCHMARK\((\w+)\)", r"->(?:Arg|Range|Dense)|TEMPLATE"),
     _Tool("cargo's benches", r"\btest::Bencher\b|#\[bench\]", r"fn (\w+)\(\w+: &mut (?:test::)?Bencher"),
+    _Tool("vitest bench", r"""from ['"]vitest['"]|\bvitest bench\b""", r"""\bbench(?:\.\w+)?\(\s*['"`]([^'"`]+)"""),
+    _Tool("benchmark.js", r"""(?:require\(|from )['"]benchmark['"]""", r"""\.add\(\s*['"`]([^'"`]+)"""),
     _Tool("hyperfine", r"\bhyperfine\b", r"(?!)()"),
     _Tool("the time of an operation", r"print.*\bns/op\b", r"[\"'](Benchmark\w+?|[A-Za-z]\w*)(?:-\d+)?\s*(?:\\t|\s)+%"),
 )  # fmt: skip
+
+
+# They calibrate themselves as well, and print what only a pattern reads.
+_UNREAD = (
+    ("tinybench", r"""(?:require\(|from )['"]tinybench['"]"""),
+    ("mitata", r"""(?:require\(|from )['"]mitata['"]"""),
+    ("nanobench", r"[\"<]nanobench\.h|ankerl::nanobench"),
+    ("Catch2", r"\bBENCHMARK(?:_ADVANCED)?\(\s*\""),
+    ("divan", r"\bdivan::(?:main|bench)\b"),
+    ("JMH", r"org\.openjdk\.jmh"),
+)
+
+
+def unread_tool(tree: Tree, paths: Iterable[str]) -> tuple[str, str] | None:
+    """A tool that calibrates itself and prints what nothing here reads, and where it is used."""
+    found = ((name, tree.find(path, mark)) for path in paths for name, mark in _UNREAD)
+    return next(((name, line.where) for name, line in found if line is not None), None)
 
 
 def add_benchmark(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:

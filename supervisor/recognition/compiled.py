@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from sessions.runs.metric_formats import json_object
 from supervisor.model.states import Direction
-from supervisor.recognition.benchmarks import add_benchmark
+from supervisor.recognition.benchmarks import add_benchmark, unread_tool
 from supervisor.recognition.finding import Fact, Finding, Kind
 from supervisor.recognition.gates import add_gates
 from supervisor.recognition.printed import add_metric
@@ -58,7 +58,13 @@ def recognise(tree: Tree) -> Finding | None:
     if not finding.metric:
         benches = [path for path in tree.files if _SOURCES.search(path) and path not in finding.editable]
         finding = add_benchmark(finding, tree, (*measuring, *benches, build.where.partition(":")[0]))
-    if not finding.metric:
+    if not finding.metric and (unread := unread_tool(tree, (*measuring, *mains))):
+        tool, where = unread
+        finding = finding.with_caution(
+            f"{where}: {tool} takes as long however fast the code is, so its time is no metric: "
+            "--try shows what it prints, [metric] pattern reads it"
+        )
+    elif not finding.metric:
         finding = _timed(finding, build)
     if build.checks:
         finding = finding.with_fact(Fact.CHECKS, build.checks, build.checks_where, "must pass before a run")

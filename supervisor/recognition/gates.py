@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sessions.runs.log import without_escapes
 from supervisor.recognition.finding import Fact, Finding, FoundGate
+from supervisor.recognition.printed import SINGLE_CASE
 from supervisor.recognition.tree import Tree
 
 _GOOD = "pass passed ok true correct valid yes success 1".split()
@@ -33,6 +34,7 @@ _TITLE = re.compile(rf"[\"'`][^\"'`]*?(?<![\w.{{%-]){_NAME}[\"']?[ \t]*[:=](?!=)
 _VALUE_FIRST = re.compile(
     r"\{[^{}\"']*\}|%[-+.\d]*[a-z]"
 )  # a placeholder that is closed before the words begin
+_FORMAT = re.compile(r"[<>^=+,.\d]+[A-Za-z%]?\}")  # what follows the colon of `{name:>8.2f}`
 _KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:\s*(?P<rest>[^,}]*)")
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|dump|stringify", re.IGNORECASE)
 _BOOLEAN = re.compile(
@@ -58,16 +60,29 @@ def add_gates(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
     evidence = finding.evidence_for(Fact.METRIC)
     where = evidence.where if evidence else ""
     seen: dict[str, _Seen] = {}
+    paths = tuple(paths)
     for path in paths:
         for one in _in_source(tree.text(path), path, where):
             if one.gate.name != finding.metric:
                 seen.setdefault(one.gate.name, one)
     if not seen:
-        return finding
+        return _told_of_nameless(finding, tree, paths)
     gates = tuple(one.gate for one in seen.values())
     return finding.with_fact(
         Fact.GATES, gates, next(iter(seen.values())).where, "it says whether its result is right"
     )
+
+
+def _told_of_nameless(finding: Finding, tree: Tree, paths: Iterable[str]) -> Finding:
+    """A caution where a judgement is printed in a column, or by itself: no gate can ask for it by a name."""
+    for path in paths:
+        for number, line in enumerate(tree.text(path).splitlines(), 1):
+            if _PRINTS.search(line) and (word := _good_word(line)):
+                return finding.with_caution(
+                    f"{path}:{number} prints {word}, or that it is wrong, under no name: no gate asks for it; "
+                    f"let it print `correctness: {word}` as well"
+                )
+    return finding
 
 
 def add_printed_gates(finding: Finding, output: str) -> Finding:
@@ -113,11 +128,12 @@ def _in_source(text: str, path: str, metric_at: str) -> list[_Seen]:
             continue
         near = at is not None and abs(number - at) <= _NEAR
         titled = _TITLE.search(line) if _PRINTS.search(line) else None
+        titled = None if titled and _FORMAT.match(titled["rest"]) else titled
         if titled and (word := _word_of(line, titled) or _named(words, titled["rest"])):
             seen.append(_Seen(FoundGate(titled["name"], word), f"{path}:{number}"))
             continue
         fields = [titled] if titled else []
-        if dumps and near:
+        if dumps and near and not SINGLE_CASE.search(line):
             fields += _KEY.finditer(line)
         for field in fields:
             deeper = depth is not None and _indentation(line) > depth and not near

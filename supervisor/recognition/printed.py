@@ -80,6 +80,9 @@ _SOURCE = tuple((form.dialect, form.in_source()) for form in LINE_FORMS)
 _PRINTS = re.compile(r"print|echo|log\(|write|puts|format!|cout|METRIC|EVAL_RESULT", re.I)
 _BLOCK = re.compile(r"[\"']---(\\n)?[\"']")
 _JSON_KEY = re.compile(r"[\"'](?P<name>[A-Za-z_]\w*)[\"']\s*:")
+SINGLE_CASE = re.compile(  # a key of a record that tells of one case, which may fail while the whole is right
+    r"[\"'](?:id|index|idx|i|case|task|question|prompt|example|sample|expected)(?:_id)?[\"']\s*:"
+)
 DOCUMENTS = ("program.md", "README.md", "research.md")
 # Printed beside a metric, and never what is researched.
 BYSTANDERS = frozenset(
@@ -147,7 +150,7 @@ def _names_in(tree: Tree, path: str) -> list[PrintedName]:
                 break
     if any("json.dump" in line or "JSON.stringify" in line for line in lines):
         for number, line in enumerate(lines, 1):
-            keys = _JSON_KEY.finditer(line)
+            keys = () if SINGLE_CASE.search(line) else _JSON_KEY.finditer(line)
             names += [PrintedName(key["name"], MetricFormat.JSON, f"{path}:{number}") for key in keys]
     return names or _bare_name(tree, path)
 

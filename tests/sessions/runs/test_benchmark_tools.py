@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sessions.runs.benchmark_tools import BenchmarkReader
 from sessions.runs.metric_formats import MetricFormat
 from sessions.runs.printed_metric import MetricReader, Reading
 from supervisor.recognition.printed import choose_printed, read_output
@@ -164,3 +165,19 @@ def test_a_report_in_a_file_is_read_like_a_printed_one() -> None:
     lines = MetricReader("accuracy")
     lines.take_file('{"step": 1, "accuracy": 0.5}\n{"step": 2, "accuracy": 0.75, "note": "fine"}\n')
     assert lines.reading().value == 0.75
+
+
+JAVASCRIPT = """ ✓ bench/slug.bench.js (2) 1235ms
+     name              hz     min     max    mean     p75     p99    p995    p999     rme  samples
+   · short  4,000,000.00  0.0002  0.3450  0.0003  0.0003  0.0005  0.0006  0.0014  ±0.61%  1780213   fastest
+   · long one  10,000.00  0.0049  0.2130  0.0054  0.0053  0.0093  0.0108  0.0230  ±0.37%    93214
+ BENCH  Summary
+parse x 2,500,000 ops/sec ±0.54% (94 runs sampled)
+Fastest is parse
+"""
+
+
+def test_rates_of_javascript_are_times_of_an_operation() -> None:
+    reader = BenchmarkReader()
+    figures = [figure for line in JAVASCRIPT.splitlines() for figure in reader.read(line)]
+    assert {one.label: one.value for one in figures} == {"short": 250.0, "long one": 1e5, "parse": 400.0}

@@ -40,11 +40,25 @@ def test_a_near_miss_is_quoted_with_the_pattern_that_reads_it(line: str, value: 
     assert why == f" (saw “{line}”, nearly a val_loss): write [metric] pattern = '{miss.pattern}'"
 
 
+@pytest.mark.parametrize(
+    ("line", "other"), [("took: 1.23ms", "took: 987µs"), ("took = 0.5 GB/s", "took = 900 MB/s")]
+)
+def test_a_suggested_pattern_reads_one_unit(line: str, other: str) -> None:
+    miss = near_miss([line], "took")
+    assert miss is not None
+    reader = PatternReader(miss.pattern)
+    reader.read([line])
+    first = reader.value
+    reader.read([other])
+    assert reader.value == first is not None
+
+
 def test_without_one_the_error_names_what_was_printed() -> None:
     assert why_absent("train_loss: 3\nscore: 4\n", "val_loss") == "; it printed train_loss, score"
     assert why_absent("working\n", "val_loss") == ""
     assert near_miss(["xval_loss = 3", "val_losses = 3", "val_loss is good"], "val_loss") is None
     assert [one.name for one in numbers_by_name(["Test accuracy 93.2%, 3 epochs"])] == ["Test accuracy"]
+    assert [one.name for one in numbers_by_name(["NDCG@10 = 0.98  ms = 3"])] == ["NDCG@10", "ms"]
 
 
 @pytest.mark.parametrize(

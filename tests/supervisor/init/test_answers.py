@@ -66,6 +66,7 @@ def test_direction_in_many_words() -> None:
 
 def test_a_metric_brings_its_direction_unless_the_person_said_it() -> None:
     assert taking.take_metric(EMPTY, "accuracy", TREE).finding.direction is Direction.HIGHER
+    assert taking.take_metric(EMPTY, "recall@10", TREE).finding.direction is Direction.HIGHER
     said = taking.take_direction(EMPTY, "down", TREE)
     assert taking.take_metric(said, "accuracy", TREE).finding.direction is Direction.LOWER
     assert Fact.DIRECTION in taking.take_metric(EMPTY, "quux", TREE).finding.guesses

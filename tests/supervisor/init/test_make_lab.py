@@ -23,6 +23,7 @@ from supervisor.init.make_lab import (
 from supervisor.init.survey import survey
 from supervisor.lab.paths import Layout, find_lab
 from supervisor.lab.presets import template_path
+from supervisor.recognition.finding import Fact
 
 Make = Callable[..., Path]
 Git = Callable[..., str]
@@ -206,3 +207,13 @@ def test_what_the_lab_could_not_read_is_not_written(make_repository: Make) -> No
     with pytest.raises(LabError, match=r"\[lab\] editable"):
         write_lab(root, dataclasses.replace(finding, editable=("../outside.py",)))
     assert not (root / "autoresearch.toml").exists()
+
+
+def test_a_link_that_would_be_edited_is_followed_to_its_file(make_repository: Make, git: Git) -> None:
+    root = make_repository({"real/solution.py": "", "evaluate.py": "import solution\nprint(f'loss: {1}')\n"})
+    (root / "solution.py").symlink_to("real/solution.py")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=link")
+    finding = survey(Repository.find(root)).finding
+    assert finding is not None and finding.editable == ("real/solution.py",)
+    assert Fact.EDITABLE in finding.guesses

@@ -38,6 +38,15 @@ def test_anything_else_says_so_in_a_toml(make_repository: Make) -> None:
     assert lab.config.metric.name == "rmse"
 
 
+def test_nothing_is_set_up_by_a_prepare_py_that_is_not_there(make_repository: Make) -> None:
+    toml = '[lab]\neditable = ["a.py"]\ncommand = "{python} a.py"\n'
+    files = {"autoresearch.toml": toml, "a.py": "print(1)\n"}
+    root = make_repository(files)
+    assert find_lab(root).config.lab.setup == ""
+    (root / "prepare.py").touch()
+    assert find_lab(root).config.lab.setup == "{python} prepare.py"
+
+
 def test_spaces_and_other_alphabets_in_the_path(make_repository: Make) -> None:
     root = make_repository(
         {"program.md": "", "prepare.py": "", "training/train.py": ""}, name="ein Labor/実験 β"

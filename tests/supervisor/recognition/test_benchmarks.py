@@ -16,6 +16,9 @@ GO_TEST = 'package x\n\nimport "testing"\n\nfunc BenchmarkA(b *testing.B) {}\n'
 CPP = '#include "benchmark/benchmark.h"\nBENCHMARK(BM_Set);\n'
 CMAKE = {"CMakeLists.txt": "add_executable(bench bench.cc)\n", "src/set.cc": "int x;\n"}
 RUST = {"Cargo.toml": "[package]\n", "src/lib.rs": "pub fn f() {}\n"}
+NPM = {"package.json": '{"scripts": {"bench": "x"}}', "src/slug.js": "x"}
+VITEST = "import { bench, describe } from 'vitest'\n  bench('short', () => {})\n"
+BENCHMARK_JS = "const Benchmark = require('benchmark')\nsuite.add('parse', f)\n"
 CRITERION = "use criterion::Criterion;\nfn b(c: &mut Criterion) {\n"
 
 
@@ -29,6 +32,9 @@ CRITERION = "use criterion::Criterion;\nfn b(c: &mut Criterion) {\n"
         (CMAKE | {"bench.cc": CPP.replace(";", "->Range(8, 64);")}, "geomean", True),
         (RUST | {"benches/a.rs": CRITERION + 'c.bench_function("fib 20", |b| b);}\n'}, "fib 20", True),
         (RUST | {"benches/a.rs": CRITERION + 'let g = c.benchmark_group("g");}\n'}, "geomean", True),
+        (NPM | {"bench/slug.bench.js": VITEST}, "short", True),
+        (NPM | {"bench/slug.bench.js": VITEST + "  bench('long', f)\n"}, "geomean", False),
+        (NPM | {"benchmark/index.js": BENCHMARK_JS}, "parse", True),
         (
             {"bench.sh": "hyperfine --warmup 3 'python3 solver.py'\n", "solver.py": "print(3)\n"},
             "geomean",
@@ -56,3 +62,10 @@ def test_the_names_that_a_package_passes_on_are_its_modules(passes_on: str) -> N
     finding = recognise(Tree(Path("/nowhere"), files, read=lambda path: files[path].encode()))
     assert finding is not None and not finding.guesses
     assert (finding.editable, finding.metric) == (("src/textkit/tokens.py",), "test_split")
+
+
+def test_a_tool_that_calibrates_itself_is_never_timed_also_where_it_is_not_read() -> None:
+    files = NPM | {"bench.js": "import { Bench } from 'tinybench'\n"}
+    finding = recognise(Tree(Path("/nowhere"), files, lambda path: files[path].encode()))
+    assert finding is not None and (finding.metric, finding.command) == ("", "npm run --silent bench")
+    assert any("bench.js:1: tinybench takes as long" in caution for caution in finding.cautions)

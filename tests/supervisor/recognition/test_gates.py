@@ -40,6 +40,8 @@ def test_what_judges_is_found_in_sources(line: str, equals: str) -> None:
     "line",
     [
         'print(f"passed: {passed}")',
+        "print(f\"{m}x{n:<8}{'PASS' if good else 'FAIL':<9}{t:>8.1f}\")",
+        'import json\nfor c in cases: print(json.dumps({"id": c.id, "ok": c.said == c.wanted, "ms": t}))',
         'print(f"loss: {loss < 3}")',
         'print("usage: run PASS or FAIL")',
         'json.dump({"ms": 1}, f)\n\nprint(f"ms: {t}")\n'
@@ -72,3 +74,10 @@ def test_a_field_that_is_bad_as_it_stands_is_told_and_single_cases_are_no_gate()
         "the unchanged code prints correctness: FAIL; mend that first, no gate asks for it yet",
     )
     assert found.direction is not Direction.HIGHER
+
+
+def test_a_judgement_in_a_column_is_no_gate_and_is_told() -> None:
+    row = "print(f\"{a}x{b:<12}{'fp32':<8}{'PASS' if good else 'FAIL':<10}{ms:>9.2f}\")\n"
+    tree = Tree(Path("/nowhere"), ["bench.py"], {"bench.py": row.encode()}.get)
+    found = add_gates(ABOUT_MS, tree, ["bench.py"])
+    assert found.gates == () and found.cautions[0].startswith("bench.py:1 prints PASS, or that it is wrong")

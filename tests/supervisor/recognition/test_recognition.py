@@ -192,6 +192,16 @@ def test_what_measures_on_behalf_of_the_evaluator_is_no_solution() -> None:
     assert finding.protected == ("benchmark.sh", "bench_all.py")
 
 
+def test_what_is_said_of_single_cases_is_no_metric() -> None:
+    lines = """import json
+from agent import answer
+for case in cases: print(json.dumps({"id": case.id, "ok": case.right, "cost": 0.01}))
+print(json.dumps({"accuracy": right / len(cases)}))
+"""
+    finding = found_in({"eval.py": lines, "agent.py": ""})
+    assert (finding.metric, finding.direction, finding.gates) == ("accuracy", HIGHER, ())
+
+
 def test_a_document_outranks_the_name() -> None:
     said = {"train.py": "print(f'loss: {1}')", "program.md": "Get the highest loss you can.\n"}
     assert found_in(said).direction is HIGHER
