@@ -16,7 +16,7 @@ WORKERS ?= 4
 VENV := .venv
 PY := $(VENV)/bin/python
 DONE := .make
-BENCHMARKS := campaigns loader canvas_speed handover first_frame candidates thinking
+BENCHMARKS := verdicts loader canvas_speed handover first_frame candidates thinking
 
 # With an NVIDIA GPU the newest torch is right; without one it would bring gigabytes of CUDA.
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, replace
 
 from sessions.locks import is_locked
-from supervisor.analysis.beliefs import carry_over
 from supervisor.analysis.champion import with_analysis
 from supervisor.lab.config import guarantees_of
 from supervisor.lab.notes import read_notes
@@ -48,10 +47,7 @@ class LabReader:
         """The lab as it is: rows as of now, notes and the supervisor's pulse at most `MAX_AGE_S` old."""
         now, last = time.time(), self._last
         if last is None or last.version != self.store.version() or not 0 <= now - last.taken_at < MAX_AGE_S:
-            new = read_snapshot(self.lab, self.store, now)
-            if last is not None:
-                carry_over(last, new)
-            self._last = last = new
+            self._last = last = read_snapshot(self.lab, self.store, now)
         return last
 
 

@@ -112,8 +112,8 @@ def measure_part(incumbent: Experiment | None, task: EditTask | PlanBrief, aroun
     else:
         lines.append(
             f"- Noise: one run has an SD of {figure(sd)} (from {around.noise_runs} runs). A gain under "
-            f"{figure(2 * sd)} from one run says little by itself; the lab weighs it with all other runs, gives a near "
-            f"miss another of up to {around.max_runs} seeds, and decides by the expected gain."
+            f"{figure(2 * sd)} from one run says next to nothing; the lab gives a candidate up to "
+            f"{around.max_runs} seeds, and decides."
         )
     lines += [_secondary_line(one, incumbent) for one in around.secondary]
     if around.gates:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from supervisor.analysis.drift import drift_of, noise_groups
 from supervisor.analysis.holdout import HoldoutVerdict, check_holdout, measures_holdout, pairs_of
-from supervisor.analysis.noise import (
-    EXACT_SHARE_OF_LEVEL,
-    GIVEN_WAY,
-    PRIOR_WEIGHT,
-    estimate_noise,
-    mean,
-    repeats_exactly,
-)
+from supervisor.analysis.noise import EXACT_SHARE_OF_LEVEL, estimate_noise, mean, repeats_exactly
 from supervisor.audit.rules import CLEARED_BY_HOLDOUT
 from supervisor.model.experiment import Experiment
 from supervisor.model.guarantees import Guarantees
@@ -21,6 +15,7 @@ from supervisor.model.snapshot import Drift, LabSnapshot, Noise
 from supervisor.model.states import RunKind, Verdict
 
 CHAMPION_RUNS = 3  # unbiased runs before anything may be called champion
+LAG_SDS = 2.0  # an incumbent this far behind the champion, in its standard errors, gives way to it
 
 
 def with_analysis(
@@ -39,7 +34,6 @@ def with_analysis(
     return replace(
         snapshot,
         noise=noise,
-        noise_floor=noise_floor,
         guarantees=guarantees,
         drift=drift,
         champion_id=champion.id if champion else None,
@@ -53,6 +47,17 @@ def values(experiment: Experiment, *, unbiased: bool) -> tuple[float, ...]:
     """Its measured metrics: those that estimate it honestly, or those that its own verdict rests on."""
     runs = experiment.unbiased_runs if unbiased else experiment.deciding_runs
     return tuple(run.metric for run in runs if run.metric is not None)
+
+
+def lags_behind(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> bool:
+    """Whether the champion is better than this incumbent by more than the noise."""
+    if snapshot.noise is None or snapshot.campaign is None or incumbent.id == champion.id:
+        return False
+    ours, theirs = values(incumbent, unbiased=True), values(champion, unbiased=True)
+    if not ours or not theirs:
+        return False
+    gain = snapshot.campaign.direction.sign * (mean(theirs) - mean(ours))
+    return gain > LAG_SDS * snapshot.noise.sd * math.sqrt(1 / len(ours) + 1 / len(theirs))
 
 
 def fresh_kind(experiment: Experiment) -> RunKind:
@@ -112,6 +117,4 @@ def _noise(
         level = max(abs(value) for group in groups for value in group)
         exact = estimate_noise(groups, prior_weight=0.0, floor=max(floor, EXACT_SHARE_OF_LEVEL * level))
         return exact, replace(guarantees, deterministic=True)
-    repeated = any(len(group) > 1 for group in groups)
-    weight = GIVEN_WAY if repeated else PRIOR_WEIGHT
-    return estimate_noise(groups, prior_weight=weight, floor=floor), guarantees
+    return estimate_noise(groups, floor=floor), guarantees

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from supervisor.analysis.machine_change import Evidence, evidence_of_change
-from supervisor.analysis.noise import GIVEN_WAY, estimate_noise
+from supervisor.analysis.noise import estimate_noise, mean
+from supervisor.analysis.student_t import upper_tail
 from supervisor.model.experiment import Experiment, Run
-from supervisor.model.snapshot import Drift, LabSnapshot
+from supervisor.model.snapshot import Drift, LabSnapshot, Noise
 from supervisor.model.states import RunKind
 
-CHECKS_IN_A_ROW = 5  # that a suspicion may cost; then the next one comes in its time
-NOISE_DEGREES = 6.0  # what is known of the noise from elsewhere counts as at most so many repeats
+CERTAIN = 0.001  # p below which a change is told, from two checks
+SUSPICIOUS = 0.05  # p below which one check asks for a second one at once
+CHECKS_NEEDED = 2
 
 
 def drift_of(snapshot: LabSnapshot, noise_floor: float = 0.0) -> Drift | None:
-    """What the drift checks say, when it is beyond doubt; `noise_floor` is in the metric's unit."""
+    """What the last drift checks say, when it is beyond doubt; `noise_floor` is in the metric's unit.
+
+    They are held against what ran before the first of them.
+    """
     baseline = snapshot.experiment(snapshot.baseline_id)
     if baseline is None:
         return None
-    runs, evidence = _evidence(snapshot, baseline, noise_floor)
-    if not evidence.is_certain:
+    checks = drift_checks(baseline)
+    noise = _noise_before(snapshot, checks, noise_floor)
+    if len(checks) < CHECKS_NEEDED or noise is None:
         return None
-    changed = runs[evidence.since :]
-    return Drift(
-        change=evidence.change,
-        p=math.exp(-evidence.log_ratio),
-        since_run=changed[0].id,
-        since=_begun(changed[0]),
-        runs=tuple(run.id for run in changed),
-    )
+    change, p = _change(baseline, checks[-CHECKS_NEEDED:], noise)
+    streak = _streak(baseline, checks, noise, math.copysign(1.0, change))
+    if p >= CERTAIN or len(streak) < CHECKS_NEEDED:
+        return None
+    size = _change(baseline, streak, noise)[0]
+    return Drift(size, p, streak[0].id, _begun(streak[0]), tuple(r.id for r in streak))
 
 
 def drift_checks(baseline: Experiment) -> tuple[Run, ...]:
@@ -56,39 +60,61 @@ def check_due(snapshot: LabSnapshot, every: int, noise_floor: float = 0.0) -> st
     baseline = snapshot.experiment(snapshot.baseline_id)
     if every == 0 or baseline is None or not baseline.unbiased_runs:
         return ""
-    checks = [run for run in baseline.runs if run.kind is RunKind.DRIFT]
-    if any(run.is_under_way for run in checks):
+    drift_runs = [run for run in baseline.runs if run.kind is RunKind.DRIFT]
+    if any(run.is_under_way for run in drift_runs):
         return ""
-    others = [one.decided_at or 0.0 for one in snapshot.experiments if one is not baseline and one.is_decided]
-    if checks and checks[-1].metric is not None:
-        in_a_row = len(checks) < CHECKS_IN_A_ROW or _since(others, checks[-CHECKS_IN_A_ROW]) >= every
-        if in_a_row and _evidence(snapshot, baseline, noise_floor)[1].is_suspicious:
-            return "the last drift check looks different: once more"
-    decided = _since(others, checks[-1]) if checks else len(others)
+    if _is_newly_suspicious(snapshot, baseline, noise_floor):
+        return "the last drift check looks different: once more"
+    last_at = drift_runs[-1].queued_at if drift_runs else -math.inf
+    others = (one for one in snapshot.experiments if one is not baseline and one.is_decided)
+    decided = sum((one.decided_at or 0.0) > last_at for one in others)
     return f"drift check: {decided} experiments since the last one" if decided >= every else ""
 
 
-def _since(decided_at: list[float], check: Run) -> int:
-    return sum(at > check.queued_at for at in decided_at)
+def _is_newly_suspicious(snapshot: LabSnapshot, baseline: Experiment, floor: float) -> bool:
+    checks = drift_checks(baseline)
+    noise = _noise_before(snapshot, checks, floor)
+    failed_since = [r for r in baseline.runs if r.kind is RunKind.DRIFT and r.metric is None]
+    if not checks or noise is None or (failed_since and failed_since[-1].ordinal > checks[-1].ordinal):
+        return False
+    suspicious = [_change(baseline, [run], noise)[1] < SUSPICIOUS for run in checks[-2:]]
+    return suspicious[-1] and not (len(suspicious) == CHECKS_NEEDED and suspicious[0])
 
 
-def _evidence(snapshot: LabSnapshot, baseline: Experiment, floor: float) -> tuple[tuple[Run, ...], Evidence]:
-    runs = tuple(r for r in (*baseline.unbiased_runs, *drift_checks(baseline)) if r.metric is not None)
-    runs = tuple(sorted(runs, key=lambda run: run.ordinal))
-    first = next((at for at, run in enumerate(runs) if run.kind is RunKind.DRIFT), len(runs))
-    until = _begun(runs[first]) if first < len(runs) else math.inf
-    # Whatever changed since the first check cannot hide itself in the noise.
-    groups = [
-        [run.metric for run in one.unbiased_runs if run.metric is not None and _begun(run) < until]
-        for one in snapshot.experiments
-    ]
-    values = [run.metric for run in runs if run.metric is not None]
-    if first == len(runs) or not any(groups):
-        return runs, evidence_of_change(values, first, 0.0, 0.0)
-    noise = estimate_noise([group for group in groups if group], prior_weight=GIVEN_WAY, floor=floor)
-    elsewhere = min(noise.degrees_of_freedom - (first - 1), NOISE_DEGREES)
-    return runs, evidence_of_change(values, first, noise.sd, elsewhere)
+def _change(baseline: Experiment, checks: Sequence[Run], noise: Noise) -> tuple[float, float]:
+    """How far the checks lie above the baseline's runs, and the two-sided p of it."""
+    values = [run.metric for run in checks if run.metric is not None]
+    first = next(run.ordinal for run in baseline.runs if run.kind is RunKind.DRIFT)
+    earlier = [run for run in baseline.unbiased_runs if run.ordinal < first]
+    base = [run.metric for run in earlier or baseline.unbiased_runs if run.metric is not None]
+    change = mean(values) - mean(base)
+    error = noise.sd * math.sqrt(1 / len(values) + 1 / len(base))
+    if error == 0:
+        return change, 0.0 if change else 1.0
+    return change, 2 * upper_tail(abs(change) / error, noise.degrees_of_freedom)
+
+
+def _streak(baseline: Experiment, checks: Sequence[Run], noise: Noise, side: float) -> tuple[Run, ...]:
+    """The last checks that each look different, to that side: one wild run is no changed machine."""
+    first = len(checks)
+    while first > 0:
+        change, p = _change(baseline, [checks[first - 1]], noise)
+        if change * side <= 0 or p >= SUSPICIOUS:
+            break
+        first -= 1
+    return tuple(checks[first:])
 
 
 def _begun(run: Run) -> float:
     return run.queued_at if run.started_at is None else run.started_at
+
+
+def _noise_before(snapshot: LabSnapshot, checks: Sequence[Run], floor: float) -> Noise | None:
+    """The noise of what ran before the first check: whatever changed since cannot hide itself in it."""
+    until = min((_begun(run) for run in checks), default=math.inf)
+    groups = [
+        [run.metric for run in one.unbiased_runs if run.metric is not None and _begun(run) < until]
+        for one in snapshot.experiments
+    ]
+    noise = estimate_noise([group for group in groups if group], floor=floor) if any(groups) else None
+    return noise if noise is not None and noise.degrees_of_freedom > 0 else None

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from supervisor.analysis.beliefs import expected_gain_over_baseline
 from supervisor.analysis.champion import CHAMPION_RUNS
 from supervisor.analysis.noise import INSIDE_NOISE_SDS
 from supervisor.analysis.verdict_basis import is_unverified, margin, runs_behind
@@ -88,7 +87,7 @@ def _ranked(snapshot: LabSnapshot, pairs: list[tuple[float, Experiment]]) -> lis
                 rank=rank,
                 experiment=experiment,
                 metric=metric,
-                delta_baseline=_gain_over_baseline(snapshot, experiment, metric, baseline),
+                delta_baseline=None if baseline is None else direction.sign * (metric - baseline),
                 delta_incumbent=gain,
                 inside_noise=gain is not None and _is_inside_noise(snapshot, experiment, gain),
                 dots=dots(experiment),
@@ -100,20 +99,6 @@ def _ranked(snapshot: LabSnapshot, pairs: list[tuple[float, Experiment]]) -> lis
             )
         )
     return rows
-
-
-def _gain_over_baseline(
-    snapshot: LabSnapshot, experiment: Experiment, metric: float, baseline: float | None
-) -> float | None:
-    """Of a keep what is claimed of it: the run that decided was a chosen one. Of others what was measured."""
-    assert snapshot.campaign is not None
-    if baseline is None:
-        return None
-    if experiment.verdict is Verdict.KEEP and experiment.setting_id == snapshot.campaign.setting.id:
-        expected = expected_gain_over_baseline(snapshot, experiment)
-        if expected is not None:
-            return expected[0]
-    return snapshot.campaign.direction.sign * (metric - baseline)
 
 
 def _gain_over_incumbent(

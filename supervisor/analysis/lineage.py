@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.analysis.beliefs import expected_gain_over_baseline
 from supervisor.model.experiment import Experiment
 from supervisor.model.snapshot import Agent, LabSnapshot
 from supervisor.model.states import Role, Verdict
@@ -19,7 +18,7 @@ class Branch:
     name: str
     agent: str
     lineage: tuple[Experiment, ...]  # from the run's base to the incumbent
-    gain_over_base: float | None  # as it is expected now, in the metric's unit, positive is better
+    gain_over_base: float | None  # in the metric's unit, positive is better
     is_champion: bool  # its incumbent is the champion
 
     @property
@@ -57,8 +56,6 @@ def _branch_of(snapshot: LabSnapshot, agent: Agent) -> Branch:
 def _gain(snapshot: LabSnapshot, chain: tuple[Experiment, ...]) -> float | None:
     if snapshot.campaign is None or not chain:
         return None
-    if (expected := expected_gain_over_baseline(snapshot, chain[-1])) is not None:
-        return expected[0]
     first, last = chain[0].metric, chain[-1].metric
     if first is None or last is None or chain[0].setting_id != chain[-1].setting_id:
         return None

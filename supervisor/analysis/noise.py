@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from supervisor.model.snapshot import Noise
 
-# A guess at the low end of what was seen (0.07 to 1.1 % of the level), for as long as nothing was repeated: labs
-# differ by more than a factor of a hundred, so that the first repeats say more.
+# The prior is a guess at the low end of what was seen (0.07 to 1.1 % of the level), worth half a repeat.
+# Too wide a guess enters squared and costs keeps for dozens of runs; a few repeats overrule one too narrow.
 PRIOR_SHARE_OF_LEVEL = 0.002
 PRIOR_WEIGHT = 0.5
-GIVEN_WAY = 0.001  # what the guess still weighs once something was repeated
 
 # A lab without seeds whose code is run again this often, always with the very same number, is deterministic. There
 # the smallest standard deviation that is still believed is this share of the metric's level.

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from supervisor.analysis.champion import is_proven
 from supervisor.analysis.noise import mean
+from supervisor.analysis.sequential_test import DecisionRule
 from supervisor.analysis.student_t import interval_reach
 from supervisor.model.experiment import DECIDED_BEFOREHAND, DECIDING, Experiment, Run
 from supervisor.model.snapshot import LabSnapshot, Noise
@@ -45,6 +46,7 @@ class VerdictBasis:
     decided_by: tuple[Run, ...]
     estimated_by: tuple[Run, ...]
     against: IncumbentAtVerdict | None
+    rule: DecisionRule | None  # None: no statistics were asked, or it is not decided
     runs: int  # that were started
     device_s: float  # that they held a device
 
@@ -57,6 +59,7 @@ def verdict_basis_of(snapshot: LabSnapshot, experiment: Experiment) -> VerdictBa
         decided_by=by[Part.DECIDED],
         estimated_by=by[Part.ESTIMATES],
         against=_against(snapshot, experiment),
+        rule=rule_of(experiment),
         runs=len(started),
         device_s=sum(held_s(run) or 0.0 for run in started),
     )
@@ -72,6 +75,13 @@ def part_of(experiment: Experiment, run: Run) -> Part:
     if experiment.verdict is not None and run.kind in DECIDING:
         return Part.DECIDED if run.metric is not None or failed else Part.NONE
     return Part.NONE
+
+
+def rule_of(experiment: Experiment) -> DecisionRule | None:
+    """The statistical rule behind the verdict, as its reason names it."""
+    if experiment.verdict not in (Verdict.KEEP, Verdict.DISCARD):
+        return None
+    return next((rule for rule in DecisionRule if f"{rule}: gain " in experiment.reason), None)
 
 
 def held_s(run: Run) -> float | None:

@@ -32,6 +32,7 @@ CPU_BUDGET_S = 20.0
 ACCELERATOR_BUDGET_S = 300.0
 # A CPU second takes longer than a second on a shared machine; the rest is start-up and evaluation.
 TIMEOUT_BUDGETS = {Clock.CPU: 6.0, Clock.WALL: 2.0}
+HOPELESS = 0.25  # how often equal code looks as good as a candidate that its first run ends
 SHORTEST_TIMEOUT_S = 120.0  # imports, smoke and evaluation take their seconds however small the budget
 
 _BRACED = re.compile(r"\{(\w+)\}")
@@ -304,32 +305,16 @@ class LimitsSection(TomlTable):
     usd_each: float | None = Field(None, gt=0)  # what one agent may cost; it stops, the others go on
 
 
-_GIVEN_UP = {
-    "false_keep_rate": "a change is kept by its expected gain; write worth = 0.2 (in the noise of one run)",
-    "repeat_share": "a run is repeated where that is worth more than a fresh candidate; leave the line out",
-}
-
-
 class DecideSection(TomlTable):
-    """`[decide]`: what is worth building on, and how often the machine is looked at."""
+    """`[decide]`: how sure a keep has to be."""
 
-    worth: float = Field(
-        0.2, ge=0, le=10
-    )  # expected gain from which a change is kept, in the noise of one run
-    line_price: float = Field(
-        0.0, ge=0, le=10
-    )  # what each line that a change adds has to bring on top, the same
-    max_runs: int = Field(5, ge=1, le=20)  # that one candidate may be given; nearly all have one
+    false_keep_rate: float = Field(0.01, gt=0, lt=HOPELESS)  # share of identical candidates that may be kept
+    max_runs: int = Field(
+        5, ge=1, le=20
+    )  # seeds that one candidate may be given; on average it takes about 1.4
     noise_floor: float = Field(0.0, ge=0)  # smallest SD of a run that is believed, in the metric's unit
     drift_every: int = Field(20, ge=0)  # experiments between two drift checks of the machine; 0: never
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_what_took_its_place(cls, data: object) -> object:
-        for key, instead in _GIVEN_UP.items():
-            if isinstance(data, dict) and key in data:
-                raise ValueError(f"{key} is no more: {instead}")
-        return data
+    repeat_share: float = Field(0.5, ge=0, le=1)  # of the runs that may be repeats before candidates go first
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,6 @@ class LabSnapshot:
     secondary: tuple[Secondary, ...] = ()  # what is kept beside the metric
     guarantees: Guarantees | None = None  # what the scores can be trusted for
     canaries: tuple[Run, ...] = ()  # whether the edit is what runs: see `policy/canary.py`
-    noise_floor: float = 0.0  # smallest SD of a run that is believed, in the metric's unit
     trials: tuple[Experiment, ...] = ()  # what promotions measure: never ranked, judged or built on
     _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -243,14 +242,6 @@ class LabSnapshot:
             self._results[compute] = compute(self)
         result: T = self._results[compute]
         return result
-
-    def known(self, compute: Callable[[LabSnapshot], T]) -> T | None:
-        """What `compute` made of this snapshot, if it was called yet."""
-        return self._results.get(compute)
-
-    def remember(self, compute: Callable[[LabSnapshot], T], result: T) -> None:
-        """What `compute` would make of this snapshot is known already."""
-        self._results[compute] = result
 
     def experiment(self, experiment_id: str | None) -> Experiment | None:
         """The experiment of that id, if there is one; those of promotions are found too."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from supervisor.analysis.beliefs import best_to_build_on, model_of
-from supervisor.analysis.champion import is_proven, is_refuted
-from supervisor.analysis.expected_gain import FALL_BACK, DecideRules
+from supervisor.analysis.champion import CHAMPION_RUNS, is_refuted, lags_behind
 from supervisor.analysis.limits import accepts_work, limit_reached
-from supervisor.analysis.lineage import INCUMBENT_VERDICTS, lineage_of
+from supervisor.analysis.lineage import lineage_of
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.analysis.streaks import ANOTHER_PARENT_AFTER, stuck_juniors, wants_another_parent
 from supervisor.model.actions import Action, Adopt, AskChief, ChangeState, Judge, SendBack
 from supervisor.model.experiment import Experiment
 from supervisor.model.promotion import PromotionState
-from supervisor.model.snapshot import Agent, Campaign, Hypothesis, LabSnapshot
+from supervisor.model.snapshot import Agent, Campaign, LabSnapshot
 from supervisor.model.states import (
     UNCLAIMED,
     AgentState,
@@ -28,7 +27,6 @@ from supervisor.policy.run_queue import drift_runs, estimate_runs, proving_runs,
 from supervisor.policy.verdicts import judge, judge_baseline, lost_keeps, port_of
 from supervisor.promotion.candidates import promoted_ids
 from supervisor.promotion.next_step import promotion_actions
-from supervisor.text import figure
 
 PLAN_AHEAD = 2  # open hypotheses per junior below which the chief is asked for more
 
@@ -45,12 +43,12 @@ def next_actions(snapshot: LabSnapshot, rules: DecideRules) -> tuple[Action, ...
     if promotions:
         return promotions
     if campaign.state in (CampaignState.STOPPED, CampaignState.FINISHED):
-        return start_runs(snapshot, candidates=False, research=False)
+        return start_runs(snapshot, rules, candidates=False, research=False)
     verdicts = tuple(_verdicts(snapshot, rules))
     if verdicts:
         return verdicts
     if campaign.state is CampaignState.PAUSED:
-        return start_runs(snapshot, candidates=False, research=False)
+        return start_runs(snapshot, rules, candidates=False, research=False)
     moves = tuple(_moves(snapshot))
     if moves:
         return moves
@@ -93,18 +91,19 @@ def _verdicts(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
 
 
 def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
-    champion, best = snapshot.experiment(snapshot.champion_id), _best_for_everybody(snapshot)
+    champion = snapshot.experiment(snapshot.champion_id)
     for agent in snapshot.agents:
         incumbent = snapshot.experiment(agent.incumbent_id)
-        if champion is None or best is None or incumbent is None:
+        if champion is None or incumbent is None:
             continue
         if incumbent.verdict is Verdict.KEEP and is_refuted(snapshot, incumbent):
             why = f"the gain of {incumbent.id} is not there on the sealed holdout"
-            yield Adopt(agent.name, best.id, why)
-        elif why := _reason_to_build_on(snapshot, agent, incumbent, best):
-            yield Adopt(agent.name, best.id, why, _ports(snapshot, agent, best))
-        elif why := _reason_to_follow_main(snapshot, incumbent, champion):
-            yield Adopt(agent.name, champion.id, why, _ports(snapshot, agent, champion))
+            yield Adopt(agent.name, champion.id, why)
+            continue
+        why = _reason_to_move(snapshot, incumbent, champion) or _reason_to_leave(snapshot, agent, incumbent)
+        if why:
+            ports = tuple(port_of(keep, champion.id) for keep in lost_keeps(snapshot, agent, champion))
+            yield Adopt(agent.name, champion.id, why, ports)
     for experiment in snapshot.experiments:
         owner = snapshot.agent(experiment.agent)
         if owner is None or owner.incumbent_id is None or experiment.state is not ExperimentState.READY:
@@ -113,50 +112,23 @@ def _moves(snapshot: LabSnapshot) -> Iterator[Action]:
             yield SendBack(experiment.id, owner.incumbent_id)
 
 
-def _best_for_everybody(snapshot: LabSnapshot) -> Experiment | None:
-    """The best expected commit that anybody may build on: what is refuted, or flagged and not proven, is not."""
-    model = model_of(snapshot)
-    on_hand = (e for e in snapshot.experiments if e.verdict in INCUMBENT_VERDICTS and model.knows(e.id))
-    sound = (e for e in on_hand if (not e.flags and not is_refuted(snapshot, e)) or is_proven(snapshot, e))
-    return best_to_build_on(snapshot, sound)
-
-
-def _ports(snapshot: LabSnapshot, agent: Agent, onto: Experiment) -> tuple[Hypothesis, ...]:
-    return tuple(port_of(keep, onto.id) for keep in lost_keeps(snapshot, agent, onto))
-
-
-def _reason_to_build_on(snapshot: LabSnapshot, agent: Agent, incumbent: Experiment, best: Experiment) -> str:
-    model = model_of(snapshot)
-    if (
-        best.id == incumbent.id
-        or not model.knows(incumbent.id)
-        or _is_measured_on(snapshot, agent, incumbent)
-    ):
-        return ""
-    ahead, sd = model.difference(best.id, incumbent.id)
-    falls_back = best in lineage_of(snapshot, incumbent.id)
-    if ahead > (FALL_BACK * model.noise_sd if falls_back else max(model.noise_sd, sd)):
-        return f"it is expected to be {figure(ahead)} better than {incumbent.id}"
-    if ahead > 0 and wants_another_parent(snapshot, agent):
-        return f"{ANOTHER_PARENT_AFTER} misses in a row on {incumbent.id}"
-    return ""
-
-
-def _is_measured_on(snapshot: LabSnapshot, agent: Agent, incumbent: Experiment) -> bool:
-    """Whether a candidate of the agent is under way on its incumbent: it may turn out to be the better one."""
-    return any(
-        e.agent == agent.name and e.parent_id == incumbent.id and e.state is ExperimentState.MEASURING
-        for e in snapshot.experiments
-    )
-
-
-def _reason_to_follow_main(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> str:
+def _reason_to_move(snapshot: LabSnapshot, incumbent: Experiment, champion: Experiment) -> str:
+    if lags_behind(snapshot, incumbent, champion):
+        return f"{incumbent.id} lags behind it by more than the noise"
     # Only when the champion stands on what was promoted: else the next look would move the junior back.
     promoted = promoted_ids(snapshot) & {e.id for e in lineage_of(snapshot, champion.id)}
     missing = promoted - {e.id for e in lineage_of(snapshot, incumbent.id)}
     assert snapshot.campaign is not None
     home = snapshot.campaign.base.name
     return f"{home} has {max(missing)} now, and {incumbent.id} lacks it" if missing else ""
+
+
+def _reason_to_leave(snapshot: LabSnapshot, agent: Agent, incumbent: Experiment) -> str:
+    # One that is not well known yet may be the better of the two.
+    known = len(incumbent.unbiased_runs) >= CHAMPION_RUNS
+    if incumbent.id == snapshot.champion_id or not known or not wants_another_parent(snapshot, agent):
+        return ""
+    return f"{ANOTHER_PARENT_AFTER} misses in a row on {incumbent.id}"
 
 
 def _names_parent(snapshot: LabSnapshot, experiment: Experiment) -> bool:
@@ -167,12 +139,12 @@ def _runs(snapshot: LabSnapshot, rules: DecideRules) -> Iterator[Action]:
     reason = limit_reached(snapshot)
     if not reason:
         yield from drift_runs(snapshot, rules)
-        yield from start_runs(snapshot, candidates=True)
-        yield from estimate_runs(snapshot)
+        yield from start_runs(snapshot, rules, candidates=True)
+        yield from estimate_runs(snapshot, rules)
         return
     # What has begun is finished; what is only queued stays for a later launch with more room.
     owed = proving_runs(snapshot)
-    yield from start_runs(snapshot, candidates=False)
+    yield from start_runs(snapshot, rules, candidates=False)
     yield from owed
     if not owed and not _anything_under_way(snapshot):
         yield ChangeState(CampaignState.FINISHED, reason)

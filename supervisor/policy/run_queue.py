@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
-from supervisor.analysis.beliefs import best_to_build_on, model_of
-from supervisor.analysis.champion import fresh_kind, is_refuted, runs_to_prove
+from supervisor.analysis.champion import fresh_kind, runs_to_prove, values
 from supervisor.analysis.drift import check_due
-from supervisor.analysis.expected_gain import DecideRules
 from supervisor.analysis.lineage import INCUMBENT_VERDICTS
+from supervisor.analysis.noise import mean
+from supervisor.analysis.sequential_test import DecideRules, chance_if_equal, fresh_runs_wanted
 from supervisor.model.actions import QueueRun, StartRun
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Device, LabSnapshot
 from supervisor.model.states import ExperimentState, Role, RunKind, RunState, Verdict
 from supervisor.policy.verdicts import FRESH_KINDS, failed_fresh_runs
 from supervisor.promotion.next_step import waiting_trials
-
-IDLE_SHARE = 0.1  # of the budget: for so long a free device waits for a draft before it repeats anything
-PROVEN_AFTER = 12  # candidates that an incumbent has outlived
 
 
 class Urgency(IntEnum):
@@ -28,18 +25,23 @@ class Urgency(IntEnum):
     BASELINE = 1
     VERDICT = 2  # somebody's verdict hangs on it
     CANDIDATE = 3
-    ESTIMATE = 4  # makes an incumbent better known
-    SPECULATION = 5  # a draft whose predecessor is still being measured
+    OVER_BUDGET = 4  # a verdict hangs on it, but repeats have had their share of the devices
+    ESTIMATE = 5  # makes an incumbent better known
+    SPECULATION = 6  # a draft whose predecessor is still being measured
 
 
-def start_runs(snapshot: LabSnapshot, *, candidates: bool, research: bool = True) -> tuple[StartRun, ...]:
+def start_runs(
+    snapshot: LabSnapshot, rules: DecideRules, *, candidates: bool, research: bool = True
+) -> tuple[StartRun, ...]:
     """Give every free device the most urgent run, a junior's own device first; each run and device once.
 
     Without `candidates` only runs that finish what is begun are started, without `research` only those of a
-    promotion. Of the repeats that verdicts hang on the most promising goes first.
+    promotion. Of the repeats that verdicts hang on the most promising goes first; once repeats have had their share,
+    they wait for candidates to be served.
     """
+    over_budget = repeat_share(snapshot) > rules.repeat_share
     waiting = [
-        (_rank(snapshot, experiment, run), run.queued_at, run, experiment)
+        (_rank(snapshot, experiment, run, over_budget), run.queued_at, run, experiment)
         for experiment in (snapshot.experiments if research else ())
         for run in experiment.runs
         if run.state is RunState.QUEUED and (candidates or run.kind is not RunKind.CANDIDATE)
@@ -63,17 +65,36 @@ def start_runs(snapshot: LabSnapshot, *, candidates: bool, research: bool = True
     return tuple(starts)
 
 
-def _rank(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> tuple[Urgency, float]:
+def repeat_share(snapshot: LabSnapshot) -> float:
+    """The share of repeats among the runs that were started since the baseline; 0 before there are any."""
+    kinds = [
+        run.kind
+        for experiment in snapshot.experiments
+        for run in experiment.runs
+        if run.started_at is not None and run.kind is not RunKind.BASELINE
+    ]
+    return sum(kind is not RunKind.CANDIDATE for kind in kinds) / len(kinds) if kinds else 0.0
+
+
+def _rank(
+    snapshot: LabSnapshot, experiment: Experiment, run: Run, over_budget: bool
+) -> tuple[Urgency, float]:
     level = urgency(snapshot, experiment, run)
-    return level, -promise(snapshot, experiment) if level is Urgency.VERDICT else 0.0
+    if level is not Urgency.VERDICT:
+        return level, 0.0
+    return Urgency.OVER_BUDGET if over_budget else level, -promise(snapshot, experiment)
 
 
 def promise(snapshot: LabSnapshot, experiment: Experiment) -> float:
-    """How likely an undecided candidate is a gain, 0 to 1; what others wait for comes first, with 1."""
-    if experiment.is_decided or not experiment.deciding_runs or experiment.parent_id is None:
+    """How sure it is so far that an undecided candidate is a gain, 0 to 1; what others wait for comes first, with 1."""
+    parent, campaign, noise = snapshot.experiment(experiment.parent_id), snapshot.campaign, snapshot.noise
+    if experiment.is_decided or parent is None or campaign is None or noise is None:
         return 1.0
-    model = model_of(snapshot)
-    return model.gain(experiment.id).p_better if model.holds_pair(experiment.id) else 1.0
+    ours, theirs = values(experiment, unbiased=False), values(parent, unbiased=True)
+    if not ours or not theirs:
+        return 1.0
+    gain = campaign.direction.sign * (mean(ours) - mean(theirs))
+    return 1.0 - chance_if_equal(gain, len(ours), len(theirs), noise.sd, noise.degrees_of_freedom)
 
 
 def free_devices(snapshot: LabSnapshot) -> tuple[Device, ...]:
@@ -108,7 +129,7 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
         case RunKind.REPLICATION | RunKind.DRIFT:
             return Urgency.VERDICT
         case RunKind.FRESH | RunKind.VERIFICATION:
-            return Urgency.VERDICT if _is_waited_for(snapshot, experiment) else Urgency.ESTIMATE
+            return Urgency.VERDICT if _verdict_hangs_on(snapshot, experiment) else Urgency.ESTIMATE
         case RunKind.CANDIDATE:
             busy = any(
                 e.agent == experiment.agent and e.state is ExperimentState.MEASURING and e.id != experiment.id
@@ -117,42 +138,17 @@ def urgency(snapshot: LabSnapshot, experiment: Experiment, run: Run) -> Urgency:
             return Urgency.SPECULATION if busy else Urgency.CANDIDATE
 
 
-def estimate_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
-    """Fresh runs of incumbents that are not proven, on devices that nothing else comes for.
-
-    The best one is also proven when a streak of candidates has not beaten it: it is likely to stay.
-    """
-    if _is_spoken_for(snapshot):
-        return ()  # what is still measured may be better; the end proves the best
+def estimate_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
+    """Fresh runs of incumbents for devices that would otherwise stand idle or only speculate."""
     queued = [(e, run) for e in snapshot.experiments for run in e.runs if run.state is RunState.QUEUED]
     ahead = sum(urgency(snapshot, e, run) <= Urgency.ESTIMATE for e, run in queued)
-    room = max(len(_idle_groups(snapshot)) - ahead - len(waiting_trials(snapshot)), 0)
-    unproven = [e for e in incumbents(snapshot) if known_runs(e) < runs_to_prove(snapshot)]
-    unproven.sort(key=lambda e: (known_runs(e), e.id))
-    wanted = {e.id: e for e in unproven[:room]}
-    best = best_to_build_on(snapshot, unproven)
-    if best is not None and not room and judged_on(snapshot, best) >= PROVEN_AFTER:
-        wanted.setdefault(best.id, best)
-    return tuple(QueueRun(e.id, fresh_kind(e), "to prove what is built on") for e in wanted.values())
-
-
-def _is_spoken_for(snapshot: LabSnapshot) -> bool:
-    """Whether every experiment that the campaign may make is begun."""
-    limit = snapshot.campaign.limits.experiments if snapshot.campaign else None
-    return limit is not None and sum(e.id != snapshot.baseline_id for e in snapshot.experiments) >= limit
-
-
-def _idle_groups(snapshot: LabSnapshot) -> tuple[tuple[Device, ...], ...]:
-    """Free ones that no draft came for in a moment: one that is seconds away is worth more than a repeat."""
-    assert snapshot.campaign is not None
-    since = snapshot.taken_at - IDLE_SHARE * snapshot.campaign.setting.budget_s
-    return tuple(group for group in free_groups(snapshot) if all((d.since or 0.0) <= since for d in group))
-
-
-def judged_on(snapshot: LabSnapshot, incumbent: Experiment) -> int:
-    """How many candidates were measured against it."""
-    on_it = (e for e in snapshot.experiments if e.parent_id == incumbent.id and e.is_decided)
-    return sum(bool(e.deciding_runs) for e in on_it)
+    room = len(free_groups(snapshot)) - ahead - len(waiting_trials(snapshot))
+    little_known = sorted(
+        (e for e in incumbents(snapshot) if _pending(e) + len(e.unbiased_runs) < _wanted(snapshot, e, rules)),
+        key=lambda e: (_pending(e) + len(e.unbiased_runs), e.id),
+    )
+    why = "to know the incumbent better"
+    return tuple(QueueRun(e.id, fresh_kind(e), why) for e in little_known[: max(room, 0)])
 
 
 def drift_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...]:
@@ -162,14 +158,12 @@ def drift_runs(snapshot: LabSnapshot, rules: DecideRules) -> tuple[QueueRun, ...
 
 
 def proving_runs(snapshot: LabSnapshot) -> tuple[QueueRun, ...]:
-    """The fresh runs that a finished campaign still owes the best that it has: no champion on fewer than three."""
-    sound = (e for e in incumbents(snapshot) if not is_refuted(snapshot, e))
-    best = best_to_build_on(snapshot, sound)
-    if best is None or best.verdict is not Verdict.KEEP:
-        return ()
-    owed = runs_to_prove(snapshot) - known_runs(best)
+    """The fresh runs that a finished campaign still owes: nobody is called champion on fewer than three."""
     return tuple(
-        QueueRun(best.id, fresh_kind(best), "to prove the keep before the campaign ends") for _ in range(owed)
+        QueueRun(e.id, fresh_kind(e), "to prove the keep before the campaign ends")
+        for e in incumbents(snapshot)
+        if e.verdict is Verdict.KEEP
+        for _ in range(runs_to_prove(snapshot) - len(e.unbiased_runs) - _pending(e))
     )
 
 
@@ -180,21 +174,21 @@ def incumbents(snapshot: LabSnapshot) -> tuple[Experiment, ...]:
     return tuple(e for e in experiments if e is not None and e.verdict in INCUMBENT_VERDICTS)
 
 
-def known_runs(experiment: Experiment) -> int:
-    """Its runs that were decided beforehand, those under way among them.
+def _wanted(snapshot: LabSnapshot, incumbent: Experiment, rules: DecideRules) -> int:
+    decided = (e for e in snapshot.experiments if e.parent_id == incumbent.id and e.is_decided)
+    judged = sum(bool(e.deciding_runs) for e in decided)
+    return fresh_runs_wanted(len(incumbent.unbiased_runs), judged, rules)
 
-    A failed one counts too, or a commit that fails now and then would be run for ever.
-    """
+
+def _pending(experiment: Experiment) -> int:
+    # A failed one counts too, or a commit that fails now and then would be run for ever.
     under_way = sum(run.kind in FRESH_KINDS and run.is_under_way for run in experiment.runs)
-    return under_way + len(failed_fresh_runs(experiment)) + len(experiment.unbiased_runs)
+    return under_way + len(failed_fresh_runs(experiment))
 
 
-def _is_waited_for(snapshot: LabSnapshot, experiment: Experiment) -> bool:
-    """Whether candidates have to wait for it, or have had their turn."""
-    if judged_on(snapshot, experiment) >= PROVEN_AFTER:
-        return True
+def _verdict_hangs_on(snapshot: LabSnapshot, parent: Experiment) -> bool:
     return any(
-        e.parent_id == experiment.id
+        e.parent_id == parent.id
         and e.state is ExperimentState.MEASURING
         and not any(run.is_under_way for run in e.runs)
         for e in snapshot.experiments

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 from sessions.runs.contract import RunEnding
-from supervisor.analysis.beliefs import model_of
 from supervisor.analysis.champion import fresh_kind, values
-from supervisor.analysis.expected_gain import DecideRules, Decision, Ruling, decide
 from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.noise import mean
 from supervisor.analysis.secondary_limits import broken_limit
+from supervisor.analysis.sequential_test import DecideRules, Decision, Ruling, decide
 from supervisor.lab.config import LabConfig
 from supervisor.model.actions import Judge, Mend, QueueRun, SettleBaseline
 from supervisor.model.experiment import Experiment, Run
@@ -20,11 +18,10 @@ from supervisor.model.records import Judgement
 from supervisor.model.snapshot import Agent, Hypothesis, LabSnapshot
 from supervisor.model.states import PORT, RunKind, RunState, Verdict
 from supervisor.policy.canary import is_waited_for, why_not_what_runs
-from supervisor.text import figure, signed_figure
+from supervisor.text import figure
 
 BASELINE_RUNS = 3  # measured ones, at the least
 FAILED_FRESH_RUNS = 3  # of an incumbent, after which nothing more is spent on knowing it
-INTERVAL_SDS = 1.96  # half of the interval that a gain is shown with, in its own SDs
 FRESH_KINDS = (RunKind.FRESH, RunKind.VERIFICATION)
 CANNOT_MEND = frozenset({"offline"})  # a search knows one way to make an edit
 _PLACE_IN_CODE = re.compile(r"\([^()]+\.\w+:\d+\)$")  # how the reason of a stack ends
@@ -38,7 +35,7 @@ _VERDICT_OF_ENDING = {
 
 
 def rules_of(config: LabConfig) -> DecideRules:
-    """What the lab finds worth building on."""
+    """How sure the lab wants to be."""
     return DecideRules(**dict(config.decide), repairs=config.agents.repairs)
 
 
@@ -96,34 +93,19 @@ def judge(
         return None
     if broken := broken_limit(snapshot, experiment):
         return Judge(experiment.id, Judgement(Verdict.REJECTED, broken))
-    model = model_of(snapshot)
-    if not model.knows(parent.id):
-        return _fresh_runs(experiment, parent, 1, "nothing was measured of what it builds on")
-    decision = decide(model, experiment.id, rules, experiment.lines_added - experiment.lines_removed)
+    measured = values(parent, unbiased=True)
+    if not measured:
+        return _fresh_runs(experiment, parent, 1, "the incumbent has no run yet that was decided beforehand")
+    decision = decide(values(experiment, unbiased=False), measured, snapshot.noise, rules, campaign.direction)
     match decision.ruling:
-        case Ruling.REPEAT:
-            return QueueRun(experiment.id, RunKind.REPLICATION, reason_of(experiment, decision))
+        case Ruling.REPEAT_CANDIDATE:
+            return QueueRun(experiment.id, RunKind.REPLICATION, decision.reason)
+        case Ruling.REPEAT_INCUMBENT:
+            return _fresh_runs(experiment, parent, decision.runs_wanted, decision.reason)
         case Ruling.DISCARD:
-            return Judge(experiment.id, _judgement(Verdict.DISCARD, experiment, decision))
+            return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, decision.reason))
         case Ruling.KEEP:
             return _keep(snapshot, experiment, decision)
-
-
-def reason_of(experiment: Experiment, decision: Decision) -> str:
-    """What is expected of a candidate, and what follows from it, in one line."""
-    estimate, runs = decision.estimate, len(experiment.deciding_runs)
-    expected = (
-        f"expected {signed_figure(estimate.gain)} ± {figure(estimate.sd)} over {experiment.parent_id}, better with "
-        f"{estimate.p_better:.0%}, after {runs} run{'s' * (runs != 1)}"
-    )
-    match decision.ruling:
-        case Ruling.KEEP:
-            return f"{expected}: worth building on, as from {signed_figure(decision.wanted)} on"
-        case Ruling.DISCARD:
-            return f"{expected}: not worth building on, which takes {signed_figure(decision.wanted)}"
-        case Ruling.REPEAT:
-            worth, fresh = decision.worth_of_a_run, decision.yield_of_a_run
-            return f"{expected}: a near miss; another run brings {figure(worth)}, a fresh candidate {figure(fresh)}"
 
 
 def _runs_of_commit(experiment: Experiment) -> tuple[Run, ...]:
@@ -162,13 +144,13 @@ def failed_fresh_runs(experiment: Experiment) -> tuple[Run, ...]:
 
 def _keep(snapshot: LabSnapshot, experiment: Experiment, decision: Decision) -> Judge:
     agent = snapshot.agent(experiment.agent)
-    judgement = _judgement(Verdict.KEEP, experiment, decision)
     if agent is not None and agent.incumbent_id == experiment.parent_id:
-        return Judge(experiment.id, judgement, new_incumbent=True)
+        return Judge(experiment.id, _judgement(Verdict.KEEP, decision, decision.reason), new_incumbent=True)
     now_on = agent.incumbent_id if agent else None
-    reason = f"{judgement.reason}; its branch went on to {now_on}: tried again there"
-    retry = port_of(replace(experiment, gain=judgement.gain), now_on) if now_on else None
-    return Judge(experiment.id, replace(judgement, verdict=Verdict.DISCARD, reason=reason), retry=retry)
+    was = f"better than {experiment.parent_id} ({decision.reason})"
+    reason = f"{was}; its branch went on to {now_on}: tried again"
+    retry = port_of(experiment, now_on) if now_on else None
+    return Judge(experiment.id, _judgement(Verdict.DISCARD, decision, reason), retry=retry)
 
 
 def port_of(experiment: Experiment, onto: str) -> Hypothesis:
@@ -184,16 +166,13 @@ def port_of(experiment: Experiment, onto: str) -> Hypothesis:
     )
 
 
-def _judgement(verdict: Verdict, experiment: Experiment, decision: Decision) -> Judgement:
-    estimate = decision.estimate
-    half = INTERVAL_SDS * estimate.sd
-    low, high = estimate.gain - half, estimate.gain + half
-    return Judgement(verdict, reason_of(experiment, decision), estimate.gain, low, high, estimate.p_better)
+def _judgement(verdict: Verdict, decision: Decision, reason: str) -> Judgement:
+    low, high = decision.gain_low, decision.gain_high
+    return Judgement(verdict, reason, decision.gain, low, high, decision.confidence)
 
 
-def lost_keeps(snapshot: LabSnapshot, agent: Agent, other: Experiment) -> tuple[Experiment, ...]:
-    """Keeps of the agent's branch that the other's lineage lacks, and that are still expected to gain."""
-    theirs, model = {entry.id for entry in lineage_of(snapshot, other.id)}, model_of(snapshot)
+def lost_keeps(snapshot: LabSnapshot, agent: Agent, champion: Experiment) -> tuple[Experiment, ...]:
+    """Keeps of the agent's branch that the champion's lineage lacks."""
+    theirs = {entry.id for entry in lineage_of(snapshot, champion.id)}
     own = lineage_of(snapshot, agent.incumbent_id)
-    lost = (e for e in own if e.verdict is Verdict.KEEP and e.id not in theirs)
-    return tuple(e for e in lost if not model.holds_pair(e.id) or model.gain(e.id).gain > 0)
+    return tuple(e for e in own if e.verdict is Verdict.KEEP and e.id not in theirs)

@@ -1,7 +1,8 @@
 """Is what is to be promoted really better than the base branch? A sequential t test on fresh seeds of both sides. Pure.
 
-Looks are taken after 3, 4, 6, 9 and 12 runs of each side. Each asks for a p below its share of the false rate
-(`supervisor.analysis.sequential_test`), first on the validation metric, then on the holdout.
+Looks are taken after 3, 4, 6, 9 and 12 runs of each side. Each asks for a p below its share of the false rate, as
+the verdicts of experiments do (`supervisor.analysis.sequential_test`), first on the validation metric, then on
+the holdout.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import StrEnum
 
 from supervisor.analysis.holdout import HOLDS_FROM
 from supervisor.analysis.noise import estimate_noise, mean
-from supervisor.analysis.sequential_test import chance_if_equal, discard_from, keep_up_to
+from supervisor.analysis.sequential_test import DecideRules, chance_if_equal, discard_from, keep_up_to
 from supervisor.analysis.student_t import interval_reach
 from supervisor.model.promotion import Interval
 from supervisor.model.snapshot import Noise
@@ -24,6 +25,8 @@ FAILURES = 2  # runs of one side without a metric, from which nothing is promote
 FALSE_RATE = 0.005
 PRIOR_WEIGHT = 6.0  # the campaign's noise counts as at most so many repeats
 HOLDOUT_FALSE_RATE = 0.01  # the validation metric stands before it
+_RULES = DecideRules(false_keep_rate=FALSE_RATE, max_runs=LOOKS[-1])
+_HOLDOUT_RULES = DecideRules(false_keep_rate=HOLDOUT_FALSE_RATE, max_runs=LOOKS[-1])
 
 
 class Answer(StrEnum):
@@ -89,15 +92,15 @@ def _answer(
     runs: int, gain: Interval, p: float, holdout: Interval | None, p_holdout: float | None
 ) -> tuple[Answer, str]:
     on_validation = f"{gain.gain:+.4g} ({gain.low:+.4g} to {gain.high:+.4g}) over {runs} runs of each side"
-    hopeless = discard_from(runs, LOOKS[-1])
-    sure = p <= keep_up_to(runs, FALSE_RATE, LOOKS[-1]) and gain.low > 0
+    hopeless = discard_from(runs, _RULES)
+    sure = p <= keep_up_to(runs, _RULES) and gain.low > 0
     if not sure and (p >= hopeless or runs >= LOOKS[-1]):
         return Answer.NO, f"the gain is not reproduced: {on_validation}"
     if holdout is None or p_holdout is None:
         answer, word = (Answer.YES, "reproduced") if sure else (Answer.MORE, "not sure yet")
         return answer, f"{word}: {on_validation}"
     on_holdout = f"{holdout.gain:+.4g} ({holdout.low:+.4g} to {holdout.high:+.4g}) on the holdout"
-    gain_on_holdout = p_holdout <= keep_up_to(runs, HOLDOUT_FALSE_RATE, LOOKS[-1]) and holdout.low > 0
+    gain_on_holdout = p_holdout <= keep_up_to(runs, _HOLDOUT_RULES) and holdout.low > 0
     holds = gain_on_holdout and holdout.high >= HOLDS_FROM * gain.gain
     if not holds and (p_holdout >= hopeless or runs >= LOOKS[-1]):
         word = "does not hold on the sealed holdout" if sure else "is not reproduced"

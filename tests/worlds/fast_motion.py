@@ -13,7 +13,7 @@ from pathlib import Path
 from sessions.devices.discovery import FoundDevice
 from sessions.runs.contract import RunEnding, RunOutcome
 from supervisor.analysis.champion import with_analysis
-from supervisor.analysis.expected_gain import DecideRules
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import (
     Action,
     Adopt,

@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.analysis.beliefs import expected_gain_over_baseline
-from supervisor.analysis.champion import is_proven
 from supervisor.analysis.overfitting import Lineage, LineagePoint
+from supervisor.analysis.sequential_test import DecisionRule
 from supervisor.analysis.verdict_basis import (
     VerdictBasis,
     is_unverified,
@@ -21,7 +20,6 @@ from supervisor.analysis.verdict_basis import (
 from supervisor.model.experiment import Experiment, Flag, Run, Spending
 from supervisor.model.snapshot import Hypothesis, LabSnapshot
 from supervisor.model.states import Verdict
-from supervisor.policy.verdicts import INTERVAL_SDS
 from tui.views.figures import MINUS, age, change, dollars, metric, thousands
 from tui.views.secondary import secondary_in_words
 from tui.views.text import plain
@@ -29,13 +27,19 @@ from tui.views.text import plain
 Fact = tuple[str, str]  # a name of at most nine letters, and what it says; raw text of agents among it
 
 _RULES = {
+    DecisionRule.CLEARLY_BETTER: "clearly better: equal code would hardly ever look this good, "
+    "counted over all its looks",
+    DecisionRule.NO_PROMISE: "no promise: too far from a gain for another seed to be worth a device",
+    DecisionRule.RUNS_SPENT: "runs spent: every seed it may have was run, and no gain is clear",
+    DecisionRule.IN_BETWEEN: "in between: another seed has to say",
+    DecisionRule.INCUMBENT_UNKNOWN: "the incumbent has to be known better first",
+}
+_FAILURES = {
     Verdict.CRASH: "a run that ends without a metric decides at once",
     Verdict.TIMEOUT: "a run that exceeds its wall clock decides at once",
     Verdict.REJECTED: "the guard, the referee or a gate refused it; no statistics were asked",
     Verdict.BASELINE: "the code as it was at launch: every gain is counted from here",
     Verdict.THOUGHT: "reasoned, not run",
-    Verdict.KEEP: "its expected gain, given all that was measured, is worth building on; a claim is proven later",
-    Verdict.DISCARD: "its expected gain, given all that was measured, is not worth building on",
 }
 
 _INDEPENDENT = {True: "of the others of its plan", False: "no: it hangs on others of its plan", None: ""}
@@ -47,9 +51,8 @@ def experiment_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
     facts = (
         ("verdict", (one.verdict.value if one.verdict else one.state.value)),
         ("reason", one.reason),
-        ("rule", rule_in_words(one)),
+        ("rule", rule_in_words(one, basis)),
         ("gain", _gain(one)),
-        ("claim", claim(snapshot, one)),
         ("against", _against(basis)),
         ("metric", metric_with_margin(snapshot, one)),
         ("beside", secondary_in_words(snapshot, one)),
@@ -66,9 +69,11 @@ def experiment_facts(snapshot: LabSnapshot, one: Experiment) -> Iterator[Fact]:
     yield from (fact for fact in facts if fact[1])
 
 
-def rule_in_words(one: Experiment) -> str:
+def rule_in_words(one: Experiment, basis: VerdictBasis) -> str:
     """Which rule decided."""
-    return _RULES.get(one.verdict, "") if one.verdict is not None else ""
+    if basis.rule is not None:
+        return _RULES[basis.rule]
+    return _FAILURES.get(one.verdict, "") if one.verdict is not None else ""
 
 
 def metric_with_margin(snapshot: LabSnapshot, one: Experiment) -> str:
@@ -121,7 +126,8 @@ def verdict_basis_record(snapshot: LabSnapshot, one: Experiment) -> dict[str, An
     basis, reach = verdict_basis_of(snapshot, one), margin(snapshot.noise, runs_behind(one))
     against = basis.against
     return {
-        "rule_in_words": rule_in_words(one),
+        "rule": basis.rule.value if basis.rule else None,
+        "rule_in_words": rule_in_words(one, basis),
         "decided_by": [run.id for run in basis.decided_by],
         "estimated_by": [run.id for run in basis.estimated_by],
         "unverified": is_unverified(snapshot, one),
@@ -145,27 +151,14 @@ def _is_own(snapshot: LabSnapshot, one: Experiment) -> bool:
 
 
 def _gain(one: Experiment) -> str:
-    """The gain that was expected at the verdict."""
     if one.gain is None:
         return ""
     low, high = one.gain_low, one.gain_high
-    spread = f" ± {(high - low) / 2 / INTERVAL_SDS:.4f}" if low is not None and high is not None else ""
-    sure = f", better with {confidence_in_words(one.confidence)}" if one.confidence is not None else ""
-    return f"expected {change(one.gain)}{spread} over its parent{sure}"
-
-
-def claim(snapshot: LabSnapshot, one: Experiment) -> str:
-    """What it is expected to gain over the baseline, by all that is known now; only for what is built on."""
-    expected = expected_gain_over_baseline(snapshot, one) if one.verdict is Verdict.KEEP else None
-    if expected is None:
-        return ""
-    gain, sd = expected
-    proven = (
-        "proven by fresh runs"
-        if is_proven(snapshot, one)
-        else "provisional: no fresh runs have proven it yet"
+    spread = f" ({change(low)} to {change(high)}, 95 %)" if low is not None and high is not None else ""
+    sure = (
+        f", {confidence_in_words(one.confidence)} sure that it is one" if one.confidence is not None else ""
     )
-    return f"{change(gain)} ± {sd:.4f} over the baseline; {proven}"
+    return f"{change(one.gain)}{spread}{sure}; positive is better"
 
 
 def confidence_in_words(confidence: float) -> str:

@@ -18,7 +18,7 @@ from roles.loops.backoff import Backoff, countdown
 from roles.loops.draft import Drafter
 from roles.loops.junior import Junior, run_junior
 from sessions.runs.contract import RunEnding, RunOutcome
-from supervisor.analysis.expected_gain import DecideRules
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Judge, Mend
 from supervisor.model.experiment import Experiment, Run
 from supervisor.model.snapshot import Hypothesis, LabSnapshot

@@ -11,7 +11,7 @@ import pytest
 
 from sessions.git.repository import Repository
 from sessions.runs.contract import RunEnding, RunOutcome
-from supervisor.analysis.expected_gain import DecideRules
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.campaign.canaries import broken, entries_of, make_canaries
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.options import LaunchOptions

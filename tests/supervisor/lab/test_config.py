@@ -48,8 +48,7 @@ experiments = 100
 hours = 8
 usd = 20
 [decide]
-worth = 0.5
-line_price = 0.01
+false_keep_rate = 0.05
 max_runs = 5
 noise_floor = 0.001
 """
@@ -81,8 +80,11 @@ def test_every_key_of_the_design_is_read(read: Callable[[str], LabConfig]) -> No
     assert (config.agents.juniors, config.agents.drafts_ahead, config.agents.approve) == (3, 0, True)
     assert (config.agents.chief.backend, config.agents.chief.model) == ("anthropic", "some-model")
     assert (config.limits.experiments, config.limits.hours, config.limits.usd) == (100, 8, 20)
-    decide = config.decide
-    assert (decide.worth, decide.line_price, decide.max_runs, decide.noise_floor) == (0.5, 0.01, 5, 0.001)
+    assert (config.decide.false_keep_rate, config.decide.max_runs, config.decide.noise_floor) == (
+        0.05,
+        5,
+        0.001,
+    )
 
 
 def test_an_empty_file_is_our_default(read: Callable[[str], LabConfig]) -> None:
@@ -127,13 +129,8 @@ def test_a_file_over_karpathys_layout_keeps_what_it_does_not_say(tmp_path: Path)
         ("[lba]\nx = 1", "autoresearch.toml:1: [lba]: unknown key; did you mean lab?"),
         (
             "[decide]\nq = 1",
-            "autoresearch.toml:2: [decide] q: unknown key; known: worth, line_price, max_runs, "
-            "noise_floor, drift_every",
-        ),
-        (
-            "[decide]\nmax_runs = 4\nfalse_keep_rate = 0.05",
-            "autoresearch.toml:1: [decide]: false_keep_rate is no more: a change is kept by its expected gain; write "
-            "worth = 0.2 (in the noise of one run)",
+            "autoresearch.toml:2: [decide] q: unknown key; known: false_keep_rate, max_runs, noise_floor, "
+            "drift_every, repeat_share",
         ),
         ("lab = 3", "autoresearch.toml:1: [lab]: must be a table (got 3)"),
         (

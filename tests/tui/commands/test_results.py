@@ -55,7 +55,7 @@ def test_one_experiment_tells_its_whole_story(run: Run, played: World) -> None:
     keep = next(one for one in played.snapshot().experiments if one.verdict == "keep")
     said = run("experiments", keep.id).out
     assert said.startswith(f"{keep.id}:")
-    for words in (keep.title, "verdict:", "keep", keep.commit, "candidate", "better with"):
+    for words in (keep.title, "verdict:", "keep", keep.commit, "candidate", "sure that it is one"):
         assert words is not None
         assert words in said
     record = json.loads(run("experiments", keep.id, "--json").out)["experiment"]

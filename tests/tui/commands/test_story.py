@@ -27,8 +27,7 @@ def test_a_keep_names_its_rule_its_runs_its_incumbent_and_its_price(run: Run, pl
     keep = decided(played, Verdict.KEEP)
     facts = facts_of(run("experiments", keep.id).out)
     assert facts["verdict"] == "keep"
-    assert facts["rule"].startswith("its expected gain") and facts["gain"].startswith("expected +")
-    assert "over its parent, better with" in facts["gain"] and "over the baseline" in facts["claim"]
+    assert facts["rule"].startswith("clearly better")
     assert (
         facts["against"].startswith(f"{keep.parent_id} at ") and " over 4 runs: e0000.1" in facts["against"]
     )
@@ -73,7 +72,7 @@ def test_a_crash_and_a_discard_say_what_decided(run: Run, played: World) -> None
     crash, discard = decided(played, Verdict.CRASH), decided(played, Verdict.DISCARD)
     assert "without a metric" in facts_of(run("experiments", crash.id).out)["rule"]
     assert facts_of(run("experiments", crash.id).out)["decided"].endswith(crash.runs[-1].id)
-    assert facts_of(run("experiments", discard.id).out)["rule"].endswith("is not worth building on")
+    assert facts_of(run("experiments", discard.id).out)["rule"].startswith(("no promise", "runs spent"))
 
 
 def test_a_flag_comes_with_its_line_and_without_its_escapes(run: Run, played: World) -> None:

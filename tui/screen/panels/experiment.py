@@ -126,7 +126,7 @@ def _result_line(one: Experiment, snapshot: LabSnapshot) -> Line:
             low, high = sorted((sign * one.gain_low, sign * one.gain_high))
             spans.append((f" ({change(low)} … {change(high)})", Tone.MUTED))
     if one.confidence is not None:
-        spans.append((f"   better with {confidence_in_words(one.confidence)}", Tone.MUTED))
+        spans.append((f"   {confidence_in_words(one.confidence)} sure that it is better", Tone.MUTED))
     return tuple(spans)
 
 
