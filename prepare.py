@@ -692,7 +692,7 @@ class Fork:
         place, given = Path(f"/proc/{self._trainer}"), self._run.wall.given
         for fields in map(str.split, (place / "maps").read_text().splitlines()):
             if fields[1][1::2] == "ws" and int(fields[4]) not in given:
-                raise Rejected(f"isolation: forks of the trainer share the memory {' '.join(fields[5:])}")
+                raise Rejected(f"isolation: forks of the trainer share the memory {fields[-1]}")
         opened = (each for each in (place / "fd").iterdir() if int(each.name) > 2)
         kept = [str(each.readlink()) for each in opened if each.stat().st_ino not in given]
         others = [each for each in kept if not each.startswith(("/dev/null", "/dev/urandom", "/proc/"))]
