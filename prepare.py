@@ -1156,9 +1156,9 @@ def _answer_in_a_fork(referee: Referee, model: nn.Module, desk: tuple[Tensor, Te
     if child == 0:
         try:
             referee.tell("forked")
-            while True:  # the referee ends it
-                referee.hear()
-                _answer(referee, model, desk)
+            referee.hear()
+            _answer(referee, model, desk)
+            signal.pause()  # the referee ends it
         except BaseException as error:
             sys.__excepthook__(type(error), error, error.__traceback__)
             with contextlib.suppress(BaseException):
