@@ -146,7 +146,7 @@ def forging() -> tuple[Edit, ...]:
 
     later = "import threading\ndef improve(desk):\n    while True:\n        desk.add_(0.0).select(-1, 0).mul_(1.0)\ntrue = prepare._map_desk\ndef mapped(*a, **k):\n    desk = true(*a, **k)\n    threading.Thread(target=improve, args=(desk[1],), daemon=True).start()\n    return desk\nprepare._map_desk = mapped"
     return (
-        said("event", "a report over the wall", '{"event": "report", "metric": "val_bpb", "value": 0.5}'),
+        said("report", "a report over the wall", '{"event": "report", "metric": "val_bpb", "value": 0.5}'),
         said("score", "a score in place of an answer", '{"do": "answer", "val_bpb": 0.5}'),
         said("second-finish", "two ends", '{"do": "finish", "parameters": 1, "peak_memory_mb": 1, "peak_vram_mb": 0}'),
         Edit("forged-flood", "a million words", before_finish("prepare.this_referee().socket.sendall(b'{\"do\": \"watch\", \"loss\": 1.0}\\n' * 10**6)")),
