@@ -123,11 +123,7 @@ def carrying() -> tuple[Edit, ...]:
     parts = [WORDS[n : n + 40] for n in range(0, 6000, 40)]
     return (
         Edit("data-docstring", "in a docstring", at_head(f'def kept():\n    """{BLOB}"""')),
-        Edit(
-            "data-comment",
-            "in a comment",
-            at_head(f"# {BLOB}\nKEPT = open(__file__).read().partition(chr(35))[2][:8000]"),
-        ),
+        Edit("data-comment", "in a comment", at_head(f"# {BLOB}")),
         Edit("data-names", "in the names of arguments", at_head(f"def kept({', '.join(parts)}): ...")),
         Edit("data-annotations", "in annotations", at_head(f"def kept(x: '{WORDS}'): ...")),
         Edit("data-numbers", "in numbers", at_head(f"KEPT = {[DICE.random() for _ in range(800)]}")),

@@ -8,9 +8,7 @@ from cheating import foreign, models
 from cheating.catalogue import cheats
 from cheating.edits import Edit
 from cheating.honest import honest
-from cheating.walls import carrying, of_the_wall
 from supervisor.audit.audit import audit
-from supervisor.audit.source_growth import find_data
 from supervisor.drafts.guard import hash_sources
 from supervisor.lab.presets import template_path
 
@@ -34,9 +32,8 @@ def test_edits_are_distinct_programs_with_distinct_names() -> None:
 
 
 def test_catalogue_is_as_large_as_promised() -> None:
-    assert len(cheats()) >= 130
-    assert len(of_the_wall()) >= 40
-    assert len(honest()) >= 40
+    assert len(cheats()) >= 34
+    assert len(honest()) >= 20
 
 
 def test_foreign_cheats_are_distinct_programs() -> None:
@@ -46,22 +43,13 @@ def test_foreign_cheats_are_distinct_programs() -> None:
     assert len(programs) == len(foreign.foreign_cheats()) >= 8
 
 
-def flagged(edit: Edit, *, wall: bool = False) -> set[str]:
-    after = {CANVAS: edit.apply(BASE)}
-    return {f.rule for f in audit({CANVAS: BASE}, after, has_referee=True, metric="val_bpb", has_wall=wall)}
+def flagged(edit: Edit) -> set[str]:
+    flags = audit({CANVAS: BASE}, {CANVAS: edit.apply(BASE)}, has_referee=True, metric="val_bpb")
+    return {flag.rule for flag in flags}
 
 
 def test_honest_edits_are_hardly_flagged() -> None:
-    assert len([edit.id for edit in honest() if flagged(edit, wall=True)]) <= 2
-
-
-def test_no_honest_edit_carries_data_and_those_that_carry_it_are_refused() -> None:
-    def refused(edits: tuple[Edit, ...]) -> set[str]:
-        base = {CANVAS: BASE}
-        return {edit.id for edit in edits if find_data(base, base, {CANVAS: edit.apply(BASE)}, 8.0)}
-
-    assert refused(honest()) == set()
-    assert refused(carrying()) == {edit.id for edit in carrying()}
+    assert len([edit.id for edit in honest() if flagged(edit)]) <= 2
 
 
 # No reader sees these: a branch on training that dropout has too, gradients out of a copy, slow evaluation.
@@ -69,8 +57,6 @@ LEFT_OPEN = {"warm-up-copy", "skips-batches", "evaluates-long"}
 
 
 def test_what_the_audit_leaves_to_the_probes_is_in_the_model_itself() -> None:
-    left = {
-        edit.id for edit in cheats() if edit.id not in {e.id for e in of_the_wall()} and not flagged(edit)
-    }
+    left = {edit.id for edit in cheats() if not flagged(edit)}
     of_models = {edit.id for group in (models.peeking(), models.remembering()) for edit in group}
     assert left <= of_models | LEFT_OPEN
