@@ -177,7 +177,6 @@ class Wall:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket, self._pending = end, b""
-        self.given = set[int]()  # the inodes of the memory that the trainer has from here
         self.sender = 0  # the process that wrote the latest message, as the kernel says; 0 where it does not
         if hasattr(socket, "SO_PASSCRED"):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -186,7 +185,6 @@ class Wall:
         """One message, with memory that the trainer is to map."""
         line = json.dumps(fields).encode() + b"\n"
         try:
-            self.given |= {os.fstat(memory.descriptor).st_ino for memory in memories}
             if memories:
                 socket.send_fds(self.socket, [line], [memory.descriptor for memory in memories])
             else:
@@ -245,7 +243,10 @@ class Shared:
 
 
 class GpuMemory:
-    """fp32 numbers on a GPU that two processes map: by a descriptor, for handles pass into no other PID namespace."""
+    """fp32 numbers on a GPU that two processes map: what one of them made the other has by its descriptor.
+
+    CUDA's own calls, for its older handles do not pass from one PID namespace to another.
+    """
 
     def __init__(self, count: int, device: str, descriptor: int | None = None) -> None:
         import torch
@@ -429,20 +430,23 @@ class Run:
         self.report |= {
             name: score[name] for name in ("evaluated_bytes", "look_ahead_bpb", "look_ahead_error_bpb")
         }
-        seconds = f"{time.perf_counter() - IMPORTED_AT_S:.1f}"
-        own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        lines = [*extras.items(), ("val_bpb", f"{score['val_bpb']:.6f}")]
-        lines += [("look_ahead_bpb", f"{score['look_ahead_bpb']:.6f}")]
-        lines += [("training_seconds", f"{self.report['training_s']:.1f}"), ("total_seconds", seconds)]
-        lines += [("eval_seconds", f"{score['evaluation_s']:.1f}"), ("referee_mb", f"{own_mb:.1f}")]
-        lines += [(name, f"{facts[name]:.1f}") for name in ("peak_vram_mb", "peak_memory_mb")]
-        lines += [
-            ("total_tokens_M", f"{self.report['tokens'] / 1e6:.3f}"),
-            ("num_steps", self.report["steps"]),
-        ]
-        lines += [("num_params_M", f"{facts['parameters'] / 1e6:.3f}"), ("seed", given.seed)]
-        lines += [("budget", f"{given.budget_s:g} s {given.clock}"), ("data", fingerprint)]
-        print("---", *(f"{name + ':':18}{value}" for name, value in lines), sep="\n", flush=True)
+        lines = extras | {
+            "val_bpb": f"{score['val_bpb']:.6f}",
+            "training_seconds": f"{self.report['training_s']:.1f}",
+            "eval_seconds": f"{score['evaluation_s']:.1f}",
+            "total_seconds": f"{time.perf_counter() - IMPORTED_AT_S:.1f}",
+            "peak_vram_mb": f"{facts['peak_vram_mb']:.1f}",
+            "peak_memory_mb": f"{facts['peak_memory_mb']:.1f}",
+            "referee_mb": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.1f}",
+            "look_ahead_bpb": f"{score['look_ahead_bpb']:.6f}",
+            "total_tokens_M": f"{self.report['tokens'] / 1e6:.3f}",
+            "num_steps": self.report["steps"],
+            "num_params_M": f"{facts['parameters'] / 1e6:.3f}",
+            "seed": given.seed,
+            "budget": f"{given.budget_s:g} s {given.clock}",
+            "data": fingerprint,
+        }
+        print("---", *(f"{name + ':':18}{value}" for name, value in lines.items()), sep="\n", flush=True)
 
 
 class Training:
@@ -506,10 +510,11 @@ class Training:
 class Evaluation:
     """Asks with tokens, takes logits, keeps the targets, and takes away what looking ahead gained.
 
-    Some rows are first asked with all that follows one secret position replaced by other text, beside rows of the
-    same kind: that answer cannot have used the future. What the position costs less in the row as it is, the model
-    gained by looking ahead, at other rows, or at what it was asked before; the mean of that is added to every
-    position. It is 0 up to rounding for an honest model. Where there is fork, whoever answers has met nothing else.
+    Some rows are first asked with all that follows one secret position replaced by other text, beside rows of
+    the same kind: that answer cannot have used the future. What the same position costs less in the row as it
+    is, the model gained by looking ahead, at other rows, or at what it was asked before; the mean of that is
+    added to every position. It is 0 up to rounding for an honest model. Where there is fork, whoever
+    answers an altered batch has met no other row, and dies before anybody else goes on.
     """
 
     def __init__(self, run: Run, windows: Numbers) -> None:
@@ -559,21 +564,16 @@ class Evaluation:
         can_fork = self._run.device == "cpu" and sys.platform == "linux"
         fork = Fork(self._run) if can_fork else None
         costs: Numbers = self._ask_all(x, everywhere, fork)[at, places]
-        if fork:
-            fork.expect_no_traces()
         return costs
 
     def _ask_all(self, x: Numbers, targets: Numbers, fork: Fork | None = None) -> Numbers:
         """The cost in nats of each target, in batches of one shape and in random order; fp64 [N, T]."""
         order = self._dice.permutation(len(x))
         order = np.concatenate([order, np.resize(order, -len(order) % self._desk.rows)])
-        nats, asked = np.zeros(x.shape), 0
+        nats = np.zeros(x.shape)
         for batch in order.reshape(-1, self._desk.rows):
             with fork.alone() if fork else contextlib.nullcontext():
-                answered = self._desk.ask(x[batch], targets[batch])
-            fresh = len(x) - asked  # a row that only fills the last batch has been answered before
-            nats[batch[:fresh]] = answered[:fresh]
-            asked += len(batch)
+                nats[batch] = self._desk.ask(x[batch], targets[batch])
         return nats
 
 
@@ -647,7 +647,6 @@ class Fork:
     def __init__(self, run: Run) -> None:
         self._run, self._trainer = run, run.wall.sender
         self._tree, _ = tree_of(run.assignment.trainer)
-        self._traces = self._shared()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -673,30 +672,6 @@ class Fork:
             signal_all(stopped, signal.SIGCONT)
         if left:
             raise Rejected("isolation: a process that answered for the model does not end")
-
-    def expect_no_traces(self) -> None:
-        """Raises Rejected when a fork left word where the trainer could find it."""
-        if self._shared() != self._traces:
-            raise Rejected("isolation: files were changed while rows with another future were asked")
-
-    def _shared(self) -> set[tuple[str, int, int]]:
-        """The run's files as they are. Raises Rejected for what forks share: memory, pipes, files that are open."""
-        if not self._run.assignment.private:  # by hand
-            return set()
-        place, given = Path(f"/proc/{self._trainer}"), self._run.wall.given
-        for fields in map(str.split, (place / "maps").read_text().splitlines()):
-            if fields[1][1::2] == "ws" and int(fields[4]) not in given:
-                raise Rejected(f"isolation: forks of the trainer share the memory {fields[-1]}")
-        opened = (each for each in (place / "fd").iterdir() if int(each.name) > 2)
-        kept = [str(each.readlink()) for each in opened if each.stat().st_ino not in given]
-        others = [each for each in kept if not each.startswith(("/dev/null", "/dev/urandom", "/proc/"))]
-        if len(others) > 1:  # one is its end of the wall
-            raise Rejected(
-                f"isolation: the trainer keeps open what its forks share: {', '.join(sorted(others)[:4])}"
-            )
-        folders = Path(self._run.assignment.private), place / "root" / "dev" / "shm"
-        files = [file for folder in folders for file in folder.rglob("*")]
-        return {(str(file), file.lstat().st_size, file.lstat().st_mtime_ns) for file in files}
 
 
 def signal_all(processes: Iterable[int], number: signal.Signals) -> None:

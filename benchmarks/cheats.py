@@ -42,7 +42,7 @@ from supervisor.store import runs
 from supervisor.store.connection import Store
 
 EDITS = {"cheat": cheats(), "cheat in a foreign lab": foreign_cheats(), "honest edit": honest()}
-PROBES = ("causality", "isolation", "protocol")
+PROBES = ("repeatability", "independence", "causality", "mutation")
 BETTER_SDS = 3.0  # of the difference, from which a first run looks better than the baseline
 VERIFYING = 2
 PATIENCE_S = 3600.0

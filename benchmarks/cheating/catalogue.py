@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cheating import models, tampering, walls
+from cheating import models, tampering
 from cheating.edits import Edit
 
 
@@ -10,4 +10,4 @@ def cheats() -> tuple[Edit, ...]:
     """Every cheat, by kind."""
     of_the_model = (*models.peeking(), *models.remembering(), *models.training())
     of_the_machinery = (*tampering.reports(), *tampering.patches(), *tampering.clocks(), *tampering.files())
-    return (*of_the_model, *of_the_machinery, *walls.of_the_wall())
+    return (*of_the_model, *of_the_machinery)

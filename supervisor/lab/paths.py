@@ -54,10 +54,10 @@ class Lab:
     config: LabConfig
     layout: Layout
     has_referee: bool  # prepare.py speaks the run channel; else a printed metric serves
+    has_wall: bool = False  # and is a process of its own there
     folder: str = (
         ""  # the root in its repository: "" at the top; paths of the configuration count from the top
     )
-    has_wall: bool = False  # the referee is a process of its own
 
     @property
     def marker(self) -> str:

@@ -75,8 +75,7 @@ def training_env(lab: Lab, referee: Path, bench: Path, device_id: str) -> dict[s
     else:
         env |= {"PYTHONPATH": python_path(lab, bench / lab.folder, referee)}
     if device_id.startswith("cpu"):
-        # A pool of compiling processes would outlive the warm-up that it is for.
-        env |= {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+        env |= {"CUDA_VISIBLE_DEVICES": ""}
     if lab.config.lab.network is Network.OPEN:
         env |= passed_on(NETWORK)
     return env | uv_variables(lab)

@@ -22,7 +22,7 @@ from tests.referee.conftest import CORPUS, PREPARE, clean_environment
 from tests.worlds.labs import git
 
 CANVAS = "training/train.py"
-MOST_LINES = 500  # of code
+MOST_LINES = 500
 
 
 def test_what_is_trusted_is_read_in_one_sitting_and_knows_nothing_of_the_trainers_side() -> None:
@@ -30,13 +30,8 @@ def test_what_is_trusted_is_read_in_one_sitting_and_knows_nothing_of_the_trainer
     trusted, trainers = text.split("# ---- The trainer's side")
     said = trusted.partition("# ---- What the referee hears and says")[2]
     data = said[said.index("# ---- Opening and verifying data") : said.index("# ---- The referee's process")]
-    tree = ast.parse("#" + said.replace(data, ""))
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef
-    texts = [node for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)]
-    told = {n for t in texts for n in range(t.body[0].lineno, (t.body[0].end_lineno or 0) + 1)}
-    lines = [line.strip() for line in said.replace(data, "").splitlines()]
-    code = [line for n, line in enumerate(lines, start=1) if line and line[0] != "#" and n not in told]
-    assert len(code) <= MOST_LINES
+    lines = said.replace(data, "").splitlines()
+    assert sum(1 for line in lines if line.strip()) <= MOST_LINES
     ours = {
         node.name
         for node in ast.parse(f"#{trainers}").body
