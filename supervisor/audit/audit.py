@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from supervisor.audit.behaviour import MOST_TEXT, read_literals, read_models, read_training
-from supervisor.audit.reader import Sighting, as_text, nodes_of, read_names
-from supervisor.audit.rules import PASSES_A_WALL, RUNS_TEXT, Ground, rule_of
+from supervisor.audit.reader import Sighting, nodes_of, read_names
+from supervisor.audit.rules import Ground, rule_of
 from supervisor.model.experiment import Flag
 from supervisor.text import parsed
 
@@ -17,16 +17,10 @@ LONGEST_EXCERPT = 160
 
 
 def audit(
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    *,
-    has_referee: bool,
-    metric: str,
-    has_wall: bool = False,
+    before: Mapping[str, str], after: Mapping[str, str], *, has_referee: bool, metric: str
 ) -> tuple[Flag, ...]:
     """The flags of `after`, by path and line. `before` is the code that the campaign began with.
 
-    Where the referee is a process of its own (`has_wall`), only what no wall stops is flagged.
     Sources that do not parse have none: the guard refuses them.
     """
     flags: list[Flag] = []
@@ -35,21 +29,13 @@ def audit(
             continue
         known = Counter(_known(before.get(path, ""), has_referee, metric))
         for sighting in _read(text, has_referee, metric):
-            if has_wall and not _passes_a_wall(sighting):
-                continue
             key = _key(sighting)
             if known[key]:
                 known[key] -= 1
                 continue
             flags.append(_flag(path, text, sighting))
-        if not has_wall:  # the guard refuses what carries data
-            flags += _more_text(path, before.get(path, ""), text)
+        flags += _more_text(path, before.get(path, ""), text)
     return tuple(dict.fromkeys(flags))
-
-
-def _passes_a_wall(sighting: Sighting) -> bool:
-    is_text = sighting.ground is Ground.EXEC and sighting.what in RUNS_TEXT
-    return sighting.ground in PASSES_A_WALL or is_text
 
 
 @lru_cache(maxsize=16)  # a campaign begins with one code, and reads it for every edit
@@ -70,7 +56,7 @@ def _read(text: str, has_referee: bool, metric: str) -> Iterator[Sighting]:
 def _key(sighting: Sighting) -> tuple[Ground, str]:
     node = sighting.node
     # A class or a function is known by its head: what is in it is looked at by itself.
-    text = sighting.what if isinstance(node, ast.ClassDef | ast.FunctionDef) else as_text(node)
+    text = sighting.what if isinstance(node, ast.ClassDef | ast.FunctionDef) else ast.unparse(node)
     return sighting.ground, text
 
 

@@ -22,14 +22,6 @@ def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(tree))
 
 
-def as_text(node: ast.AST) -> str:
-    """The node as source; of a number that Python would not write out only that it is one."""
-    try:
-        return ast.unparse(node)
-    except (ValueError, RecursionError):
-        return f"a large {type(node).__name__}"
-
-
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One thing seen in a file."""

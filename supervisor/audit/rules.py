@@ -57,10 +57,6 @@ RULES = (
 
 # A gain bought with compute off the clock, a chosen seed, or weights from elsewhere is there on the holdout too, and
 # what reaches into the referee could make the holdout say what it likes. Only a person clears such a flag.
-# Code that a reader cannot see, native code, other processes, the network of a lab that leaves it open, and a seed of
-# one's own: the rest cannot reach a referee that is a process of its own, or gains nothing there.
-PASSES_A_WALL = frozenset({Ground.NATIVE, Ground.PROCESS, Ground.NETWORK, Ground.SEEDS})
-RUNS_TEXT = frozenset(f"uses {name}" for name in ("exec", "eval", "compile", "__import__"))
 CLEARED_BY_HOLDOUT = frozenset(rule.ground.value for rule in RULES if rule.holdout_clears)
 RULE_IDS = tuple(rule.ground.value for rule in RULES)
 

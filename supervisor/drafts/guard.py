@@ -24,7 +24,6 @@ class GuardRule(StrEnum):
     PROTECTED_PATH = "protected path changed"
     NOT_A_FILE = "not a plain text file"
     TOO_LARGE = "too large"
-    CARRIES_DATA = "carries data"
     DOES_NOT_PARSE = "does not parse"
     UNCHANGED = "nothing changed"
     TRIED_BEFORE = "tried before"

@@ -13,7 +13,6 @@ from sessions.git.repository import Repository
 from sessions.git.worktrees import Worktrees
 from supervisor.analysis.limits import accepts_work
 from supervisor.audit.audit import audit
-from supervisor.audit.source_growth import find_data
 from supervisor.drafts.change_title import change_title
 from supervisor.drafts.guard import (
     GuardRule,
@@ -125,7 +124,6 @@ class JuniorWorkspace:
         draft = replace(draft, title=draft.title or change_title(before, sources) or experiment.title)
         refusal = check_edit(self.store, self.tag, sources, hash_sources(before), changed, canvas)
         refusal = refusal or self._changed_mode(experiment, sources) or self._stands_in(before, sources)
-        refusal = refusal or self._carries_data(before, sources)
         flags = self._audit(sources)
         refusal = refusal or refused_flag(flags, self.lab.config.audit.hard)
         if refusal is None and (why := failed_check(self.lab, worktree)):
@@ -139,21 +137,12 @@ class JuniorWorkspace:
         experiments.record_ready(self.store, self.tag, experiment.id, draft, now, flags)
         return None
 
-    def _carries_data(self, before: Mapping[str, str], sources: Mapping[str, str]) -> Refusal | None:
-        """Weights, or texts that are scored, that come along as code."""
-        campaign = self.snapshot().campaign
-        assert campaign is not None
-        base, source_kb = self._sources_of(campaign.base_commit), self.lab.config.audit.source_kb
-        why = find_data(base, before, sources, source_kb)
-        return Refusal(GuardRule.CARRIES_DATA, why) if why else None
-
     def _audit(self, sources: Mapping[str, str]) -> tuple[Flag, ...]:
         """What looks like gaming beside the code that the campaign began with."""
         campaign, config = self.snapshot().campaign, self.lab.config
         assert campaign is not None
         base = self._sources_of(campaign.base_commit)
-        lab, metric = self.lab, config.metric.name
-        flags = audit(base, sources, has_referee=lab.has_referee, metric=metric, has_wall=lab.has_wall)
+        flags = audit(base, sources, has_referee=self.lab.has_referee, metric=config.metric.name)
         return tuple(flag for flag in flags if flag.rule not in config.audit.allow)
 
     def _is_there(self, worktree: Path, path: str) -> bool:

@@ -222,9 +222,6 @@ class AuditSection(TomlTable):
 
     hard: tuple[str, ...] = ()  # rules that refuse
     allow: tuple[str, ...] = ()  # rules that say nothing
-    source_kb: float = Field(
-        8.0, gt=0
-    )  # compressed, by which an edit may make the sources grow; a lineage 3 times
 
     @field_validator("hard", "allow")
     @classmethod

@@ -54,7 +54,6 @@ class Lab:
     config: LabConfig
     layout: Layout
     has_referee: bool  # prepare.py speaks the run channel; else a printed metric serves
-    has_wall: bool = False  # and is a process of its own there
     folder: str = (
         ""  # the root in its repository: "" at the top; paths of the configuration count from the top
     )
@@ -196,7 +195,6 @@ def find_lab(start: Path, state_dir: Path | None = None) -> Lab:
         config=with_files(config, root, folder),
         layout=layout or Layout.CUSTOM,
         has_referee=has_referee(root),
-        has_wall=has_referee(root) and speaks(root, WALL_MARK),
         folder=folder,
     )
 
@@ -211,13 +209,8 @@ def detect_layout(root: Path) -> Layout | None:
 
 def has_referee(root: Path) -> bool:
     """Whether the prepare.py at `root` is one that speaks the run channel."""
-    return speaks(root, REFEREE_MARK)
-
-
-def speaks(root: Path, mark: str) -> bool:
-    """Whether the prepare.py at `root` knows that variable."""
     try:
-        return mark in (root / REFEREE).read_text(encoding="utf-8", errors="replace")
+        return REFEREE_MARK in (root / REFEREE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 

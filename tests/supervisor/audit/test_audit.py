@@ -140,25 +140,3 @@ def test_in_a_foreign_lab_what_is_new_of_its_prepare_is_flagged() -> None:
 def test_what_does_not_parse_is_the_guards() -> None:
     assert grounds("def f(") == set()
     assert grounds("x = " + "(" * 5000) == set()
-
-
-def test_behind_a_wall_only_what_no_wall_stops_is_flagged(train_text: str) -> None:
-    def rules(code: str) -> set[str]:
-        edited = {"train.py": train_text.replace("import prepare\n", f"import prepare\n\n{code}\n")}
-        base = {"train.py": train_text}
-        return {f.rule for f in audit(base, edited, has_referee=True, metric="val_bpb", has_wall=True)}
-
-    harmless = (
-        "import json\nprepare.this_run\nopen('x')\nprint('val_bpb: 1')\ndef f(x):\n    return x.shape[0] > 64"
-    )
-    assert rules(harmless) == set()
-    seen = {
-        "exec(text)": "exec",
-        "eval('1')": "exec",
-        "import ctypes": "native-code",
-        "import subprocess": "process",
-        "import socket": "network",
-        "torch.manual_seed(7)": "seeds",
-    }
-    for code, rule in seen.items():
-        assert rules(code) == {rule}, code
