@@ -65,16 +65,16 @@ def bits_per_byte(referee: Any, model: Any) -> float:
     import torch
     import torch.nn.functional as F  # noqa: N812 - as everybody writes it
 
-    data = referee.open_data()
-    windows = torch.from_numpy(referee.evaluation_windows(data.val, referee.EVAL_TOKENS))
+    run = referee.this_run()
+    windows = referee.evaluation_windows(run.data.val)
     rows = max(1, 2**14 // referee.MAX_SEQ_LEN)
     nats, size = 0.0, 0
     torch.nn.Module.eval(model)
     with torch.no_grad():
-        for part in torch.split(windows, rows):
-            x, y = (half.long().to(referee.device) for half in (part[:, :-1], part[:, 1:]))
+        for part in windows.split(rows):
+            x, y = (half.long().to(run.device) for half in (part[:, :-1], part[:, 1:]))
             losses = F.cross_entropy(model(x).float().flatten(0, 1), y.flatten(), reduction="none").cpu()
-            lengths = torch.from_numpy(data.token_bytes)[y.flatten().cpu()]
+            lengths = run.data.token_bytes.cpu()[y.flatten().cpu()]
             nats += float(losses.double()[lengths > 0].sum())
             size += int(lengths.sum())
     return nats / math.log(2) / size
@@ -92,6 +92,7 @@ def load_referee(folder: Path) -> Any:
 
 def stand_in(referee: Any, meter: Meter, budget_s: float) -> types.ModuleType:
     """What upstream's train.py finds as `prepare`."""
+    run = referee.this_run()
 
     class Tokenizer:
         """Sizes and the first token; training asks for no more."""
@@ -108,10 +109,11 @@ def stand_in(referee: Any, meter: Meter, budget_s: float) -> types.ModuleType:
 
     def make_dataloader(_: Any, rows: int, length: int, split: str, *__: Any, **___: Any) -> Iterator[Any]:
         assert split == "train", "the evaluation draws its own text"
+        batches = referee.Batches(run, rows, length)
         meter.found["tokens_a_batch"] = rows * length
-        for pair in referee.batches(rows, length):
+        while True:
             meter.tick()
-            yield (*pair, 1)
+            yield (*batches._draw(), 1)
 
     def evaluate_bpb(model: Any, *_: Any, **__: Any) -> float:
         meter.found |= measure(meter, referee, model, flops_of(model))
@@ -139,7 +141,7 @@ def measure(meter: Meter, referee: Any, model: Any, flops: float | None) -> dict
     """The figures of one side, with its model at the end of training."""
     import torch
 
-    cuda = referee.device.startswith("cuda")
+    cuda = referee.this_run().device.startswith("cuda")
     rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         2**20 if sys.platform == "darwin" else 2**10
     )
@@ -220,11 +222,11 @@ def run_ours(folder: Path, attention: str) -> dict[str, Any]:
         sys.modules["flash_attn_interface"] = sys.modules["kernels"] = None  # type: ignore[assignment]
     meter, referee = Meter(), load_referee(folder)
     sys.modules["prepare"] = referee
-    take, warm_up, finish = referee.Batches._take, referee.warm_up, referee.finish
+    draw, warm_up, finish = referee.Batches._draw, referee.warm_up, referee.finish
 
-    def timed_take(stream: Any, half: int) -> Any:
+    def timed_draw(stream: Any) -> Any:
         meter.tick()
-        pair = take(stream, half)
+        pair = draw(stream)
         meter.found["tokens_a_batch"] = pair[0].numel()
         return pair
 
@@ -240,7 +242,7 @@ def run_ours(folder: Path, attention: str) -> dict[str, Any]:
         meter.found |= {"attention": used}
         return float(finish(model, **extras))
 
-    referee.Batches._take, referee.warm_up, referee.finish = timed_take, timed_warm_up, judged_finish
+    referee.Batches._draw, referee.warm_up, referee.finish = timed_draw, timed_warm_up, judged_finish
     runpy.run_path(str(folder / "training" / "train.py"), run_name="__main__")
     return meter.found | {"compile_s": meter.compile_s}
 

@@ -88,8 +88,8 @@ class RunChannel:
         self._holdout: Path | None = None
         self.outgoing = memoryview(b"")  # what waits to be sent
 
-    def assign(self, spec: RunSpec, smoke: bool, trainer: int, private: Path) -> None:
-        """Tell the referee what to run, and whose time it takes; fits the socket's buffer, so it never blocks."""
+    def assign(self, spec: RunSpec, smoke: bool) -> None:
+        """Tell the referee what to run; fits the socket's buffer, so it never blocks."""
         self._holdout = None if smoke else spec.holdout
         assignment: dict[str, Any] = {
             "seed": spec.seed,
@@ -97,8 +97,6 @@ class RunChannel:
             "clock": spec.clock,
             "device": _device_inside(spec),
             "smoke": smoke,
-            "trainer": trainer,
-            "private": str(private),
         }
         if self._holdout is not None:
             assignment["holdout"] = True

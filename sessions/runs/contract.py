@@ -19,11 +19,7 @@ OUTCOME_FILE = "outcome.json"
 PROGRESS_FILE = "progress.json"
 LOG_FILE = "run.log"
 LOCK_FILE = "runner.lock"
-CHANNEL_VARIABLE = "AUTORESEARCH_CHANNEL"  # descriptor of the referee's end of the socket pair to the runner
-DATA_VARIABLE = "AUTORESEARCH_CACHE"  # where prepared data lies
-WALL_VARIABLE = (
-    "AUTORESEARCH_WALL"  # and of the trainer's end of that to the referee, where it is a process of its own
-)
+CHANNEL_VARIABLE = "AUTORESEARCH_CHANNEL"  # descriptor of the referee's end of the socket pair
 
 
 class RunEnding(StrEnum):
@@ -94,9 +90,6 @@ class RunSpec:
     metric: str = "val_bpb"
     smoke: bool = True  # a run of seconds first, inside the same lease
     smoke_argv: tuple[str, ...] = ()  # of a lab without a referee; (): it has none. With one, the same argv
-    referee_argv: tuple[
-        str, ...
-    ] = ()  # the referee's own process, to which a descriptor is added; (): it has none
     has_referee: bool = True  # False: what the command prints serves, see `metric_format`
     metric_format: MetricFormat = MetricFormat.AUTO
     metric_pattern: str = ""  # a regular expression whose one group is the metric; "": the dialects are read
@@ -176,7 +169,6 @@ class RunOutcome:
     suspicions: tuple[Suspicion, ...] = ()
     report: dict[str, Any] = dataclasses.field(default_factory=dict)  # the referee's, as sent
     also: dict[str, float] = dataclasses.field(default_factory=dict)  # secondary metrics that were printed
-    killed: bool = False  # the trainer or its referee was, by nobody's word: the run can be made again
 
 
 _Record = TypeVar("_Record", RunSpec, RunOutcome, RunProgress)

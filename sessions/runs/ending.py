@@ -48,7 +48,6 @@ class Attempt:
     reading: Reading = field(default_factory=Reading)  # what its output says of its metrics, without one
     closed_gate: ClosedGate | None = None  # what it printed of itself that makes its score not count
     left_over: int = 0  # processes that outlived it
-    referee_problem: str = ""  # how its referee ended, where it did not end itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,6 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
         return AttemptResult(RunEnding.CRASHED, attempt.start_problem)
     if events.rejected is not None:
         return AttemptResult(RunEnding.REJECTED, _without_holdout(events, events.rejected))
-    if attempt.referee_problem and not events.reports:
-        return AttemptResult(RunEnding.CRASHED, attempt.referee_problem)
     if attempt.timed_out:
         limit_s = smoke_timeout_s(spec) if smoke else spec.timeout_s
         if smoke and not spec.has_referee:
@@ -94,12 +91,6 @@ def judge(attempt: Attempt, spec: RunSpec, smoke: bool) -> AttemptResult:
         why = lie or (attempt.closed_gate.reason if attempt.closed_gate else "")
         return AttemptResult(RunEnding.REJECTED, why) if why else result
     return result
-
-
-def was_killed(attempt: Attempt) -> bool:
-    """Whether somebody ended the trainer or its referee: that says nothing about the code."""
-    killed = attempt.exit_code in (-signal.SIGKILL, -signal.SIGTERM) and not attempt.killed_for_memory
-    return killed or "killed by" in attempt.referee_problem
 
 
 def _without_holdout(events: RefereeEvents, reason: str) -> str:

@@ -19,9 +19,6 @@ _TOLERANCE, _TOLERANCE_S = 0.1, 1.0
 # Honest starts took 2.5 to 3.3 s of CPU time beside three busy neighbours; one more big import takes 1 to 3 s.
 _USUAL, _USUAL_S = 2.0, 5.0
 _COLD_START_S = 30.0  # of wall time more: torch's libraries from a cold disk
-# Where the referee is a process of its own, what is computed off the clock past this is no matter of taste: half as
-# much again as the baseline, and an import. A larger model may answer as slowly as it trains.
-_ALLOWED, _ALLOWED_S = 1.5, 3.0
 
 
 def find_contradiction(events: RefereeEvents, end: PhaseStamp, printed: Sequence[str], spec: RunSpec) -> str:
@@ -55,8 +52,6 @@ def _contradictions(
     if trained_s > spec.budget_s * (1 + _TOLERANCE) + _TOLERANCE_S:
         yield f"clock: it trained for {trained_s:.1f} s on a budget of {spec.budget_s:g} s"
     yield from _clock_lies(events, end, trained_s, spec)
-    if spec.referee_argv:
-        yield from _compute_off_the_clock(events, end, spec)
     for name in ("steps", "tokens", "training_s"):
         if report.get(name) != counts.get(name):
             yield f"report: {name} {report.get(name)!r} where it was {counts.get(name)!r} when training ended"
@@ -77,32 +72,6 @@ def _contradictions(
             yield f"printed {spec.metric} {text[:40]} is not the reported {reported:.6f}"
 
 
-def _compute_off_the_clock(events: RefereeEvents, end: PhaseStamp, spec: RunSpec) -> Iterator[str]:
-    report, expected = events.reports[0], spec.expected
-    answered, trained = number_of(report.get("answered_tokens")), number_of(report.get("tokens"))
-    training_s = number_of(report.get("training_s"))
-    answering_s = training_s * answered / trained if training_s and answered and trained else 0.0
-    spent = [("before the first batch", time_starting(events, end), expected.starting_cpu_s, 0.0)]
-    after = expected.evaluating_cpu_s
-    spent.append(("after the last batch", time_evaluating(events, end), after, answering_s))
-    if events.holdout is not None:
-        spent.append(("on the sealed holdout", _time_on_holdout(events, end), after, answering_s))
-    for where, time_spent, usual_s, more_s in spent:
-        if usual_s is None:
-            continue
-        limit_s = max(_ALLOWED * usual_s, usual_s + more_s) + _ALLOWED_S
-        usual = f"where the baseline takes {usual_s:.1f} s of CPU time and {limit_s:.1f} s are allowed"
-        if time_spent.cpu_s > limit_s:
-            yield f"compute: {time_spent.cpu_s:.1f} s of CPU time {where}, {usual}"
-        elif spec.clock == "wall" and time_spent.wall_s > limit_s + _COLD_START_S:
-            yield f"compute: {time_spent.wall_s:.1f} s {where}, {usual}"
-
-
-def _time_on_holdout(events: RefereeEvents, end: PhaseStamp) -> TimeSpent:
-    opened, closed = events.holdout or end, events.reported or end
-    return TimeSpent(closed.wall_s - opened.wall_s, closed.cpu_s - opened.cpu_s)
-
-
 def _clock_lies(events: RefereeEvents, end: PhaseStamp, trained_s: float, spec: RunSpec) -> Iterator[str]:
     reported_s = number_of(events.reports[0].get("training_s"))
     if reported_s is None:
@@ -118,12 +87,14 @@ def _suspicions(
     events: RefereeEvents, end: PhaseStamp, reading: Reading, left_over: int, spec: RunSpec
 ) -> Iterator[Suspicion]:
     expected = spec.expected
-    if spec.has_referee and not spec.referee_argv and events.stamp(RunPhase.TRAINING):
+    if spec.has_referee and events.stamp(RunPhase.TRAINING):
         before, after = time_starting(events, end), time_evaluating(events, end)
         yield from _too_much("compute-before-the-clock", before, expected.starting_cpu_s, spec)
         yield from _too_much("compute-after-the-clock", after, expected.evaluating_cpu_s, spec)
         if events.holdout is not None:
-            late = _time_on_holdout(events, end)
+            opened = events.holdout
+            closed = events.reported or end
+            late = TimeSpent(closed.wall_s - opened.wall_s, closed.cpu_s - opened.cpu_s)
             yield from _too_much("compute-after-the-clock", late, expected.evaluating_cpu_s, spec)
     if left_over:
         yield Suspicion("processes-left", f"{left_over} of its processes outlived it")

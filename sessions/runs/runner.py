@@ -35,7 +35,7 @@ from sessions.runs.contract import (
     read_spec,
     to_json,
 )
-from sessions.runs.ending import Attempt, AttemptResult, judge, smoke_timeout_s, was_killed
+from sessions.runs.ending import Attempt, AttemptResult, judge, smoke_timeout_s
 from sessions.runs.log import RunLog
 from sessions.runs.meter_check import find_suspicions, time_evaluating, time_starting
 from sessions.runs.metric_formats import number_of
@@ -167,7 +167,6 @@ class Runner:
             suspicions=find_suspicions(events, end, attempt.reading, attempt.left_over, spec),
             report=report,
             also=_beside(attempt.reading.also, spec),
-            killed=result.ending is RunEnding.CRASHED and was_killed(attempt),
         )
 
     def _write_progress(self, progress: RunProgress) -> None:

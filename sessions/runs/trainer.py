@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from sessions.files import read_beneath
@@ -29,15 +29,7 @@ from sessions.processes.tree import (
 )
 from sessions.runs.channel import PhaseStamp, RefereeEvents, RunChannel
 from sessions.runs.confinement import make_private_home, wrap
-from sessions.runs.contract import (
-    CHANNEL_VARIABLE,
-    DATA_VARIABLE,
-    PEAK_VRAM,
-    WALL_VARIABLE,
-    RunPhase,
-    RunProgress,
-    RunSpec,
-)
+from sessions.runs.contract import CHANNEL_VARIABLE, PEAK_VRAM, RunPhase, RunProgress, RunSpec
 from sessions.runs.ending import Attempt
 from sessions.runs.gates import FieldReader, closed_gate, figures_said
 from sessions.runs.log import RunLog
@@ -49,7 +41,6 @@ _SAMPLE_EVERY_S = 0.25
 _STAMP_PRECISION_S = 0.005  # the kernel counts in ticks of 10 ms; a flood of events must not cost more
 _PROGRESS_EVERY_S = 0.5
 _GRACE_S = 0.5
-_LAST_WORDS_S = 10.0  # for a referee to end once its trainer has, and for a trainer once its referee has
 _CHUNK = 65536
 _LONGEST_REPORT = 2**24  # bytes of a file of figures
 _CLOCK_OF_FILES_S = 2.0  # by which a file's time may lag behind
@@ -88,8 +79,6 @@ class Trainer:
     """The process under test, with all that it starts."""
 
     _pid: int
-    _referee: int  # its process; 0 where the trainer holds it
-    _referee_status: int | None  # as waitpid gives it; None while it runs
     _status: int | None  # as waitpid gives it; None while it runs
     _timed_out: bool
     _end: PhaseStamp  # when nothing of it was left
@@ -122,7 +111,6 @@ class Trainer:
         )
         self._fields = FieldReader((*gated, *self._spec.also))
         self._pid, self._status, self._timed_out = -1, None, False
-        self._referee, self._referee_status = 0, None
         ours, theirs = socket.socketpair()
         output, their_output = os.pipe()
         self._channel = channel = RunChannel(ours)
@@ -130,9 +118,9 @@ class Trainer:
         stamps.append(PhaseStamp(RunPhase.STARTING, began, self._meter.sample()))
         private = self._spec.directory / ("private-smoke" if smoke else "private")
         try:
+            channel.assign(self._spec, smoke)
             home = make_private_home(private, self._spec.caches)
-            self._start_both(theirs, their_output, home, smoke)
-            channel.assign(self._spec, smoke, self._pid, private)
+            self._pid = self._start(theirs, their_output, home, smoke)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Attempt(channel.events, None, "", start_problem=f"it cannot be started: {error}")
         else:
@@ -163,41 +151,12 @@ class Trainer:
             reading=reading,
             closed_gate=closed_gate(self._spec.gates, said),
             left_over=self._left_behind,
-            referee_problem=self._referee_problem(),
         )
 
-    def _start_both(
-        self, theirs: socket.socket, their_output: int, home: dict[str, str], smoke: bool
-    ) -> None:
-        """The trainer, and its referee where that is a process of its own: between them only a wall."""
-        spec = replace(self._spec, env=self._spec.env | home)
-        argv = spec.smoke_argv if smoke and not spec.has_referee else spec.argv
-        if not spec.referee_argv:
-            self._pid = self._spawn(
-                wrap(argv, spec, self._confinement), spec, theirs, CHANNEL_VARIABLE, their_output
-            )
-            return
-        of_referee, of_trainer = socket.socketpair()
-        with of_referee, of_trainer:
-            confined = wrap(argv, spec, self._confinement)
-            spec.env.pop(DATA_VARIABLE, None)  # its referee alone opens the data
-            self._pid = self._spawn(confined, spec, of_trainer, WALL_VARIABLE, their_output)
-            referee_argv = [*spec.referee_argv, str(of_referee.fileno())]
-            self._referee = self._spawn(
-                referee_argv, self._spec, theirs, CHANNEL_VARIABLE, their_output, of_referee
-            )
-
-    def _spawn(
-        self,
-        argv: Sequence[str],
-        spec: RunSpec,
-        end: socket.socket,
-        variable: str,
-        their_output: int,
-        *more: socket.socket,
-    ) -> int:
-        """Start one process of the run with its end of a socket pair; returns its pid."""
+    def _start(self, theirs: socket.socket, their_output: int, home: dict[str, str], smoke: bool) -> int:
         runner = os.getpid()
+        argv = self._spec.smoke_argv if smoke and not self._spec.has_referee else self._spec.argv
+        spec = replace(self._spec, env=self._spec.env | home)
 
         def prepare() -> None:
             die_with_parent(runner)
@@ -206,13 +165,13 @@ class Trainer:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
         process = subprocess.Popen(
-            argv,
+            wrap(argv, spec, self._confinement),
             cwd=spec.cwd,
-            env=spec.env | {variable: str(end.fileno()), MARKER_VARIABLE: mark_of(spec)},
+            env=spec.env | {CHANNEL_VARIABLE: str(theirs.fileno()), MARKER_VARIABLE: mark_of(spec)},
             stdin=subprocess.DEVNULL,
             stdout=their_output,
             stderr=their_output,
-            pass_fds=(end.fileno(), *(one.fileno() for one in more)),
+            pass_fds=(theirs.fileno(),),
             start_new_session=True,
             preexec_fn=prepare,
         )
@@ -227,9 +186,6 @@ class Trainer:
                 selector.register(source, selectors.EVENT_READ)
             while self._status is None and not self._signals.stop:
                 now = time.monotonic()
-                if self._referee_status is not None and not self._channel.events.reports:
-                    wait_until(self._trainer_is_gone, _LAST_WORDS_S)  # it is told, and says why in its log
-                    return
                 if now >= deadline:
                     self._timed_out = True
                     return
@@ -281,8 +237,6 @@ class Trainer:
     def _finish(self, output: int) -> None:
         """End whatever is left of the tree, then take in its last words."""
         self._left_behind = 0
-        if self._status is not None and self._referee:
-            wait_until(self._referee_is_gone, _LAST_WORDS_S)
         if self._status is None:
             end_tree(os.getpid(), _GRACE_S, including_itself=False)
         elif not wait_until(lambda: not self._left_over(), _GRACE_S):
@@ -306,27 +260,6 @@ class Trainer:
             while (waited := os.waitpid(-1, os.WNOHANG))[0]:
                 if waited[0] == self._pid:
                     self._status = waited[1]
-                elif waited[0] == self._referee:
-                    self._referee_status = waited[1]
-
-    def _trainer_is_gone(self) -> bool:
-        self._reap()
-        return self._status is not None
-
-    def _referee_is_gone(self) -> bool:
-        self._reap()
-        return self._referee_status is not None
-
-    def _referee_problem(self) -> str:
-        """How the referee ended, where it did not end itself."""
-        code = os.waitstatus_to_exitcode(self._referee_status) if self._referee_status is not None else 0
-        if self._signals.stop or self._timed_out or code in (0, 1):
-            return ""
-        return (
-            f"the referee was killed by {signal.Signals(-code).name}"
-            if code < 0
-            else f"the referee ended with {code}"
-        )
 
     def _reading(self, smoke: bool) -> Reading:
         if self._spec.metric_file and not smoke:

@@ -17,7 +17,7 @@ def in_namespaces(argv: Sequence[str], *, network: bool) -> list[str]:
     no_network = () if network else ("--net",)
     # The shell is the namespace's init: as pid 1 the command itself would ignore signals.
     return [
-        *("unshare", "--user", "--map-root-user", *no_network, "--ipc", "--pid", "--fork", "--kill-child"),
+        *("unshare", "--user", "--map-root-user", *no_network, "--pid", "--fork", "--kill-child"),
         *("--mount-proc", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", *argv),
     ]
 

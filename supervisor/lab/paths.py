@@ -27,7 +27,6 @@ STATE_FOLDER = ".autoresearch"
 STATE_POINTER = "state-dir"  # inside STATE_FOLDER: where the state is, when it is elsewhere
 REFEREE = "prepare.py"
 REFEREE_MARK = "AUTORESEARCH_CHANNEL"  # only our referee reports over the run channel
-WALL_MARK = "AUTORESEARCH_WALL"  # and only one that is a process of its own speaks to the trainer over a wall
 
 
 class Layout(StrEnum):

@@ -83,9 +83,6 @@ def collect_run(lab: Lab, store: Store, tag: str, run: Run, now: float) -> bool:
     if outcome.ending is RunEnding.ENDED:
         runs.lose_run(store, tag, run.id, now, "it was ended before it had a result", capped=False)
         return True
-    if outcome.killed and run.attempt == 1:  # by nobody's word; a second time it counts
-        runs.lose_run(store, tag, run.id, now, outcome.reason, capped=False)
-        return True
     bench, unchanged = bench_of(lab, run.device or ""), run.kind is RunKind.BASELINE
     keep_report(lab, run, bench)
     if _device_failed(run, outcome):

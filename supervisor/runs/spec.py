@@ -15,8 +15,7 @@ from sessions.tmux.terminal import socket_name_for
 from supervisor.lab.config import Budget
 from supervisor.lab.hardware import thread_variables
 from supervisor.lab.ignored_files import dotenv_files, readable_sources
-from supervisor.lab.paths import REFEREE, WALL_MARK, Lab, data_cache, sealed_data
-from supervisor.lab.presets import knobs_of
+from supervisor.lab.paths import Lab, data_cache, sealed_data
 from supervisor.lab.programs import command_argv, lab_python, python_readable
 from supervisor.lab.referee_copy import verify_referee
 from supervisor.lab.uv_environment import uv_readable, uv_variables
@@ -109,7 +108,6 @@ def spec_on_bench(
     env = thread_variables(device.cores) | env
     if config.seed_env:
         env[config.seed_env] = str(seed)
-    of_its_own = referee_argv(lab, referee)
     outside_git = () if lab.has_referee else import_roots(lab, bench / lab.folder).readable
     return RunSpec(
         run_id=run_id,
@@ -129,11 +127,7 @@ def spec_on_bench(
         gates=lab.config.metric.gates,
         cores=device.cores,
         has_referee=lab.has_referee,
-        referee_argv=of_its_own,
-        readable=(
-            *(bench, referee, *([] if of_its_own else [data_cache()])),
-            *(*readable_folders(lab), *outside_git),
-        ),
+        readable=(bench, referee, data_cache(), *readable_folders(lab), *outside_git),
         caches=tuple(Path(cache).expanduser() for cache in config.caches),
         referee=referee,
         protected=tuple(bench / lab.folder / path.name for path in sorted(referee.glob("*.py"))),
@@ -143,7 +137,6 @@ def spec_on_bench(
         hidden=(
             *hidden_from_runs(lab),
             sealed_data(),
-            *(texts_of(referee, bench / lab.folder) if of_its_own else ()),
         ),
     )
 
@@ -155,21 +148,6 @@ def place_of(store: Store, job: Job) -> DevicePlace:
         more = reading.device_place(store, other.id)[1]
         environment = {name: f"{value},{more[name]}" for name, value in environment.items()}
     return DevicePlace(job.device.id, cores, environment)
-
-
-def referee_argv(lab: Lab, referee: Path) -> tuple[str, ...]:
-    """The command of the referee's own process; () where the canvas's process holds it, as in earlier labs."""
-    if not lab.has_referee or WALL_MARK not in (referee / REFEREE).read_text(encoding="utf-8"):
-        return ()
-    return (lab_python(lab), "-I", str(referee / REFEREE), "--referee")
-
-
-def texts_of(referee: Path, bench: Path) -> tuple[Path, ...]:
-    """Where the text lies that a run is scored on, prepared or as it came: no canvas may read there."""
-    source = knobs_of((referee / REFEREE).read_text(encoding="utf-8")).get("DATA_SOURCE")
-    path = Path(str(source)).expanduser()
-    text = path if path.is_absolute() else bench / path
-    return (data_cache(), *([text] if text.exists() else []))
 
 
 def spec_of(lab: Lab, store: Store, campaign: Campaign, job: Job, bench: Path) -> RunSpec:

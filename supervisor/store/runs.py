@@ -16,7 +16,7 @@ from supervisor.text import figure
 
 ATTEMPTS = 3  # a run whose runner is lost is made again this often in all
 # Of an outcome; the first two are the lease's, the flags take the suspicions, the files of the run have the rest.
-_NOT_KEPT = frozenset("run_id started_at suspicions cpu_s parameters exit_code sandbox report killed".split())
+_NOT_KEPT = frozenset("run_id started_at suspicions cpu_s parameters exit_code sandbox report".split())
 
 
 def queue_runs(

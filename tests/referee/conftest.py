@@ -12,7 +12,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -95,35 +94,7 @@ def referee(monkeypatch: pytest.MonkeyPatch, corpus: Path, cache: Path) -> Itera
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
     monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    module = load(PREPARE, monkeypatch)
-    ends: list[tuple[socket.socket, threading.Thread]] = []
-    monkeypatch.setattr(module, "start_referee", lambda: start_in_a_thread(module, ends))
-    monkeypatch.setattr(os, "getppid", os.getpid)  # by hand the trainer is the referee's parent
-    yield module
-    for end, thread in ends:
-        end.close()
-        thread.join(timeout=30)
-
-
-def start_in_a_thread(
-    module: ModuleType, ends: list[tuple[socket.socket, threading.Thread]]
-) -> socket.socket:
-    """The referee's process as a thread: a second of import less for every test."""
-    ours, theirs = socket.socketpair()
-
-    def serve() -> None:
-        with theirs, suppress(SystemExit):
-            module.referee_main(theirs)
-
-    ends.append((ours, threading.Thread(target=serve, daemon=True)))
-    ends[-1][1].start()
-    return ours
-
-
-def score_of(referee: ModuleType, model: Any) -> float:
-    """What the referee says of a model that was never trained."""
-    next(referee.batches(1))
-    return float(referee.finish(model))
+    yield load(PREPARE, monkeypatch)
 
 
 @pytest.fixture
@@ -242,40 +213,25 @@ def run_canvas(tmp_path: Path, corpus: Path, cache: Path) -> Callable[..., Ended
         given = {"AUTORESEARCH_SOURCE": str(corpus), "AUTORESEARCH_CACHE": str(cache)}
         given |= {"AUTORESEARCH_DEVICE": "cpu", **variables}
         ours, theirs = socket.socketpair()
-        wall, trainers_end = socket.socketpair()
-        with ours, theirs, wall, trainers_end:
+        with ours, theirs:
             if assignment is not None:
-                given["AUTORESEARCH_WALL"] = str(trainers_end.fileno())
-            said, errors = tmp_path / "said", tmp_path / "errors"
-            with said.open("w") as stdout, errors.open("w") as stderr:
-                process = subprocess.Popen(
-                    [sys.executable, str(script)],
-                    env=clean_environment(**given),
-                    pass_fds=[trainers_end.fileno()],
-                    stdout=stdout,
-                    stderr=stderr,
-                )
-            judge = process
-            if assignment is not None:
-                del given["AUTORESEARCH_WALL"]
-                task = assignment | {"trainer": process.pid}
-                ours.sendall(json.dumps(task).encode() + b"\n")
-                with said.open("a") as stdout, errors.open("a") as stderr:
-                    judge = subprocess.Popen(
-                        [sys.executable, "-I", str(PREPARE), "--referee", str(wall.fileno())],
-                        env=clean_environment(**given, AUTORESEARCH_CHANNEL=str(theirs.fileno())),
-                        pass_fds=[theirs.fileno(), wall.fileno()],
-                        stdout=stdout,
-                        stderr=stderr,
-                    )
-            theirs.close(), wall.close(), trainers_end.close()
+                ours.sendall(json.dumps(assignment).encode() + b"\n")
+                given["AUTORESEARCH_CHANNEL"] = str(theirs.fileno())
+            process = subprocess.Popen(
+                [sys.executable, str(script)],
+                env=clean_environment(**given),
+                pass_fds=[theirs.fileno()],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            theirs.close()
             events: list[dict[str, Any]] = []
             listener = threading.Thread(target=listen, args=(ours, holdout, events))
             listener.start()
-            process.wait(timeout=120)
-            judge.wait(timeout=30)
+            stdout, stderr = process.communicate(timeout=120)
             listener.join(timeout=30)
-        return Ended(process.returncode, said.read_text(), errors.read_text(), events)
+        return Ended(process.returncode, stdout, stderr, events)
 
     return run
 

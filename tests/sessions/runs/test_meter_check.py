@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions.runs.channel import PhaseStamp, RefereeEvents
-from sessions.runs.contract import PROGRESS_FILE, Expected, RunEnding, RunPhase, read_spec
-from sessions.runs.meter_check import find_contradiction
+from sessions.runs.contract import PROGRESS_FILE, Expected, RunEnding, read_spec
 from tests.sessions import trainers
 from tests.sessions.conftest import Make, log_of, run
 
@@ -251,42 +249,3 @@ def test_a_referee_that_takes_nothing_in_blocks_nothing(make: Make, cli: Path, t
     script = "train()\nsay('phase', phase='holdout')\nreport(holdout=float('nan'))"
     outcome = run(make(script, holdout=sealed(tmp_path)), cli)
     assert (outcome.metric, outcome.holdout) == (1.75, None)
-
-
-# What a referee of its own leaves no doubt about
-
-
-def spent(starting: float, training: float, evaluating: float) -> tuple[RefereeEvents, PhaseStamp]:
-    """A run that took so many CPU seconds of each."""
-    events = RefereeEvents()
-    report = {"training_s": training, "tokens": 1000, "answered_tokens": 500, "value": 1.5}
-    events.reports, events.counts = [report], {"training_s": training, "tokens": 1000}
-    at = 0.0
-    for phase, seconds in (
-        (RunPhase.STARTING, starting),
-        (RunPhase.TRAINING, training),
-        (RunPhase.EVALUATING, evaluating),
-    ):
-        events.stamps.append(PhaseStamp(phase, at, at))
-        at += seconds
-    return events, PhaseStamp(RunPhase.EVALUATING, at, at)
-
-
-@pytest.mark.parametrize(
-    ("starting", "evaluating", "says"),
-    [
-        (3.0, 4.0, ""),
-        (7.0, 4.0, ""),
-        (8.0, 4.0, "compute: 8.0 s of CPU time before the first batch, where the baseline takes 3.0 s"),
-        (3.0, 16.5, ""),  # a larger model answers half as many tokens as it trained on in half the time
-        (3.0, 17.5, "compute: 17.5 s of CPU time after the last batch"),
-    ],
-)
-def test_computing_off_the_clock_is_rejected_with_its_seconds(
-    make: Make, starting: float, evaluating: float, says: str
-) -> None:
-    usual = Expected(starting_cpu_s=3.0, evaluating_cpu_s=4.0)
-    spec = make("", referee_argv=("referee",), budget_s=20.0, expected=usual)
-    events, end = spent(starting, 20.0, evaluating)
-    assert find_contradiction(events, end, (), spec).startswith(says)
-    assert bool(find_contradiction(events, end, (), spec)) is bool(says)

@@ -13,7 +13,7 @@ import pytest
 from sessions.runs.contract import Expected
 from sessions.sandbox.run_sandbox import Confinement, probe
 from supervisor.lab.config import ChecksSection, LabConfig, LabSection
-from supervisor.lab.paths import Lab, Layout, data_cache, sealed_data
+from supervisor.lab.paths import Lab, Layout, sealed_data
 from supervisor.model.experiment import Run
 from supervisor.model.states import Clock, RunKind, RunState
 from supervisor.runs import spec
@@ -57,16 +57,8 @@ def test_what_a_run_must_show_is_what_the_baseline_showed(lab: Lab) -> None:
 
 def test_whatever_runs_on_a_bench_is_kept_from_the_sealed_text(lab: Lab, tmp_path: Path) -> None:
     device, budget = spec.DevicePlace("cpu:0", (), {}), spec.Budget(1.0, Clock.CPU, 2.0)
-    (tmp_path / "prepare.py").write_text("# reports over AUTORESEARCH_CHANNEL\n")
     made = spec.spec_on_bench(lab, "e0001.1", tmp_path / "run", tmp_path, tmp_path, device, 7, budget)
     assert {sealed_data(), lab.root, lab.state_dir} <= set(made.hidden)
-    assert data_cache() in made.readable  # such a referee opens it in the canvas's process
-    (tmp_path / "prepare.py").write_text("# AUTORESEARCH_CHANNEL, AUTORESEARCH_WALL\nDATA_SOURCE = 'texts'\n")
-    (tmp_path / "texts").mkdir()
-    walled = spec.spec_on_bench(lab, "e0001.1", tmp_path / "run", tmp_path, tmp_path, device, 7, budget)
-    assert walled.referee_argv[1:] == ("-I", f"{tmp_path}/prepare.py", "--referee")
-    assert data_cache() not in walled.readable
-    assert {sealed_data(), data_cache(), tmp_path / "texts"} <= set(walled.hidden)
 
 
 def test_checks_are_kept_from_the_sealed_text(
