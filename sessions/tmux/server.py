@@ -116,9 +116,15 @@ class AgentServer:
 
     def stop(self) -> None:
         """End the server and every pane in it; none there is no error."""
-        if self.alive():
+        if not self.alive():
+            return
+        try:
             socket = Path(self.command("display-message", "-p", "#{socket_path}")[0])
             self.command("kill-server")
+        except TmuxError:
+            if self.alive():  # else it went by itself meanwhile, as that of an ended lab does
+                raise
+        else:
             socket.unlink(missing_ok=True)  # tmux leaves it
 
     # Agents' windows

@@ -13,6 +13,7 @@ import pytest
 from sessions.processes.tree import wait_until
 from supervisor.campaign.launch import open_campaign
 from supervisor.campaign.options import LaunchOptions
+from supervisor.lab.paths import find_lab
 from supervisor.loop.supervise import Loop
 from supervisor.model.experiment import Run
 from supervisor.model.states import RunState
@@ -26,6 +27,9 @@ def loop(fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     fake_nvml.gpus = [Card("GPU-a", "NVIDIA H200", 141), Card("GPU-b", "NVIDIA H200", 141, minor=1)]
     fake_nvml.write()
     lab = make_toy_lab(tmp_path / "lab", TOY_CANVAS.replace("SECONDS = 0.5", "SECONDS = 1.5"))
+    toml = lab.root / "autoresearch.toml"
+    toml.write_text(toml.read_text().replace("[lab]", "[lab]\ncanary = false", 1))
+    lab = find_lab(lab.root)
     open_campaign(lab, LaunchOptions(juniors=1), lambda _: None)
     loop = Loop(lab)
     loop.devices.watch._every_s = 0.05

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ class Pane:
         clients = {start["pid"] for start in self.log("start")}
         family += [p for p in psutil.process_iter() if p.pid in clients and p not in family]
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(family, timeout=10)
         os.close(self.terminal)
