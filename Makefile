@@ -11,7 +11,7 @@ PYTHON ?= python3
 # An index with CPU builds of torch, for Linux machines without a GPU whose default index has CUDA builds only.
 TORCH_INDEX ?=
 EXPERIMENTS ?= 12
-WORKERS ?= 4
+WORKERS ?= 3
 
 VENV := .venv
 PY := $(VENV)/bin/python
