@@ -48,11 +48,11 @@ class PatternReader:
                     match = self._pattern.search(line[:_LONGEST_LINE])
                     value = number_of_text(match[1]) if match and match[1] is not None else None
                     self.value = self.value if value is None else value
-        except _TooSlow:
+        except _TooSlowError:
             self.gave_up = True
 
 
-class _TooSlow(Exception):  # noqa: N818 (nobody else sees it)
+class _TooSlowError(Exception):
     """The timer went off."""
 
 
@@ -69,4 +69,4 @@ def _ended_after(cpu_s: float) -> Iterator[None]:
 
 
 def _ring(_number: int, _frame: FrameType | None) -> None:
-    raise _TooSlow
+    raise _TooSlowError

@@ -21,7 +21,9 @@ class _Model(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"].splitlines()
-        shots, (left, sign, right) = len(asked) - 1, re.fullmatch(r"(\d+)([+*])(\d+)=", asked[-1]).groups()  # type: ignore[union-attr]
+        shots, question = len(asked) - 1, re.fullmatch(r"(\d+)([+*])(\d+)=", asked[-1])
+        assert question is not None, asked
+        left, sign, right = question.groups()
         value = int(left) + int(right) if sign == "+" else int(left) * int(right)
         known = sign == "+" or shots >= 2
         body = json.dumps({"text": str(value if known else 0)}).encode()

@@ -29,8 +29,8 @@ def lab(tmp_path: Path) -> Lab:
     return make_toy_lab(tmp_path / "lab")
 
 
-def launched(lab: Lab, said: list[str] | None = None, **options: str) -> Campaign:
-    wanted = LaunchOptions(juniors=1, devices="cpu:0", **options)  # type: ignore[arg-type]
+def launched(lab: Lab, said: list[str] | None = None, base: str | None = None) -> Campaign:
+    wanted = LaunchOptions(juniors=1, devices="cpu:0", base=base)
     return open_campaign(lab, wanted, (said if said is not None else []).append)
 
 

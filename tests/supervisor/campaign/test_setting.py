@@ -32,8 +32,8 @@ def with_config(lab: Lab, text: str) -> Lab:
     return find_lab(lab.root)
 
 
-def launched(lab: Lab, said: list[str] | None = None, **options: str) -> Campaign:
-    wanted = LaunchOptions(juniors=1, devices="cpu:0", **options)  # type: ignore[arg-type]
+def launched(lab: Lab, said: list[str] | None = None, tag: str | None = None) -> Campaign:
+    wanted = LaunchOptions(juniors=1, devices="cpu:0", tag=tag)
     return open_campaign(lab, wanted, (said if said is not None else []).append)
 
 
@@ -126,7 +126,9 @@ def test_a_campaign_of_an_earlier_version_goes_on(lab: Lab) -> None:
     said: list[str] = []
     campaign = launched(lab, said)
     assert campaign.tag == tag and not any("changed" in line for line in said)
-    details = read_snapshot(lab, store, 1.0).campaign.setting.details  # type: ignore[union-attr]
+    campaign = read_snapshot(lab, store, 1.0).campaign
+    assert campaign is not None
+    details = campaign.setting.details
     assert details == details_of(lab, details["cores"])
     campaigns.set_campaign_state(store, tag, CampaignState.FINISHED, "enough", 1.0)
     assert launched(lab, tag="next").setting.id == "as it was named", "the same setting by its content"
